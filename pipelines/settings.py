@@ -1,0 +1,45 @@
+"""Where an installation keeps things: two environment variables, and folders below them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The folders of one installation."""
+
+    home: Path
+    studies_dir: Path
+
+    @property
+    def artefacts_dir(self) -> Path:
+        return self.home / "artefacts"
+
+    @property
+    def releases_dir(self) -> Path:
+        return self.home / "releases"
+
+    @property
+    def publication_dir(self) -> Path:
+        return self.home / "publication"
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.home / "secrets"
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.home / "journal"
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.home / "airflow"
+
+
+def settings() -> Settings:
+    """Read ``EQUIPOISE_HOME`` (default ``var``) and ``EQUIPOISE_STUDIES`` (default ``studies``)."""
+    return Settings(
+        home=Path(os.environ.get("EQUIPOISE_HOME", "var")).resolve(),
+        studies_dir=Path(os.environ.get("EQUIPOISE_STUDIES", "studies")).resolve(),
+    )
