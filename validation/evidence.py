@@ -1,0 +1,342 @@
+"""The evidence of an audit: every number that the report shows and the gate judges.
+
+It holds no value of a subject. Counts that would disclose a cell of 1 to 10 are null here
+already, so whoever renders it cannot leak them. A number that does not exist is null with a
+reason; NaN and infinity are refused.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from validation.config import AuditConfig, LineKind, MetricName, PopulationName
+
+SCHEMA_VERSION: Literal[1] = 1
+
+VerdictName = Literal["pass", "fail", "cannot_tell"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ---- numbers ---------------------------------------------------------------------------------
+
+
+class Estimate(_Record):
+    """A value with its 95 % interval; all null with a reason where nothing can be said."""
+
+    value: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
+    reason: str | None = None
+
+
+class Counts(_Record):
+    """Subjects of a group; null = hidden to protect small cells.
+
+    censored: followed too briefly to know the label; they weigh nothing in any metric.
+    """
+
+    subjects: Count | None = None
+    positives: Count | None = None
+    censored: Count | None = None
+
+    @property
+    def hidden(self) -> bool:
+        return None in (self.subjects, self.positives, self.censored)
+
+
+class GroupPerformance(_Record):
+    """Metrics of one group. attribute is "overall", "sex" or, for a crossing, "sex & age_band"."""
+
+    attribute: str
+    level: str
+    counts: Counts
+    metrics: dict[MetricName, Estimate]
+
+
+class Gap(_Record):
+    """A group's metric minus that of all other subjects, on the same bootstrap draws.
+
+    detectable: the smallest true gap that this sample would tell from zero with 80 % power,
+    (1.96 + 0.84) times standard error of the bootstrap.
+    """
+
+    attribute: str
+    level: str
+    metric: MetricName
+    estimate: Estimate
+    detectable: Number | None = None
+
+
+class Challenger(_Record):
+    """A simple model on the same subjects. difference is network minus challenger, paired."""
+
+    name: str
+    best: bool
+    metrics: dict[MetricName, Estimate]
+    difference: dict[MetricName, Estimate]
+
+
+class CurvePoint(_Record):
+    """A point of a ROC (x FPR, y TPR) or precision-recall (x recall, y precision) curve."""
+
+    x: Number
+    y: Number
+
+
+class CalibrationBin(_Record):
+    """Mean predicted and observed probability of a score bin of at least minimum_cell_subjects
+    subjects, events and known non-events."""
+
+    subjects: Count
+    predicted: Number
+    observed: Estimate
+
+
+class Curves(_Record):
+    roc: tuple[CurvePoint, ...] = ()
+    precision_recall: tuple[CurvePoint, ...] = ()
+    calibration: tuple[CalibrationBin, ...] = ()
+
+
+class PopulationEvidence(_Record):
+    """holdout: the released model on the test split; cross_fitted: every subject, each scored by
+    a model that never saw it. groups holds attribute levels first, then crossings."""
+
+    population: PopulationName
+    overall: GroupPerformance
+    groups: tuple[GroupPerformance, ...]
+    gaps: tuple[Gap, ...]
+    challengers: tuple[Challenger, ...]
+    curves: Curves = Curves()
+
+
+# ---- data and its checks ---------------------------------------------------------------------
+
+
+class FileRows(_Record):
+    """What became of the rows of a source file. empty: rows that state nothing."""
+
+    file: str
+    rows_in: Count
+    accepted: Count
+    quarantined: Count
+    duplicates: Count
+    empty: Count = 0
+
+    @property
+    def adds_up(self) -> bool:
+        return self.rows_in == self.accepted + self.quarantined + self.duplicates + self.empty
+
+
+class QuarantineRule(_Record):
+    file: str
+    rule: str
+    rows: Count
+    words: str = ""
+
+
+class FlowGroup(_Record):
+    """Subjects of one level in a step of the flow; null = hidden."""
+
+    attribute: str
+    level: str
+    subjects: Count | None
+
+
+class FlowStep(_Record):
+    """One step of the exclusions flow, in order: who left and who remained."""
+
+    step: str
+    words: str
+    excluded: Count
+    remaining: Count
+    excluded_groups: tuple[FlowGroup, ...] = ()
+    remaining_groups: tuple[FlowGroup, ...] = ()
+
+
+class Finding(_Record):
+    """Something the checks found in the data, in words and counts: never a value."""
+
+    kind: str
+    where: str
+    words: str
+    count: Count | None = None
+    share: Number | None = None
+
+
+class CheckResult(_Record):
+    """One rule, expectation or leakage check. words: what was demanded and what was seen."""
+
+    name: str
+    table: str
+    kind: Literal["rule", "contract", "leakage"]
+    passed: bool
+    words: str
+    unexpected: Count | None = None
+
+
+class SplitSize(_Record):
+    split: str
+    counts: Counts
+
+
+class DataEvidence(_Record):
+    files: tuple[FileRows, ...] = ()
+    quarantine: tuple[QuarantineRule, ...] = ()
+    flow: tuple[FlowStep, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    splits: tuple[SplitSize, ...] = ()
+
+
+# ---- model and lineage -----------------------------------------------------------------------
+
+
+class ModelSummary(_Record):
+    """epochs: one number per seed, of the epoch kept. clip_rate: share of steps clipped."""
+
+    architecture: str
+    seeds: tuple[int, ...] = ()
+    epochs: tuple[int, ...] = ()
+    clip_rate: Number | None = None
+    details: dict[str, str | int | Number | None] = Field(default_factory=dict)
+
+
+class LineageEntry(_Record):
+    """An artefact that stands behind this evidence; sha256 is that of its manifest."""
+
+    stage: str
+    key: str
+    sha256: str
+
+
+class PredictionSource(_Record):
+    """The predictions file from which every metric here can be recomputed."""
+
+    key: str
+    sha256: str
+
+
+# ---- verdicts --------------------------------------------------------------------------------
+
+
+class LineVerdict(_Record):
+    """A gating line, judged. For a gap, level names the group that decided the verdict."""
+
+    line: str
+    kind: LineKind | Literal["predictions"]
+    metric: str
+    on: str
+    group: str
+    level: str | None = None
+    lower: Number | None = None
+    upper: Number | None = None
+    estimate: Estimate = Estimate()
+    detectable: Number | None = None
+    verdict: VerdictName
+    words: str
+
+
+class GateVerdict(_Record):
+    """pass only if every line passes; reasons say in words what closed the gate."""
+
+    verdict: VerdictName
+    lines: tuple[LineVerdict, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        return self.verdict == "pass"
+
+
+# ---- the two files ---------------------------------------------------------------------------
+
+
+class Evidence(_Record):
+    """evidence.json of audit_model. gate is null until judged."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    study: str
+    intended_use: str
+    policy: AuditConfig
+    populations: tuple[PopulationEvidence, ...]
+    data: DataEvidence = DataEvidence()
+    data_limits: tuple[str, ...] = ()
+    model: ModelSummary | None = None
+    lineage: tuple[LineageEntry, ...] = ()
+    prediction_source: PredictionSource | None = None
+    gate: GateVerdict | None = None
+
+    def population(self, name: PopulationName) -> PopulationEvidence | None:
+        return next((p for p in self.populations if p.population == name), None)
+
+
+class Measurement(_Record):
+    """One number measured on a generation of scores; null with a reason if it does not exist."""
+
+    name: str
+    group: str = "overall"
+    level: str | None = None
+    value: Number | None = None
+    reason: str | None = None
+
+
+class PredictionEvidence(_Record):
+    """evidence.json of audit_predictions. gate is null until judged."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    study: str
+    policy: AuditConfig
+    rows: Count
+    measurements: tuple[Measurement, ...]
+    lineage: tuple[LineageEntry, ...] = ()
+    gate: GateVerdict | None = None
+
+
+# ---- files -----------------------------------------------------------------------------------
+
+
+def dump_evidence(evidence: Evidence | PredictionEvidence, path: Path) -> None:
+    """Write evidence as JSON, the same bytes for the same evidence.
+
+    Raises ValueError if a NaN or infinity got past the models.
+    """
+    text = json.dumps(
+        evidence.model_dump(mode="json"), allow_nan=False, ensure_ascii=False, indent=1
+    )
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def load_evidence(path: Path) -> Evidence:
+    """Read evidence.json of audit_model. Raises ValueError on anything but that."""
+    return Evidence.model_validate_json(_checked_text(path), strict=True)
+
+
+def load_prediction_evidence(path: Path) -> PredictionEvidence:
+    """Read evidence.json of audit_predictions. Raises ValueError on anything but that."""
+    return PredictionEvidence.model_validate_json(_checked_text(path), strict=True)
+
+
+def _checked_text(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_repeats)
+    return text
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"evidence holds {constant}; a missing number is null")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # A parser keeps the last of repeated keys: a second "verdict" could hide the first.
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("evidence names a key twice")
+    return record
