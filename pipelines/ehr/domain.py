@@ -1,0 +1,74 @@
+"""The EHR domain, as the stages see it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipelines.ehr import outcomes, rdatasets
+from pipelines.ehr.config import EhrConfig
+from pipelines.events import Records
+from pipelines.examples import Examples
+
+READERS = {"rdatasets": rdatasets}
+
+
+def fingerprint(config: EhrConfig) -> Mapping[str, str]:
+    """Source file -> sha256."""
+    return READERS[config.source.format].fingerprint(config.source)
+
+
+def read_records(config: EhrConfig) -> Records:
+    """All source rows."""
+    return READERS[config.source.format].read_records(config)
+
+
+def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> Examples:
+    """Whom the study learns from, with their labels."""
+    return outcomes.training_examples(config, events, subjects)
+
+
+def scoring_examples(
+    config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame, as_of: datetime
+) -> Examples:
+    """Whom the study predicts for as of a moment."""
+    return outcomes.scoring_examples(config, events, subjects, as_of)
+
+
+def weights(frame: pl.DataFrame, fitted_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """The weight of each training example: inverse probability of censoring."""
+    return outcomes.censoring_weights(
+        frame["followed_days"].to_numpy(), (frame["outcome"] == "censored").to_numpy(), fitted_on
+    )
+
+
+def channel_kinds(config: EhrConfig) -> dict[str, str]:
+    """Feature code -> ``numeric`` or ``event``."""
+    return {
+        name: "numeric" if config.codes[name].role == "measurement" else "event"
+        for name in config.feature_codes
+    }
+
+
+def tables_may_hold(config: EhrConfig) -> dict[str, Any]:
+    """What the declared contract says of codes and subject attributes."""
+    return {
+        "codes": {
+            name: {"low": code.plausible[0], "high": code.plausible[1], "unit": code.unit}
+            if code.plausible
+            else {"unit": code.unit}
+            for name, code in config.codes.items()
+        },
+        "subject_attributes": {
+            "sex": {"type": "text", "allowed": ("female", "male")},
+            "birth": {"type": "date"},
+            "matched_set": {"type": "integer"},
+            "known_time": {"type": "time"},
+        },
+        "acknowledged_copies": tuple(
+            (name, code.copy_of) for name, code in config.codes.items() if code.copy_of
+        ),
+    }

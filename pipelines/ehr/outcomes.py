@@ -1,0 +1,222 @@
+"""Whom to predict for, and what became of them: windows, competing events, censoring."""
+
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipelines.ehr.config import EhrConfig
+from pipelines.ehr.groups import GROUPS, with_age
+from pipelines.examples import Examples, FlowCount, exclude
+
+STATICS = ("age_years", "sex_male")
+
+
+def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> Examples:
+    """One example per subject, at the first index event; label by the outcome window."""
+    cohort = config.cohort
+    frame = _with_attributes(config, _first(events, [cohort.index], "index_time"), subjects)
+    flow: list[FlowCount] = []
+    frame = exclude(
+        frame,
+        flow,
+        GROUPS,
+        pl.col("index_time").is_null(),
+        "index",
+        f"no {cohort.index} event",
+    )
+    frame = _exclude_by_age_and_history(config, frame, flow, events, "index_time")
+    frame = _with_outcome(config, frame, events)
+    frame = exclude(
+        frame,
+        flow,
+        GROUPS,
+        pl.col("end_time").is_null(),
+        "follow-up",
+        "no end of follow-up is known",
+    )
+    return Examples(_labelled(config, frame), STATICS, GROUPS, flow)
+
+
+def scoring_examples(
+    config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame, as_of: datetime
+) -> Examples:
+    """One example per subject eligible as of a moment; the index time is the last known event.
+
+    Only what was known by then is looked at: no outcome, no end of follow-up.
+    """
+    known = events.filter(pl.col("known_time") <= as_of)
+    last = (
+        known.filter(pl.col("code").cast(pl.String).is_in(config.feature_codes))
+        .group_by("subject_id")
+        .agg(index_time=pl.col("time").max())
+    )
+    frame = _with_attributes(config, last, subjects.filter(pl.col("known_time") <= as_of))
+    flow: list[FlowCount] = []
+    frame = exclude(
+        frame,
+        flow,
+        GROUPS,
+        pl.col("index_time").is_null(),
+        "history",
+        "no event is known",
+    )
+    over = sorted({*config.outcome.codes, *config.outcome.competing})
+    happened = _first(known, over, "over_time")
+    frame = exclude(
+        frame.join(happened, on="subject_id", how="left", maintain_order="left"),
+        flow,
+        GROUPS,
+        pl.col("over_time").is_not_null(),
+        "already",
+        f"had {' or '.join(over)} already",
+    ).drop("over_time")
+    frame = _exclude_by_age_and_history(
+        config, frame.with_columns(as_of=pl.lit(as_of)), flow, known, "as_of"
+    )
+    return Examples(frame.drop("as_of", "birth"), STATICS, GROUPS, flow)
+
+
+def censoring_weights(
+    followed_days: npt.NDArray[np.float64],
+    censored: npt.NDArray[np.bool_],
+    fitted_on: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float32]:
+    """Inverse probability of censoring weights: 0 where censored, else 1 / G(T-).
+
+    G is the Kaplan-Meier estimate of staying uncensored, from the rows ``fitted_on`` alone;
+    an outcome and a censoring on one day count as the outcome first (Graf et al. 1999).
+    """
+    days, lost = followed_days[fitted_on], censored[fitted_on]
+    moments, losses = np.unique(days[lost], return_counts=True)
+    ordered, ordered_seen = np.sort(days), np.sort(days[~lost])
+    at_risk = days.size - np.searchsorted(ordered, moments, side="left")
+    # Whoever had an outcome on that very day was no longer at risk of being lost on it.
+    tied = np.searchsorted(ordered_seen, moments, "right") - np.searchsorted(
+        ordered_seen, moments, "left"
+    )
+    staying = np.concatenate([[1.0], np.cumprod(1 - losses / (at_risk - tied))])
+    probability = staying[np.searchsorted(moments, followed_days, side="left")]
+    with np.errstate(divide="ignore"):
+        return np.where(censored, 0.0, 1 / probability).astype(np.float32)
+
+
+def _with_attributes(
+    config: EhrConfig, index: pl.DataFrame, subjects: pl.DataFrame
+) -> pl.DataFrame:
+    frame = subjects.select("subject_id", "matched_set", "birth", "sex").join(
+        index, on="subject_id", how="left", maintain_order="left"
+    )
+    aged = with_age(frame, config.age_bands_from_years)
+    # By pseudonym, so that no order of the source is left in the examples.
+    return aged.with_columns(sex_male=(pl.col("sex") == "male").cast(pl.Float64)).sort("subject_id")
+
+
+def _first(events: pl.DataFrame, codes: list[str], name: str) -> pl.DataFrame:
+    """subject_id and the time of the first event with one of ``codes``."""
+    return (
+        events.filter(pl.col("code").cast(pl.String).is_in(codes))
+        .group_by("subject_id")
+        .agg(pl.col("time").min().alias(name))
+    )
+
+
+def _exclude_by_age_and_history(
+    config: EhrConfig, frame: pl.DataFrame, flow: list[FlowCount], events: pl.DataFrame, by: str
+) -> pl.DataFrame:
+    youngest = config.cohort.minimum_age_years
+    day = 1 / 365.25
+    frame = exclude(
+        frame,
+        flow,
+        GROUPS,
+        pl.col("age_years") + day < youngest,
+        "age",
+        f"under {youngest} years old",
+    )
+    for code in config.cohort.exclude_prior:
+        frame = frame.join(
+            _first(events, [code], "prior_time"),
+            on="subject_id",
+            how="left",
+            maintain_order="left",
+        )
+        frame = exclude(
+            frame,
+            flow,
+            GROUPS,
+            pl.col("prior_time") <= pl.col(by),
+            f"prior {code}",
+            f"had {code} before",
+        ).drop("prior_time")
+    return frame
+
+
+def _with_outcome(config: EhrConfig, frame: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Add the first outcome, competing event and end of follow-up after index + gap."""
+    outcome = config.outcome
+    start = pl.col("index_time") + pl.duration(days=outcome.gap_days)
+    wanted = {
+        "outcome_time": outcome.codes,
+        "competing_time": outcome.competing,
+        "end_time": outcome.end_of_follow_up,
+    }
+    for name, codes in wanted.items():
+        after = (
+            events.filter(pl.col("code").cast(pl.String).is_in(codes))
+            .select("subject_id", "time")
+            .join(frame.select("subject_id", "index_time"), on="subject_id")
+            .filter(pl.col("time") > start)
+        )
+        if name == "end_time":
+            first = after.group_by("subject_id").agg(pl.col("time").max().alias(name))
+        else:
+            first = after.group_by("subject_id").agg(pl.col("time").min().alias(name))
+        frame = frame.join(first, on="subject_id", how="left", maintain_order="left")
+    return frame
+
+
+def _labelled(config: EhrConfig, frame: pl.DataFrame) -> pl.DataFrame:
+    """label, outcome and followed_days from the times of ``_with_outcome``."""
+    horizon = config.outcome.horizon_days
+    start = pl.col("index_time") + pl.duration(days=config.outcome.gap_days)
+
+    def days(column: str) -> pl.Expr:
+        return (pl.col(column) - start).dt.total_days()
+
+    event = days("outcome_time") <= horizon
+    competing = days("competing_time") <= horizon
+    first = pl.col("competing_time").is_null() | (
+        pl.col("outcome_time") <= pl.col("competing_time")
+    )
+    outcome = (
+        pl.when(event & first)
+        .then(pl.lit("event"))
+        .when(competing)
+        .then(pl.lit("competing"))
+        .when(days("end_time") >= horizon)
+        .then(pl.lit("followed"))
+        .otherwise(pl.lit("censored"))
+    )
+    followed = (
+        pl.when(pl.col("outcome") == "event")
+        .then(days("outcome_time"))
+        .when(pl.col("outcome") == "competing")
+        .then(days("competing_time"))
+        .when(pl.col("outcome") == "followed")
+        .then(horizon)
+        .otherwise(days("end_time"))
+    )
+    label = (
+        pl.when(pl.col("outcome") == "event")
+        .then(1.0)
+        .when(pl.col("outcome") == "censored")
+        .then(None)
+        .otherwise(0.0)
+    )
+    return (
+        frame.with_columns(outcome=outcome)
+        .with_columns(followed_days=followed.cast(pl.Float64), label=label.cast(pl.Float32))
+        .drop("birth", "outcome_time", "competing_time", "end_time")
+    )

@@ -1,0 +1,205 @@
+"""Source rows become the event table, the subject table and the quarantine; nothing is lost."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import polars as pl
+
+from pipelines.errors import SourceInvalid
+from validation.rules import REASONS, event_rules, first_broken_rule, subject_rules
+
+# What makes two rows of a source the same statement.
+STATEMENT = ("subject", "time_text", "code", "value_text", "unit")
+
+
+@dataclass(frozen=True)
+class Records:
+    """A domain's source rows, before any judgement.
+
+    ``subjects`` holds file, part, source_row, subject, birth, sex, cluster, known_time and the
+    domain's attributes; ``events`` holds file, part, source_row, subject, time_text, time,
+    known_time, code, value_text and unit. ``codes`` declares per code needs_value, low and high.
+    ``part`` says which columns of a file a row stands for, ``empty_cells`` counts by (file, part)
+    the cells of wide tables that state nothing.
+    """
+
+    subjects: pl.DataFrame
+    events: pl.DataFrame
+    codes: pl.DataFrame
+    empty_cells: Mapping[tuple[str, str], int]
+    earliest: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True)
+class FileAccount:
+    """rows in = empty + accepted + quarantined + duplicates, for one part of one file."""
+
+    file: str
+    part: str
+    rows_in: int
+    empty: int
+    accepted: int
+    quarantined: int
+    duplicates: int
+    quarantined_by_rule: dict[str, int]
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The tables of ``ingest_events``; ``crosswalk`` (subject_id, source_id) lives apart."""
+
+    events: pl.DataFrame
+    subjects: pl.DataFrame
+    quarantine: pl.DataFrame
+    crosswalk: pl.DataFrame
+    accounts: list[FileAccount]
+
+
+Pseudonymise = Callable[[pl.Series], pl.Series]
+
+
+def ingest(records: Records, pseudonymise: Pseudonymise) -> Ingested:
+    """Judge every row by the rules, name subjects by pseudonym, count everything.
+
+    Raises:
+        SourceInvalid: rows do not add up, or two subjects share a pseudonym.
+    """
+    subjects = _judge_subjects(records.subjects)
+    events = _judge_events(records, _accepted(subjects))
+    crosswalk = _crosswalk(_accepted(subjects), pseudonymise)
+    return Ingested(
+        events=_event_table(_accepted(events), crosswalk),
+        subjects=_subject_table(_accepted(subjects), crosswalk, pseudonymise),
+        quarantine=_quarantine_table([subjects, events]),
+        crosswalk=crosswalk,
+        accounts=_accounts(records, [subjects, events]),
+    )
+
+
+def _judge_subjects(subjects: pl.DataFrame) -> pl.DataFrame:
+    stated = [name for name in subjects.columns if name not in ("file", "part", "source_row")]
+    staged = subjects.with_columns(duplicate=~pl.struct(stated).is_first_distinct())
+    repeated = ~pl.struct("subject", "duplicate").is_first_distinct() & ~pl.col("duplicate")
+    return staged.with_columns(repeated=repeated).with_columns(
+        rule=first_broken_rule(subject_rules())
+    )
+
+
+def _judge_events(records: Records, subjects: pl.DataFrame) -> pl.DataFrame:
+    known = subjects.select("subject", "birth", known_subject=pl.lit(True))
+    return (
+        records.events.with_columns(
+            duplicate=~pl.struct(STATEMENT).is_first_distinct(),
+            value=pl.col("value_text").cast(pl.Float64, strict=False),
+        )
+        .join(records.codes, on="code", how="left", maintain_order="left")
+        .join(known, on="subject", how="left", maintain_order="left")
+        .with_columns(pl.col("known_subject").fill_null(False))
+        .with_columns(rule=first_broken_rule(event_rules(records.earliest, records.latest)))
+    )
+
+
+def _accepted(judged: pl.DataFrame) -> pl.DataFrame:
+    return judged.filter(~pl.col("duplicate") & pl.col("rule").is_null())
+
+
+def _crosswalk(subjects: pl.DataFrame, pseudonymise: Pseudonymise) -> pl.DataFrame:
+    source = subjects["subject"].sort()
+    crosswalk = pl.DataFrame({"subject_id": pseudonymise(source), "source_id": source})
+    if crosswalk["subject_id"].n_unique() != crosswalk.height:
+        raise SourceInvalid(
+            "Two subjects share a pseudonym.",
+            where="the subject table",
+            remedy="Replace the pseudonym key and run again.",
+        )
+    return crosswalk
+
+
+def _event_table(events: pl.DataFrame, crosswalk: pl.DataFrame) -> pl.DataFrame:
+    return events.join(
+        crosswalk, left_on="subject", right_on="source_id", maintain_order="left"
+    ).select(
+        "subject_id",
+        "time",
+        "known_time",
+        pl.col("code").cast(pl.Categorical),
+        numeric_value=pl.col("value").cast(pl.Float32),
+        text_value=pl.lit(None, pl.String),
+        unit="unit",
+        source_file="file",
+        source_row="source_row",
+    )
+
+
+def _subject_table(
+    subjects: pl.DataFrame, crosswalk: pl.DataFrame, pseudonymise: Pseudonymise
+) -> pl.DataFrame:
+    joined = subjects.join(
+        crosswalk, left_on="subject", right_on="source_id", maintain_order="left"
+    )
+    # A subject who was drawn with nobody is a cluster alone.
+    cluster = pseudonymise(joined["cluster"].fill_null("subject " + joined["subject"]))
+    dropped = ("duplicate", "repeated", "rule", "subject", "cluster", "part")
+    return joined.with_columns(matched_set=cluster).drop(dropped).rename({"file": "source_file"})
+
+
+def _quarantine_table(judged: list[pl.DataFrame]) -> pl.DataFrame:
+    """Source columns as text, with the rule, its reason, the file and the row."""
+    texts = ("subject", "time_text", "code", "value_text", "unit")
+    frames = []
+    for frame in judged:
+        kept = [name for name in texts if name in frame.columns]
+        frames.append(
+            frame.filter(~pl.col("duplicate") & pl.col("rule").is_not_null()).select(
+                *[pl.col(name).cast(pl.String) for name in kept],
+                "rule",
+                pl.col("rule").replace_strict(REASONS, return_dtype=pl.String).alias("reason"),
+                source_file="file",
+                part="part",
+                source_row="source_row",
+            )
+        )
+    return pl.concat(frames, how="diagonal")
+
+
+def _accounts(records: Records, judged: list[pl.DataFrame]) -> list[FileAccount]:
+    accounts = []
+    for source, frame in zip([records.subjects, records.events], judged, strict=True):
+        for (file, part), rows in source.group_by("file", "part", maintain_order=True):
+            mine = frame.filter(pl.col("file") == file, pl.col("part") == part)
+            empty = records.empty_cells.get((str(file), str(part)), 0)
+            accounts.append(_account(str(file), str(part), rows.height + empty, empty, mine))
+    return accounts
+
+
+def _account(file: str, part: str, rows_in: int, empty: int, judged: pl.DataFrame) -> FileAccount:
+    duplicates = int(judged["duplicate"].sum())
+    by_rule = (
+        judged.filter(~pl.col("duplicate") & pl.col("rule").is_not_null())
+        .group_by("rule")
+        .len()
+        .sort("rule")
+    )
+    account = FileAccount(
+        file=file,
+        part=part,
+        rows_in=rows_in,
+        empty=empty,
+        accepted=_accepted(judged).height,
+        quarantined=int(by_rule["len"].sum()),
+        duplicates=duplicates,
+        quarantined_by_rule=dict(by_rule.iter_rows()),
+    )
+    found = account.empty + account.accepted + account.quarantined + account.duplicates
+    if found != rows_in:
+        raise SourceInvalid(
+            f"Rows do not add up: {rows_in:,} in, {found:,} accounted for.",
+            where=f"{file} ({part})",
+            remedy="This is a fault of Equipoise: please report it with the file's layout.",
+        )
+    return account

@@ -1,0 +1,57 @@
+"""Examples: a subject and an index time, with what a domain says of them."""
+
+from dataclasses import asdict, dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class FlowCount:
+    """One step of the exclusions flow; ``groups`` counts (attribute, level, excluded, remaining)."""
+
+    step: str
+    words: str
+    excluded: int
+    remaining: int
+    groups: list[tuple[str, str, int, int]]
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples of a study and how many subjects each step excluded.
+
+    ``frame``: subject_id, index_time, matched_set, the domain's static columns (named in
+    ``statics``, numeric, null = unknown), the audit's group columns (named in ``groups``) and, in
+    training, label (f32, null = censored), outcome and followed_days.
+    """
+
+    frame: pl.DataFrame
+    statics: tuple[str, ...]
+    groups: tuple[str, ...]
+    flow: list[FlowCount]
+
+
+def exclude(
+    frame: pl.DataFrame,
+    flow: list[FlowCount],
+    groups: tuple[str, ...],
+    excluded: pl.Expr,
+    step: str,
+    words: str,
+) -> pl.DataFrame:
+    """Drop the rows of ``frame`` for which ``excluded`` holds, and append the step to ``flow``."""
+    marked = frame.with_columns(excluded.fill_null(False).alias("_excluded"))
+    counts = [
+        (group, str(level), int(gone), int(total - gone))
+        for group in groups
+        for level, gone, total in marked.group_by(group)
+        .agg(pl.col("_excluded").sum(), pl.len())
+        .sort(group)
+        .iter_rows()
+    ]
+    remaining = marked.filter(~pl.col("_excluded")).drop("_excluded")
+    flow.append(FlowCount(step, words, frame.height - remaining.height, remaining.height, counts))
+    return remaining

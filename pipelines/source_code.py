@@ -1,0 +1,71 @@
+"""A stage's version: the text of its module and of every first-party module it imports."""
+
+import ast
+import hashlib
+import importlib.util
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+FIRST_PARTY = ("pipelines", "models", "validation")
+
+# They carry work about and decide no number: what they hand to a stage (its config sections, its
+# input keys) is in the recipe already. A change here must not make a model train again.
+CARRIERS = frozenset(
+    {
+        "pipelines.artefacts",
+        "pipelines.domains",
+        "pipelines.errors",
+        "pipelines.journal",
+        "pipelines.settings",
+        "pipelines.source_code",
+        "pipelines.stage",
+        "pipelines.study",
+    }
+)
+
+
+@cache
+def source_hashes(*modules: str) -> dict[str, str]:
+    """Module name -> sha256 (16 hex) of its text, for ``modules`` and all they import of ours.
+
+    Imports are read from the syntax tree, inside functions too, so nothing is executed.
+    """
+    hashes: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        path = _path(module)
+        if module in hashes or module in CARRIERS or path is None:
+            continue
+        text = path.read_text()
+        hashes[module] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        waiting.extend(_imports(ast.parse(text)))
+    return dict(sorted(hashes.items()))
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Distribution name -> installed version."""
+    return {name: version(name) for name in names}
+
+
+def _imports(tree: ast.Module) -> list[str]:
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.append(node.module)
+            found.extend(f"{node.module}.{alias.name}" for alias in node.names)
+    return [name for name in found if name.split(".")[0] in FIRST_PARTY]
+
+
+def _path(module: str) -> Path | None:
+    """The file of a module; None for a package's empty face and for a name that is no module."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    if spec is None or spec.origin is None or spec.submodule_search_locations is not None:
+        return None
+    return Path(spec.origin)

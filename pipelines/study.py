@@ -1,0 +1,135 @@
+"""A study: one YAML file, read whole or refused with all its errors at once.
+
+Light on purpose: a DAG file and ``--help`` read a study without Polars or torch.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.config import ModelConfig
+from pipelines.domains import config_class, domain_names
+from pipelines.errors import StudyInvalid
+from pipelines.settings import settings
+from pipelines.splits import SplitConfig
+from validation.config import AuditConfig
+from validation.contract import ContractConfig
+
+MAXIMUM_STUDY_BYTES = 256 * 1024
+
+
+class Schedule(BaseModel):
+    """Cron expressions; None means that only a person or an asset starts the flow."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: str | None = None
+    score: str | None = None
+
+
+class Study(BaseModel):
+    """The sections of a study, composed. ``records`` is its domain's own section."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    domain: str
+    owner: str
+    purpose: str
+    not_for: str
+    limits_of_the_data: list[str] = Field(min_length=1)
+    schedule: Schedule = Schedule()
+    records: Any
+    split: SplitConfig
+    contract: ContractConfig
+    model: ModelConfig
+    audit: AuditConfig
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without aliases (they can explode) and without duplicate keys (the last one wins)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):  # type: ignore[no-untyped-call]
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(
+                None, None, "an alias is not allowed in a study", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key `{key}` stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def study_names() -> list[str]:
+    """The studies of this installation: the stems of the YAML files."""
+    return sorted(path.stem for path in settings().studies_dir.glob("*.yaml"))
+
+
+def load_study(name: str) -> Study:
+    """Read and check a study.
+
+    Raises:
+        StudyInvalid: no such file, not YAML, or the schema is broken; every breach is named.
+    """
+    path = settings().studies_dir / f"{name}.yaml"
+    raw = _read_yaml(path, name)
+    domain = raw.get("domain")
+    if domain not in domain_names():
+        raise _invalid(path, f"domain: expected one of {', '.join(domain_names())}")
+    errors: list[str] = []
+    section = raw.pop(domain, None)
+    records = _validated(config_class(domain), section, f"{domain}.", errors)
+    study = _validated(Study, {**raw, "name": name, "records": records}, "", errors)
+    if errors:
+        raise _invalid(path, "\n".join(errors))
+    assert isinstance(study, Study)  # noqa: S101 - no error was collected
+    return study
+
+
+def _read_yaml(path: Path, name: str) -> dict[str, Any]:
+    if not path.is_file():
+        known = ", ".join(study_names()) or "none"
+        raise StudyInvalid(
+            f"There is no study named {name}.",
+            where=str(path.parent),
+            remedy=f"Name one of these: {known}. A study is a YAML file in that folder.",
+        )
+    if path.stat().st_size > MAXIMUM_STUDY_BYTES:
+        raise _invalid(path, f"the file is larger than {MAXIMUM_STUDY_BYTES:,} bytes")
+    try:
+        raw = yaml.load(path.read_text(), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise _invalid(path, f"not readable as YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise _invalid(path, "expected a mapping of sections")
+    return raw
+
+
+def _validated(cls: type[BaseModel], raw: Any, prefix: str, errors: list[str]) -> Any:
+    try:
+        return cls.model_validate(raw)
+    except ValidationError as error:
+        for detail in error.errors(include_input=False, include_url=False):
+            place = prefix + ".".join(str(part) for part in detail["loc"])
+            errors.append(f"{place.rstrip('.')}: {detail['msg']}")
+    return None
+
+
+def _invalid(path: Path, cause: str) -> StudyInvalid:
+    return StudyInvalid(
+        f"The study {path.stem} cannot be used:\n{cause}",
+        where=str(path),
+        remedy="Correct the lines named above; studies/nafld_diabetes.yaml is a working example.",
+    )

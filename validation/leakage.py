@@ -1,0 +1,67 @@
+"""Did the future, or another split, reach a feature? Each check says what was demanded and seen."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class LeakageCheck:
+    """One check: its name, whether it passed, in words, and how many rows offended."""
+
+    name: str
+    passed: bool
+    words: str
+    unexpected: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def no_step_after_the_index_time(step_days: npt.NDArray[np.float32]) -> LeakageCheck:
+    """No time step may lie after the moment of prediction (days > 0)."""
+    late = int((step_days > 0).sum())
+    return LeakageCheck(
+        "no_step_after_the_index_time",
+        late == 0,
+        f"{step_days.size:,} time steps, of which {late:,} lie after the index time",
+        late,
+    )
+
+
+def no_cluster_in_two_splits(
+    name: str, cluster: npt.NDArray[np.int64], split: npt.NDArray[np.int8]
+) -> LeakageCheck:
+    """All rows of a cluster (a subject, a matched set) must lie in one split."""
+    pairs = np.unique(np.stack([cluster, split.astype(np.int64)]), axis=1)
+    _, splits = np.unique(pairs[0], return_counts=True)
+    torn = int((splits > 1).sum())
+    return LeakageCheck(
+        f"no_{name}_in_two_splits",
+        torn == 0,
+        f"{splits.size:,} values of {name}, of which {torn:,} lie in two splits",
+        torn,
+    )
+
+
+def truncation_replay(
+    stored: Mapping[str, npt.NDArray[Any]], rebuilt: Mapping[str, npt.NDArray[Any]], examples: int
+) -> LeakageCheck:
+    """Sequences rebuilt without anything known later must be the stored ones, bit for bit."""
+    differing = sorted(
+        name
+        for name in stored
+        if name not in rebuilt
+        or stored[name].dtype != rebuilt[name].dtype
+        or not np.array_equal(stored[name], rebuilt[name], equal_nan=stored[name].dtype.kind == "f")
+    )
+    found = f"differ in {', '.join(differing)}" if differing else "are identical"
+    return LeakageCheck(
+        "truncation_replay",
+        not differing and examples > 0,
+        f"{examples:,} examples rebuilt from what was known at their index time: arrays {found}",
+        len(differing),
+    )
