@@ -7,6 +7,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import polars as pl
 
     from pipelines.events import Records
@@ -26,6 +28,14 @@ class Domain(Protocol):
     def training_examples(
         self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
     ) -> "Examples": ...
+
+    def weights(
+        self, frame: "pl.DataFrame", fitted_on: "npt.NDArray[np.bool_]"
+    ) -> "npt.NDArray[np.float32]": ...
+
+    def channel_kinds(self, config: Any) -> dict[str, str]: ...
+
+    def tables_may_hold(self, config: Any) -> dict[str, Any]: ...
 
     def scoring_examples(
         self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame", as_of: datetime

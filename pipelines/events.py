@@ -19,7 +19,8 @@ class Records:
 
     ``subjects`` holds file, part, source_row, subject, birth, sex, cluster, known_time and the
     domain's attributes; ``events`` holds file, part, source_row, subject, time_text, time,
-    known_time, code, value_text and unit. ``codes`` declares per code needs_value, low and high.
+    known_time, code, value_text and unit. ``codes`` declares per code needs_value, low, high and
+    declared_unit.
     ``part`` says which columns of a file a row stands for, ``empty_cells`` counts by (file, part)
     the cells of wide tables that state nothing.
     """
@@ -130,7 +131,7 @@ def _event_table(events: pl.DataFrame, crosswalk: pl.DataFrame) -> pl.DataFrame:
         pl.col("code").cast(pl.Categorical),
         numeric_value=pl.col("value").cast(pl.Float32),
         text_value=pl.lit(None, pl.String),
-        unit="unit",
+        unit=pl.coalesce("unit", "declared_unit"),
         source_file="file",
         source_row="source_row",
     )

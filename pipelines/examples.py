@@ -7,7 +7,7 @@ import polars as pl
 
 @dataclass(frozen=True)
 class FlowCount:
-    """One step of the exclusions flow; ``groups`` counts (attribute, level, excluded, remaining)."""
+    """One step of the exclusions flow; ``groups``: (attribute, level, excluded, remaining)."""
 
     step: str
     words: str

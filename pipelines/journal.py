@@ -16,17 +16,22 @@ def run_id() -> str:
     return next((os.environ[name] for name in variables if os.environ.get(name)), "by-hand")
 
 
+def flow() -> str:
+    """The flow this process works for, from the DAG's id (``train__<study>``)."""
+    return os.environ.get("AIRFLOW_CTX_DAG_ID", "by-hand").split("__")[0]
+
+
 @dataclass(frozen=True)
 class JournalEntry:
     """What one stage did in one run. Counts and names only, never a value of a record."""
 
     study: str
-    flow: str
     stage: str
     key: str
     made: bool
     seconds: float
     counts: dict[str, int]
+    flow: str = field(default_factory=flow)
     run_id: str = field(default_factory=run_id)
     at_unix: float = field(default_factory=time.time)
 

@@ -60,7 +60,7 @@ class _Sorted:
         return time_key << np.uint64(self.channel_bits) | np.uint64(channel)
 
 
-def build_sequences(
+def gather_sequences(
     events: pl.DataFrame,
     examples: pl.DataFrame,
     channels: Sequence[str],

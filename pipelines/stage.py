@@ -55,13 +55,12 @@ def recipe_of(
     )
 
 
-def run_stage(study: str, flow: str, recipe: Recipe, write: Callable[[Path], Counts]) -> Artefact:
+def run_stage(study: str, recipe: Recipe, write: Callable[[Path], Counts]) -> Artefact:
     """Make or reuse the artefact of ``recipe`` and say so in the log and the journal."""
     artefact = store().make(recipe, write)
     append_entry(
         JournalEntry(
             study=study,
-            flow=flow,
             stage=recipe.stage,
             key=artefact.key,
             made=artefact.made,

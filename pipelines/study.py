@@ -3,6 +3,7 @@
 Light on purpose: a DAG file and ``--help`` read a study without Polars or torch.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from pipelines.errors import StudyInvalid
 from pipelines.settings import settings
 from pipelines.splits import SplitConfig
 from validation.config import AuditConfig
-from validation.contract import ContractConfig
 
 MAXIMUM_STUDY_BYTES = 256 * 1024
 
@@ -27,6 +27,18 @@ class Schedule(BaseModel):
 
     train: str | None = None
     score: str | None = None
+
+
+class ContractSection(BaseModel):
+    """What the study declares of its tables beyond its codes; UTC days, both ends included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    earliest: date
+    latest: date
+    minimum_events: int = Field(1, ge=1)
+    minimum_subjects: int = Field(1, ge=1)
+    max_quarantined_share: float = Field(ge=0, le=1)
 
 
 class Study(BaseModel):
@@ -44,7 +56,7 @@ class Study(BaseModel):
     schedule: Schedule = Schedule()
     records: Any
     split: SplitConfig
-    contract: ContractConfig
+    contract: ContractSection
     model: ModelConfig
     audit: AuditConfig
 
@@ -92,9 +104,8 @@ def load_study(name: str) -> Study:
     section = raw.pop(domain, None)
     records = _validated(config_class(domain), section, f"{domain}.", errors)
     study = _validated(Study, {**raw, "name": name, "records": records}, "", errors)
-    if errors:
+    if errors or not isinstance(study, Study):
         raise _invalid(path, "\n".join(errors))
-    assert isinstance(study, Study)  # noqa: S101 - no error was collected
     return study
 
 

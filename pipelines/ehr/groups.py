@@ -27,4 +27,4 @@ def _band(starts: list[int]) -> pl.Expr:
     band = pl.lit(f"under {starts[0]}")
     for start, name in zip(starts, names, strict=True):
         band = pl.when(age >= start).then(pl.lit(name)).otherwise(band)
-    return band
+    return pl.when(pl.col("age_years").is_null()).then(pl.lit("unknown")).otherwise(band)

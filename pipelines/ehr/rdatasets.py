@@ -43,9 +43,7 @@ def read_records(config: EhrConfig) -> Records:
         events=pl.concat(events),
         codes=_declared_codes(config),
         empty_cells={
-            _place(source, part): int(
-                frames[part.table].select(part.columns).null_count().sum_horizontal().item()
-            )
+            _place(source, part): _empty_cells(frames[part.table], part)
             for part in source.events
             if isinstance(part, WideTable)
         },
@@ -191,6 +189,10 @@ def _wide(part: WideTable, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _empty_cells(frame: pl.DataFrame, part: WideTable) -> int:
+    return int(frame.select(part.columns).null_count().sum_horizontal().item())
+
+
 def _declared_codes(config: EhrConfig) -> pl.DataFrame:
     return pl.DataFrame(
         [
@@ -199,6 +201,7 @@ def _declared_codes(config: EhrConfig) -> pl.DataFrame:
                 code.role == "measurement",
                 code.plausible[0] if code.plausible else None,
                 code.plausible[1] if code.plausible else None,
+                code.unit,
             )
             for name, code in config.codes.items()
         ],
@@ -207,6 +210,7 @@ def _declared_codes(config: EhrConfig) -> pl.DataFrame:
             "needs_value": pl.Boolean,
             "low": pl.Float64,
             "high": pl.Float64,
+            "declared_unit": pl.String,
         },
         orient="row",
     )

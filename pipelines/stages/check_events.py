@@ -1,0 +1,93 @@
+"""check_events: the tables are judged against what the study declares. It changes nothing."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.artefacts import Counts
+from pipelines.domains import load_domain
+from pipelines.errors import ContractBroken
+from pipelines.stage import open_inputs, recipe_of, run_stage
+from pipelines.study import Study, load_study
+from validation.channels import copied_channels
+from validation.contract import TableContract
+from validation.expectations import check_tables, contract_checks
+
+
+def check_events(study: str, events: str) -> str:
+    """Write what every expectation found, then fail if one was not met.
+
+    Raises:
+        ContractBroken: an expectation is not met; the artefact with the findings stays.
+    """
+    spec = load_study(study)
+    contract = table_contract(spec)
+    recipe = recipe_of(
+        "check_events",
+        config={"contract": contract.model_dump(mode="json")},
+        inputs={"events": events},
+        libraries=("polars", "great-expectations"),
+    )
+    artefact = run_stage(
+        study,
+        recipe,
+        lambda draft: _write(open_inputs({"events": events})["events"], contract, draft),
+    )
+    _judge(artefact.path)
+    return artefact.key
+
+
+def table_contract(spec: Study) -> TableContract:
+    """The contract of the event, subject and quarantine tables: domain and study together."""
+    declared = load_domain(spec.domain).tables_may_hold(spec.records)
+    return TableContract.model_validate(declared | spec.contract.model_dump())
+
+
+def _write(events: Path, contract: TableContract, draft: Path) -> Counts:
+    copies = copied_channels(pl.read_parquet(events / "events.parquet"))
+    accounts = pl.read_parquet(events / "accounts.parquet")
+    outcomes = check_tables(
+        {
+            "events": events / "events.parquet",
+            "subjects": events / "subjects.parquet",
+            "quarantine": accounts.select(
+                pl.format("{} ({})", "file", "part").alias("file"),
+                pl.exclude("file", "part").cast(pl.Int64),
+            ),
+            "copies": pl.DataFrame(
+                [copy.as_dict() for copy in copies],
+                schema={
+                    "code": pl.String,
+                    "copy_of": pl.String,
+                    "joined_rows": pl.Int64,
+                    "equal_rows": pl.Int64,
+                },
+            ),
+        },
+        contract,
+    )
+    checks = contract_checks(outcomes)
+    findings = {
+        "checks": [check.model_dump(mode="json") for check in checks],
+        "copied_channels": [copy.as_dict() for copy in copies],
+    }
+    (draft / "checks.json").write_text(json.dumps(findings, indent=1))
+    return {
+        "expectations": len(checks),
+        "unmet": sum(not check.passed for check in checks),
+        "copied_channels": len(copies),
+    }
+
+
+def _judge(folder: Path) -> None:
+    checks = json.loads((folder / "checks.json").read_text())["checks"]
+    unmet = [check for check in checks if not check["passed"]]
+    if unmet:
+        raise ContractBroken(
+            f"{len(unmet)} of {len(checks)} expectations are not met:\n"
+            + "\n".join(f"  {check['table']}: {check['words']}" for check in unmet),
+            where=str(folder / "checks.json"),
+            remedy="Mend the source, or change what the study declares under `contract` and "
+            "`codes`, and say why.",
+        )

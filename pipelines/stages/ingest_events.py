@@ -1,0 +1,58 @@
+"""ingest_events: source files become the event, subject and quarantine tables."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.artefacts import Counts
+from pipelines.domains import Domain, load_domain, source_module
+from pipelines.events import ingest
+from pipelines.pseudonyms import pseudonym_key, pseudonyms
+from pipelines.publication.crosswalk import write_crosswalk
+from pipelines.stage import recipe_of, run_stage
+from pipelines.study import load_study
+
+
+def ingest_events(study: str) -> str:
+    """Read the study's source, judge every row, and keep what is sound under pseudonyms."""
+    spec = load_study(study)
+    domain = load_domain(spec.domain)
+    recipe = recipe_of(
+        "ingest_events",
+        config={"domain": spec.domain, "records": spec.records.model_dump(mode="json")},
+        inputs={},
+        modules=(source_module(spec.domain),),
+        files=domain.fingerprint(spec.records),
+    )
+    return run_stage(study, recipe, lambda draft: _write(study, domain, spec.records, draft)).key
+
+
+def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
+    key = pseudonym_key(config.source.records_are_public)
+    ingested = ingest(domain.read_records(config), lambda ids: pseudonyms(ids, key))
+    tables = {
+        "events": ingested.events,
+        "subjects": ingested.subjects,
+        "quarantine": ingested.quarantine,
+        "accounts": pl.DataFrame([account.as_dict() for account in ingested.accounts]).drop(
+            "quarantined_by_rule"
+        ),
+    }
+    for name, table in tables.items():
+        table.write_parquet(draft / f"{name}.parquet")
+    # Quarantined rows are the source's own words: for their owner's eyes.
+    (draft / "quarantine.parquet").chmod(0o600)
+    accounts = [account.as_dict() for account in ingested.accounts]
+    (draft / "accounts.json").write_text(json.dumps(accounts, indent=1))
+    write_crosswalk(study, ingested.crosswalk)
+    return {
+        "rows_in": sum(account.rows_in for account in ingested.accounts),
+        "accepted": sum(account.accepted for account in ingested.accounts),
+        "quarantined": sum(account.quarantined for account in ingested.accounts),
+        "duplicates": sum(account.duplicates for account in ingested.accounts),
+        "empty": sum(account.empty for account in ingested.accounts),
+        "events": ingested.events.height,
+        "subjects": ingested.subjects.height,
+    }
