@@ -1,0 +1,404 @@
+"""The declared contract: every expectation can fail, and none tells a value of a record."""
+
+import logging
+import socket
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from validation.contract import AttributeContract, CodeContract, TableContract
+from validation.expectations import ExpectationOutcome, TableName, check_tables, contract_checks
+
+UTC_MICROSECONDS = pl.Datetime("us", "UTC")
+Tables = dict[TableName, pl.DataFrame]
+
+CONTRACT = TableContract(
+    codes={
+        "hdl": CodeContract(low=5, high=200.1, unit="mg/dl"),
+        "bmi": CodeContract(low=10, high=90),
+        "stroke's": CodeContract(),
+    },
+    subject_attributes={
+        "sex": AttributeContract(allowed=("female", "male")),
+        "birth": AttributeContract(type="date", required=False),
+    },
+    earliest=date(1990, 1, 1),
+    latest=date(2020, 12, 31),
+    minimum_events=3,
+    maximum_events=6,
+    minimum_subjects=2,
+    max_quarantined_share=0.10,
+    acknowledged_copies=(("hdl", "bmi"),),
+)
+
+
+def noon(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+
+
+def good_tables() -> Tables:
+    times = [noon(date(1990, 1, 1)), noon(date(2001, 2, 3)), noon(date(2020, 12, 31))]
+    events = pl.DataFrame(
+        {
+            "subject_id": pl.Series([7, 7, 8], dtype=pl.Int64),
+            "time": pl.Series(times, dtype=UTC_MICROSECONDS),
+            "known_time": pl.Series(times, dtype=UTC_MICROSECONDS),
+            "code": pl.Series(["hdl", "stroke's", "hdl"], dtype=pl.Categorical),
+            "numeric_value": pl.Series([5.0, None, 200.1], dtype=pl.Float32),
+            "text_value": pl.Series([None, None, None], dtype=pl.String),
+            "unit": pl.Series(["mg/dl", None, "mg/dl"], dtype=pl.String),
+            "source_file": pl.Series(["labs.csv"] * 3, dtype=pl.Categorical),
+            "source_row": pl.Series([1, 2, 3], dtype=pl.UInt32),
+        }
+    )
+    subjects = pl.DataFrame(
+        {"subject_id": [7, 8], "sex": ["female", "male"], "birth": [date(1950, 1, 1), None]}
+    )
+    quarantine = pl.DataFrame(
+        {
+            "file": ["labs.csv"],
+            "rows_in": [20],
+            "accepted": [14],
+            "quarantined": [2],
+            "duplicates": [3],
+            "empty": [1],
+        }
+    )
+    copies = pl.DataFrame(
+        {"code": ["bmi"], "copy_of": ["hdl"], "joined_rows": [9], "equal_rows": [9]}
+    )
+    return {"events": events, "subjects": subjects, "quarantine": quarantine, "copies": copies}
+
+
+def failures(tables: Tables) -> list[tuple[str, str, str | None, str | None]]:
+    outcomes = check_tables(dict(tables), CONTRACT)
+    return [(o.table, o.expectation, o.column, o.scope) for o in outcomes if not o.success]
+
+
+def with_cell(table: pl.DataFrame, row: int, **cells: object) -> pl.DataFrame:
+    columns = {}
+    for name, cell in cells.items():
+        values = table[name].to_list()
+        values[row] = cell
+        columns[name] = pl.Series(name, values, dtype=table[name].dtype)
+    return table.with_columns(**columns)
+
+
+BETWEEN = "expect_column_values_to_be_between"
+IN_SET = "expect_column_values_to_be_in_set"
+NOT_NULL = "expect_column_values_to_not_be_null"
+LATER = "expect_column_pair_values_a_to_be_greater_than_b"
+ROWS = "expect_table_row_count_to_be_between"
+
+# (what is broken, in which table, how, which expectation must say so: name, column, code)
+BREAKAGES: list[tuple[str, TableName, Callable[[pl.DataFrame], pl.DataFrame], tuple[object, ...]]]
+BREAKAGES = [
+    ("too few events", "events", lambda t: t.head(2), (ROWS, None, None)),
+    (
+        "an unknown code",
+        "events",
+        lambda t: with_cell(t.cast({"code": pl.String}), 1, code="Stroke's"),
+        (BETWEEN, "code", None),
+    ),
+    (
+        "an event before the declared time",
+        "events",
+        lambda t: with_cell(t, 0, time=noon(date(1989, 12, 31)), known_time=noon(date(1990, 1, 1))),
+        (BETWEEN, "time", None),
+    ),
+    (
+        "an event on the day after the last",
+        "events",
+        lambda t: with_cell(
+            t,
+            2,
+            time=datetime(2021, 1, 1, tzinfo=UTC),
+            known_time=datetime(2021, 1, 1, tzinfo=UTC),
+        ),
+        (BETWEEN, "time", None),
+    ),
+    (
+        "an event known before it happened",
+        "events",
+        lambda t: with_cell(t, 1, known_time=noon(date(2001, 2, 2))),
+        (LATER, "known_time", None),
+    ),
+    (
+        "a value below its range",
+        "events",
+        lambda t: with_cell(t, 0, numeric_value=4.99),
+        (BETWEEN, "numeric_value", "hdl"),
+    ),
+    (
+        "a value above its range",
+        "events",
+        lambda t: with_cell(t, 2, numeric_value=200.2),
+        (BETWEEN, "numeric_value", "hdl"),
+    ),
+    (
+        "a numeric code without a value",
+        "events",
+        lambda t: with_cell(t, 2, numeric_value=None),
+        (NOT_NULL, "numeric_value", "hdl"),
+    ),
+    (
+        "an event without a subject row",
+        "events",
+        lambda t: with_cell(t, 1, subject_id=9),
+        (IN_SET, "has_subject", None),
+    ),
+    (
+        "the same event twice",
+        "events",
+        lambda t: pl.concat([t, t.tail(1)]),
+        ("expect_compound_columns_to_be_unique", "subject_id, time, code, value", None),
+    ),
+    (
+        "a NaN where a code has no value",
+        "events",
+        lambda t: with_cell(t, 1, numeric_value=float("nan")),
+        (IN_SET, "value_is_finite", None),
+    ),
+    (
+        "a column of bytes",
+        "events",
+        lambda t: t.cast({"unit": pl.Binary}),
+        (IN_SET, "unit", None),
+    ),
+    ("too few subjects", "subjects", lambda t: t.head(2).clear(), (ROWS, None, None)),
+    (
+        "a subject with two rows",
+        "subjects",
+        lambda t: pl.concat([t, t.tail(1)]),
+        ("expect_column_values_to_be_unique", "subject_id", None),
+    ),
+    (
+        "an unknown level of an attribute",
+        "subjects",
+        lambda t: with_cell(t, 0, sex="Female"),
+        (IN_SET, "sex", None),
+    ),
+    (
+        "a required attribute missing",
+        "subjects",
+        lambda t: with_cell(t, 0, sex=None),
+        (NOT_NULL, "sex", None),
+    ),
+    (
+        "a subject without an id",
+        "subjects",
+        lambda t: pl.concat([t, with_cell(t.tail(1), 0, subject_id=None)]),
+        (NOT_NULL, "subject_id", None),
+    ),
+    (
+        "rows that do not add up",
+        "quarantine",
+        lambda t: with_cell(t, 0, accepted=13),
+        (IN_SET, "rows_in", None),
+    ),
+    (
+        "too many quarantined rows",
+        "quarantine",
+        lambda t: with_cell(t, 0, accepted=13, quarantined=3),
+        (BETWEEN, "quarantined", None),
+    ),
+    ("no source file", "quarantine", lambda t: t.clear(), (ROWS, None, None)),
+    (
+        "a copy that the study does not acknowledge",
+        "copies",
+        lambda t: with_cell(t, 0, code="stroke's"),
+        (IN_SET, "acknowledged", None),
+    ),
+]
+
+
+def test_sound_tables_meet_the_contract_with_every_expectation_evaluated() -> None:
+    outcomes = check_tables(dict(good_tables()), CONTRACT)
+    assert [o for o in outcomes if not o.success] == []
+    counted = [o for o in outcomes if o.expectation != "expect_column_to_exist"]
+    assert all(o.element_count is not None for o in counted)
+    assert {o.table for o in outcomes} == {"events", "subjects", "quarantine", "copies"}
+    hdl = next(o for o in outcomes if o.scope == "hdl" and o.expectation == BETWEEN)
+    assert (hdl.element_count, hdl.unexpected_count) == (2, 0)
+    assert hdl.declared == "from 5 to 200.1 mg/dl"
+
+
+@pytest.mark.parametrize(
+    ("table", "damage", "expected"),
+    [pytest.param(table, damage, want, id=name) for name, table, damage, want in BREAKAGES],
+)
+def test_each_expectation_fails_on_the_damage_it_is_there_for(
+    table: TableName, damage: Callable[[pl.DataFrame], pl.DataFrame], expected: tuple[object, ...]
+) -> None:
+    tables = beside_subjects(table, damage(good_tables()[table]))
+    assert (table, *expected) in failures(tables)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_nan_and_infinity_fail_although_they_are_missing_or_between_for_the_library(
+    value: float,
+) -> None:
+    tables = good_tables()
+    tables["events"] = with_cell(tables["events"], 1, numeric_value=value)
+    assert ("events", IN_SET, "value_is_finite", None) in failures(tables)
+
+
+def beside_subjects(table: TableName, damaged: pl.DataFrame) -> Tables:
+    tables: Tables = {"subjects": good_tables()["subjects"]}
+    tables[table] = damaged
+    return tables
+
+
+def failing_columns(table: TableName, damaged: pl.DataFrame, expectation: str) -> set[str | None]:
+    tables = beside_subjects(table, damaged)
+    return {
+        column for name, what, column, _ in failures(tables) if (name, what) == (table, expectation)
+    }
+
+
+@pytest.mark.parametrize("table", ["events", "subjects", "quarantine", "copies"])
+def test_every_missing_column_fails_by_its_name(table: TableName) -> None:
+    whole = good_tables()[table]
+    for missing in (whole.columns[::2], whole.columns[1::2]):
+        damaged = whole.drop(missing)
+        assert failing_columns(table, damaged, "expect_column_to_exist") == set(missing)
+
+
+@pytest.mark.parametrize("table", ["events", "subjects", "quarantine", "copies"])
+def test_every_column_of_another_type_fails_by_its_name(table: TableName) -> None:
+    whole = good_tables()[table]
+    damaged = whole.with_columns(pl.lit(b"secret", pl.Binary).alias(c) for c in whole.columns)
+    assert failing_columns(table, damaged, IN_SET) >= set(whole.columns)
+
+
+def test_failing_rows_are_counted_by_hand() -> None:
+    tables = good_tables()
+    tables["events"] = with_cell(tables["events"], 0, numeric_value=1.0)
+    outcome = next(
+        o for o in check_tables(dict(tables), CONTRACT) if o.scope == "hdl" and not o.success
+    )
+    assert (outcome.element_count, outcome.unexpected_count) == (2, 1)
+    check = contract_checks([outcome])[0]
+    assert check.words == ("numeric_value of hdl: from 5 to 200.1 mg/dl; 1 of 2 rows differ")
+    assert (check.passed, check.unexpected, check.kind) == (False, 1, "contract")
+
+
+def test_times_known_the_moment_they_happen_and_other_text_are_no_fault() -> None:
+    tables = good_tables()
+    again = with_cell(tables["events"].tail(1), 0, text_value="another note", source_row=4)
+    tables["events"] = pl.concat([tables["events"], again])
+    assert failures(tables) == []
+
+
+def test_a_copy_may_be_declared_in_either_order() -> None:
+    tables = good_tables()
+    turned = pl.DataFrame({"code": ["hdl"], "copy_of": ["bmi"]})
+    tables["copies"] = tables["copies"].update(turned)
+    assert failures(tables) == []
+
+
+def test_tables_without_copies_meet_the_contract() -> None:
+    tables = good_tables()
+    tables["copies"] = tables["copies"].clear()
+    assert failures(tables) == []
+
+
+def test_parquet_files_and_folders_of_shards_are_read_alike(tmp_path: Path) -> None:
+    tables = good_tables()
+    paths: dict[TableName, pl.DataFrame | Path] = {}
+    for name, table in tables.items():
+        paths[name] = tmp_path / f"{name}.parquet"
+        table.write_parquet(tmp_path / f"{name}.parquet")
+    shards = tmp_path / "events"
+    shards.mkdir()
+    for shard, part in enumerate(tables["events"].iter_slices(2)):
+        part.write_parquet(shards / f"shard={shard}.parquet")
+    expected = check_tables(dict(tables), CONTRACT)
+    assert check_tables(paths, CONTRACT) == expected
+    assert check_tables(paths | {"events": shards}, CONTRACT) == expected
+
+
+def test_a_planted_value_appears_in_no_outcome_log_line_or_stream(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = "Hyacinth-31337"  # noqa: S105 - a planted cell, not a password
+    caplog.set_level(logging.DEBUG)
+    tables = good_tables()
+    events = tables["events"].cast({"code": pl.String, "source_file": pl.String})
+    events = with_cell(events, 0, code=secret, text_value=secret, source_file=secret)
+    events = with_cell(events, 2, numeric_value=31337.0, subject_id=31337)
+    tables["events"] = pl.concat([events, events.tail(1)])
+    tables["subjects"] = with_cell(tables["subjects"], 0, sex=secret)
+    tables["quarantine"] = tables["quarantine"].with_columns(rows_in=pl.lit(secret))
+    outcomes = check_tables(dict(tables), CONTRACT)
+    assert sum(not o.success for o in outcomes) >= 6
+    streams = capfd.readouterr()
+    told = f"{outcomes} {contract_checks(outcomes)} {caplog.text} {streams.out} {streams.err}"
+    assert "Hyacinth" not in told
+    assert "31337" not in told
+
+
+def test_checking_opens_no_connection_and_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert failures(good_tables()) == []
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_telemetry_is_off_before_the_library_is_imported() -> None:
+    source = Path("validation/suites.py").read_text()
+    assert source.index("GX_ANALYTICS_ENABLED") < source.index("import great_expectations")
+
+
+def test_unknown_tables_and_events_without_subjects_are_refused() -> None:
+    tables = good_tables()
+    with pytest.raises(ValueError, match="no contract for the tables: labs"):
+        check_tables({"labs": tables["events"]}, CONTRACT)  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="beside their subjects"):
+        check_tables({"events": tables["events"]}, CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("codes", {"hdl": {"low": 5}}, "both low and high"),
+        ("codes", {"hdl": {"low": 5, "high": 5}}, "low must be below high"),
+        ("codes", {}, "at least 1 item"),
+        ("earliest", date(2021, 1, 1), "earliest must be before latest"),
+        ("maximum_events", 2, "must not be below minimum_events"),
+        ("acknowledged_copies", (("hdl", "chol"),), "undeclared codes: chol"),
+        ("max_quarantined_share", 1.1, "less than or equal to 1"),
+        ("subject_attributes", {"age": {"type": "integer", "allowed": ["1"]}}, "text attributes"),
+        ("surprise", 1, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_contract_that_cannot_be_meant_is_refused(
+    field: str, value: object, message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TableContract.model_validate(CONTRACT.model_dump() | {field: value})
+
+
+def test_an_outcome_holds_names_and_counts_only() -> None:
+    fields = set(ExpectationOutcome.__dataclass_fields__)
+    assert fields == {
+        "table",
+        "expectation",
+        "column",
+        "scope",
+        "declared",
+        "success",
+        "element_count",
+        "unexpected_count",
+    }
