@@ -27,6 +27,9 @@ LineKind = Literal["value", "gap", "challenger"]
 
 OVERALL = "overall"
 
+# 1.96 + 0.84: the difference told from zero with 5 % two-sided error and 80 % power.
+DETECTABLE_IN_STANDARD_ERRORS = 2.8
+
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -104,6 +107,7 @@ class PredictionLimits(_Section):
     max_score_shift_psi: population stability index against the release's scores.
     max_selection_rate_change: absolute change of the share at or above the threshold, overall and
     for every level of every attribute, against the release's own.
+    minimum_group_subjects: a level with fewer, then as now, has no selection rate to compare.
     """
 
     minimum_rows: int = Field(ge=1)
@@ -112,6 +116,7 @@ class PredictionLimits(_Section):
     max_score_shift_psi: float = Field(gt=0.0, allow_inf_nan=False)
     max_selection_rate_change: Share
     psi_bins: int = Field(default=10, ge=2, le=100)
+    minimum_group_subjects: int = Field(default=100, ge=11)
 
 
 class AuditConfig(_Section):

@@ -33,6 +33,7 @@ class Estimate(_Record):
     value: Number | None = None
     low: Number | None = None
     high: Number | None = None
+    standard_error: Number | None = None
     reason: str | None = None
 
 
@@ -289,13 +290,17 @@ class Measurement(_Record):
 
 
 class PredictionEvidence(_Record):
-    """evidence.json of audit_predictions. gate is null until judged."""
+    """evidence.json of audit_predictions. gate is null until judged.
+
+    not_judged: groups too small, in the release and now, to compare anything.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     study: str
     policy: AuditConfig
     rows: Count
     measurements: tuple[Measurement, ...]
+    not_judged: tuple[str, ...] = ()
     lineage: tuple[LineageEntry, ...] = ()
     gate: GateVerdict | None = None
 

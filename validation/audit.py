@@ -1,0 +1,175 @@
+"""From predictions to the performance part of the evidence."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from validation.config import (
+    DETECTABLE_IN_STANDARD_ERRORS,
+    METRIC_NAMES,
+    OVERALL,
+    AuditConfig,
+    MetricName,
+)
+from validation.curves import curves
+from validation.evidence import (
+    Challenger,
+    Counts,
+    Estimate,
+    Gap,
+    GroupPerformance,
+    PopulationEvidence,
+)
+from validation.group_counts import (
+    ALL_LEVELS,
+    CENSORED,
+    NEGATIVE,
+    POSITIVE,
+    GroupKey,
+    shown_counts,
+)
+from validation.groups import Group, groups_of
+from validation.measuring import Measured, Part, difference, measure_parts, metrics_of, part_of
+from validation.populations import Population, populations_of
+
+COMPARED_WITH_CHALLENGERS: tuple[MetricName, ...] = ("auroc", "auprc", "brier", "net_benefit")
+
+_NETWORK = ("network",)
+_Key = tuple[str, ...]
+
+
+def audit_predictions_table(
+    predictions: pl.DataFrame, config: AuditConfig, *, challengers: Sequence[str]
+) -> tuple[PopulationEvidence, ...]:
+    """Performance, groups, gaps, challengers and curves of the holdout and of cross-fitting.
+
+    predictions: one row per subject (see populations_of); challengers: their column names.
+    Subjects of weight 0 are counted as censored and carry no metric. Raises ValueError where the
+    table cannot be audited: the caller then has no evidence, and the gate stays closed.
+    """
+    populations = populations_of(predictions, config, challengers)
+    counts = _counts(populations, config)
+    return tuple(_audit(population, config, counts) for population in populations)
+
+
+def _counts(populations: Sequence[Population], config: AuditConfig) -> Mapping[GroupKey, Counts]:
+    everybody = populations[-1]  # cross_fitted holds the holdout too; see populations_of
+    known = np.where(everybody.y == 1.0, POSITIVE, NEGATIVE)
+    subjects = everybody.attributes.with_columns(
+        in_holdout=pl.Series(everybody.in_holdout),
+        status=pl.Series(np.where(everybody.weight > 0, known, CENSORED)),
+    )
+    return shown_counts(subjects, config, [population.name for population in populations])
+
+
+def _audit(
+    population: Population, config: AuditConfig, counts: Mapping[GroupKey, Counts]
+) -> PopulationEvidence:
+    groups = groups_of(population.attributes, config)
+    parts = _parts(population, groups, config)
+    results = measure_parts(population, list(parts.values()), config)
+    measured = dict(zip(parts, results, strict=True))
+    name = population.name
+    return PopulationEvidence(
+        population=name,
+        overall=GroupPerformance(
+            attribute=OVERALL,
+            level=ALL_LEVELS,
+            counts=counts[name, OVERALL, ALL_LEVELS],
+            metrics=metrics_of(measured[_NETWORK], config),
+        ),
+        groups=tuple(
+            GroupPerformance(
+                attribute=group.attribute,
+                level=group.level,
+                counts=counts[name, group.attribute, group.level],
+                metrics=_group_metrics(measured.get(_inside(group)), config),
+            )
+            for group in groups
+        ),
+        gaps=tuple(gap for group in groups for gap in _gaps(group, measured, config)),
+        challengers=_challengers(population, measured, config),
+        curves=curves(
+            population.y, population.score, population.weight, population.clusters, config
+        ),
+    )
+
+
+def _inside(group: Group) -> _Key:
+    return ("inside", group.attribute, group.level)
+
+
+def _outside(group: Group) -> _Key:
+    return ("outside", group.attribute, group.level)
+
+
+def _parts(
+    population: Population, groups: Sequence[Group], config: AuditConfig
+) -> dict[_Key, Part]:
+    everyone = np.arange(len(population.y), dtype=np.intp)
+    parts: dict[_Key, Part] = {_NETWORK: part_of(population, everyone, population.score, config)}
+    for name, score in population.challengers.items():
+        parts["challenger", name] = part_of(population, everyone, score, config)
+    for group in groups:
+        for key, rows in ((_inside(group), group.rows), (_outside(group), group.rest)):
+            # Too few to be shown at all: not even measured.
+            if len(rows) >= config.minimum_cell_subjects:
+                parts[key] = part_of(population, rows, population.score, config)
+    return parts
+
+
+def _too_small(config: AuditConfig) -> Estimate:
+    return Estimate(reason=f"fewer than {config.minimum_cell_subjects} subjects")
+
+
+def _group_metrics(measured: Measured | None, config: AuditConfig) -> dict[MetricName, Estimate]:
+    if measured is None:
+        return {name: _too_small(config) for name in METRIC_NAMES}
+    return metrics_of(measured, config)
+
+
+def _gaps(group: Group, measured: Mapping[_Key, Measured], config: AuditConfig) -> list[Gap]:
+    inside, outside = measured.get(_inside(group)), measured.get(_outside(group))
+    gaps = []
+    for name in METRIC_NAMES:
+        if inside is None or outside is None:
+            found = _too_small(config)
+        else:
+            found = difference(inside, outside, name, config)
+        error = found.standard_error
+        gaps.append(
+            Gap(
+                attribute=group.attribute,
+                level=group.level,
+                metric=name,
+                estimate=found,
+                detectable=None if error is None else DETECTABLE_IN_STANDARD_ERRORS * error,
+            )
+        )
+    return gaps
+
+
+def _challengers(
+    population: Population, measured: Mapping[_Key, Measured], config: AuditConfig
+) -> tuple[Challenger, ...]:
+    area = METRIC_NAMES.index("auroc")
+    areas = {
+        name: float(np.nan_to_num(measured["challenger", name].point[area]))
+        for name in population.challengers
+    }
+    best = max(areas, key=lambda name: areas[name], default=None)
+    return tuple(
+        Challenger(
+            name=name,
+            best=name == best,
+            metrics=metrics_of(measured["challenger", name], config),
+            difference={
+                compared: difference(
+                    measured[_NETWORK], measured["challenger", name], compared, config
+                )
+                for compared in COMPARED_WITH_CHALLENGERS
+            },
+        )
+        for name in population.challengers
+    )

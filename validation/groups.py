@@ -1,0 +1,108 @@
+"""Groups of subjects: attribute levels and crossings, each against everybody else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from validation.config import AuditConfig, MetricName
+from validation.ranking import FloatArray, IntArray
+
+UNKNOWN_LEVEL = "unknown"
+JOIN = " & "
+
+_NEEDS_EVENTS: frozenset[MetricName] = frozenset(
+    {
+        "auroc",
+        "auprc",
+        "brier",
+        "calibration_slope",
+        "calibration_intercept",
+        "observed_expected",
+        "tpr",
+        "ppv",
+        "net_benefit",
+    }
+)
+_NEEDS_NON_EVENTS: frozenset[MetricName] = _NEEDS_EVENTS - {"tpr", "ppv"} | {"fpr"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """One level of an attribute or crossing. rows [m] and rest [n - m]: positions of subjects."""
+
+    attribute: str
+    level: str
+    rows: IntArray
+    rest: IntArray
+
+
+def with_named_levels(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:
+    """The attributes as text, an absent one as "unknown". Raises ValueError on a missing column."""
+    missing = [name for name in attributes if name not in frame.columns]
+    if missing:
+        raise ValueError(f"attributes without a column: {missing}")
+    return frame.select(
+        pl.col(name).cast(pl.String).fill_null(UNKNOWN_LEVEL) for name in attributes
+    )
+
+
+def groups_of(frame: pl.DataFrame, config: AuditConfig) -> list[Group]:
+    """All levels of all attributes, then of all crossings, in the order of the study."""
+    wanted = [(name,) for name in config.attributes] + list(config.crossings)
+    return [group for names in wanted for group in _levels(frame, names)]
+
+
+def _levels(frame: pl.DataFrame, names: tuple[str, ...]) -> list[Group]:
+    levels = frame.select(pl.concat_str(list(names), separator=JOIN)).to_series().to_numpy()
+    return [
+        Group(
+            attribute=JOIN.join(names),
+            level=str(level),
+            rows=np.flatnonzero(levels == level),
+            rest=np.flatnonzero(levels != level),
+        )
+        for level in np.unique(levels)
+    ]
+
+
+@dataclass(frozen=True)
+class Census:
+    """Unweighted counts of a set of subjects. selected: label known, score >= threshold."""
+
+    subjects: int
+    positives: int
+    negatives: int
+    selected: int
+
+
+def census(y: FloatArray, weight: FloatArray, score: FloatArray, threshold: float) -> Census:
+    """Count rows; a weight of 0 is a censored subject, who carries no metric. All [n]."""
+    known = weight > 0
+    positives = int(np.count_nonzero(known & (y == 1.0)))
+    return Census(
+        subjects=len(y),
+        positives=positives,
+        negatives=int(np.count_nonzero(known)) - positives,
+        selected=int(np.count_nonzero(known & (score >= threshold))),
+    )
+
+
+def why_not(name: MetricName, counted: Census, config: AuditConfig) -> str | None:
+    """Why a metric cannot be told on these subjects; None if it can.
+
+    The words name the limit and never the count, which may be one to protect.
+    """
+    least = config.minimum_positives
+    if counted.subjects < config.minimum_cell_subjects:
+        return f"fewer than {config.minimum_cell_subjects} subjects"
+    if name in _NEEDS_EVENTS and counted.positives < least:
+        return f"fewer than {least} positives"
+    if name in _NEEDS_NON_EVENTS and counted.negatives < least:
+        return f"fewer than {least} known non-events"
+    if name == "ppv" and counted.selected < least:
+        return f"fewer than {least} selected"
+    if name == "selection_rate" and counted.positives + counted.negatives < least:
+        return f"fewer than {least} subjects with a known label"
+    return None

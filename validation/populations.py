@@ -1,0 +1,104 @@
+"""The subjects that an audit measures, taken from the predictions table and checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from validation.config import AuditConfig, PopulationName
+from validation.groups import with_named_levels
+from validation.ranking import FloatArray
+
+_TEST_SPLIT = "test"
+_CROSS_FITTED_SUFFIX = "_cross_fitted"
+
+
+@dataclass(frozen=True)
+class Population:
+    """Subjects with labels and scores. All arrays [n]; a weight of 0 is a censored subject."""
+
+    name: PopulationName
+    y: FloatArray
+    weight: FloatArray
+    clusters: npt.NDArray[np.int64]
+    score: FloatArray
+    challengers: Mapping[str, FloatArray]
+    attributes: pl.DataFrame
+    in_holdout: npt.NDArray[np.bool_]
+
+
+def populations_of(
+    predictions: pl.DataFrame, config: AuditConfig, challengers: Sequence[str]
+) -> list[Population]:
+    """holdout, and cross_fitted where there are such scores.
+
+    predictions: subject_id, cluster, split, label (null = censored), weight, score, the
+    attributes, one column per challenger, and each of them with the suffix _cross_fitted.
+    Raises ValueError where a column is missing or a row contradicts itself.
+    """
+    missing = [name for name in _needed(challengers) if name not in predictions.columns]
+    if missing:
+        raise ValueError(f"predictions without columns {missing}")
+    frame = predictions.with_columns(in_holdout=pl.col("split") == _TEST_SPLIT)
+    found = [_population("holdout", frame.filter("in_holdout"), config, challengers)]
+    if "score" + _CROSS_FITTED_SUFFIX in frame.columns:
+        scored = frame.filter(pl.col("score" + _CROSS_FITTED_SUFFIX).is_not_null())
+        if scored.height:
+            if scored["in_holdout"].sum() != found[0].in_holdout.sum():
+                raise ValueError("cross_fitted: not every subject of the holdout has a score")
+            found.append(_population("cross_fitted", scored, config, challengers))
+    return found
+
+
+def _needed(challengers: Sequence[str]) -> list[str]:
+    return ["subject_id", "cluster", "split", "label", "weight", "score", *challengers]
+
+
+def _population(
+    name: PopulationName, frame: pl.DataFrame, config: AuditConfig, challengers: Sequence[str]
+) -> Population:
+    if frame.is_empty():
+        raise ValueError(f"{name}: no subjects")
+    if frame["subject_id"].n_unique() != frame.height:
+        raise ValueError(f"{name}: a subject is there twice")
+    suffix = _CROSS_FITTED_SUFFIX if name == "cross_fitted" else ""
+    # Cross-fitted scores without cross-fitted challengers: the gate will say what is missing.
+    present = [other for other in challengers if other + suffix in frame.columns]
+    y, weight = _labels(frame, name)
+    return Population(
+        name=name,
+        y=y,
+        weight=weight,
+        clusters=frame["cluster"].cast(pl.Int64).to_numpy(),
+        score=_probabilities(frame, "score" + suffix),
+        challengers={other: _probabilities(frame, other + suffix) for other in present},
+        attributes=with_named_levels(frame, config.attributes),
+        in_holdout=frame["in_holdout"].to_numpy(),
+    )
+
+
+def _labels(frame: pl.DataFrame, where: str) -> tuple[FloatArray, FloatArray]:
+    label = _numbers(frame, "label")
+    weight = _numbers(frame, "weight")
+    censored = np.isnan(label)
+    if not np.isin(label[~censored], [0.0, 1.0]).all():
+        raise ValueError(f"{where}: a label is neither 0, 1 nor null")
+    if not np.isfinite(weight).all() or (weight < 0).any():
+        raise ValueError(f"{where}: a weight is null, infinite or negative")
+    if ((weight == 0) != censored).any():
+        raise ValueError(f"{where}: weight 0 and a null label must go together")
+    return np.where(censored, 0.0, label), weight
+
+
+def _probabilities(frame: pl.DataFrame, column: str) -> FloatArray:
+    score = _numbers(frame, column)
+    if not ((score >= 0.0) & (score <= 1.0)).all():
+        raise ValueError(f"column {column!r} holds a value that is no probability")
+    return score
+
+
+def _numbers(frame: pl.DataFrame, column: str) -> FloatArray:
+    values: FloatArray = frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return values

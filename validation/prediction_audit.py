@@ -1,0 +1,168 @@
+"""The audit of one generation of scores before it is published.
+
+No label is known yet, so it asks what can be asked: are these scores whole, made from data like
+the release's, and do they select about as many of every group as the release did?
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from validation.config import OVERALL, AuditConfig
+from validation.evidence import LineageEntry, Measurement, PredictionEvidence
+from validation.groups import with_named_levels
+from validation.prediction_gate import (
+    BAD_SCORES,
+    MISSING,
+    REPEATED_SUBJECTS,
+    ROWS,
+    SELECTION_CHANGE,
+    SHIFT,
+    UNKNOWN_CODES,
+    judge_predictions,
+)
+from validation.ranking import FloatArray
+
+# Counts that the caller must give.
+EVENTS, UNKNOWN_EVENTS = "events", "unknown_code_events"
+
+# What an empty bin counts as, so that the index stays finite.
+_EMPTY_BIN = 0.5
+
+
+def audit_scores(
+    scores: pl.DataFrame,
+    reference: pl.DataFrame,
+    counts: Mapping[str, int],
+    config: AuditConfig,
+    *,
+    study: str,
+    lineage: Sequence[LineageEntry] = (),
+) -> PredictionEvidence:
+    """Measure a generation of scores against the release's reference scores, and judge it.
+
+    scores: subject_id, score, share_missing and the attributes, one row per scored subject.
+    reference: score and the attributes of the subjects on whom the release was audited.
+    counts: `events` read as input and `unknown_code_events`, those whose code the release does
+    not know. Never raises on their content: what cannot be measured is null and closes the gate.
+    """
+    measurements = [_attempt(name, measure) for name, measure in _wholes(scores, counts)]
+    measurements.append(
+        _attempt(SHIFT, lambda: _shift(scores, reference, config.predictions.psi_bins))
+    )
+    changes, too_small = _selection_changes(scores, reference, config)
+    evidence = PredictionEvidence(
+        study=study,
+        policy=config,
+        rows=scores.height,
+        measurements=(*measurements, *changes),
+        not_judged=too_small,
+        lineage=tuple(lineage),
+    )
+    return evidence.model_copy(update={"gate": judge_predictions(evidence, config)})
+
+
+def _attempt(name: str, measure: Callable[[], float]) -> Measurement:
+    try:
+        value = float(measure())
+    except Exception as error:  # not measured, whatever the cause: the gate closes on it
+        return Measurement(name=name, reason=f"could not be measured ({type(error).__name__})")
+    if not np.isfinite(value):
+        return Measurement(name=name, reason="is not a finite number")
+    return Measurement(name=name, value=value)
+
+
+def _wholes(
+    scores: pl.DataFrame, counts: Mapping[str, int]
+) -> Iterator[tuple[str, Callable[[], float]]]:
+    yield ROWS, lambda: scores.height
+    yield BAD_SCORES, lambda: int(np.count_nonzero(~_is_probability(_values(scores))))
+    yield REPEATED_SUBJECTS, lambda: scores.height - scores["subject_id"].n_unique()
+    yield UNKNOWN_CODES, lambda: _unknown_code_share(counts)
+    yield MISSING, lambda: float(np.mean(_values(scores, "share_missing")))
+
+
+def _values(frame: pl.DataFrame, column: str = "score") -> FloatArray:
+    values: FloatArray = frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return values
+
+
+def _is_probability(values: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return (values >= 0.0) & (values <= 1.0)
+
+
+def _unknown_code_share(counts: Mapping[str, int]) -> float:
+    events, unknown = counts[EVENTS], counts[UNKNOWN_EVENTS]
+    if not 0 <= unknown <= events or events == 0:
+        raise ValueError("counts of events contradict each other")
+    return unknown / events
+
+
+def _shift(scores: pl.DataFrame, reference: pl.DataFrame, bins: int) -> float:
+    return population_stability_index(_values(reference), _values(scores), bins)
+
+
+def population_stability_index(expected: FloatArray, actual: FloatArray, bins: int) -> float:
+    """Sum over bins of (a - e) ln(a / e), a and e the shares of actual [m] and expected [n].
+
+    Bins are quantiles of `expected`; an empty bin counts as half a subject (Siddiqi, Credit Risk
+    Scorecards, 2006). 0 is no shift; above 0.25 is commonly called a large one. Raises ValueError
+    where there is no value, or one that is NaN.
+    """
+    if len(expected) == 0 or len(actual) == 0 or np.isnan([expected.sum(), actual.sum()]).any():
+        raise ValueError("a stability index needs scores on both sides")
+    edges = np.unique(np.quantile(expected, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
+    shares = []
+    for values in (expected, actual):
+        counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+        filled = np.where(counts == 0, _EMPTY_BIN, counts)
+        shares.append(filled / filled.sum())
+    before, now = shares
+    return float(np.sum((now - before) * np.log(now / before)))
+
+
+# ---- selection by group ----------------------------------------------------------------------
+
+
+def _selection_changes(
+    scores: pl.DataFrame, reference: pl.DataFrame, config: AuditConfig
+) -> tuple[list[Measurement], tuple[str, ...]]:
+    """Selection rate minus the release's, overall and by level; and the levels too small."""
+    try:
+        now, before = _selected(scores, config), _selected(reference, config)
+    except Exception as error:  # not measured, whatever the cause: the gate closes on it
+        reason = f"could not be measured ({type(error).__name__})"
+        return [Measurement(name=SELECTION_CHANGE, reason=reason)], ()
+    changes, too_small = [], []
+    for group, level in sorted(now.keys() | before.keys()):
+        rows, rate = now.get((group, level), (0, 0.0))
+        rows_before, rate_before = before.get((group, level), (0, 0.0))
+        least = 1 if group == OVERALL else config.predictions.minimum_group_subjects
+        enough = (rows >= least, rows_before >= least)
+        if not any(enough):
+            too_small.append(f"{group} {level}: fewer than {least} subjects, then and now")
+            continue
+        shared = {"name": SELECTION_CHANGE, "group": group, "level": level}
+        if all(enough):
+            changes.append(Measurement(**shared, value=rate - rate_before))
+        else:
+            changes.append(
+                Measurement(**shared, reason=f"fewer than {least} subjects, then or now")
+            )
+    return changes, tuple(too_small)
+
+
+def _selected(frame: pl.DataFrame, config: AuditConfig) -> dict[tuple[str, str], tuple[int, float]]:
+    """Rows and share selected per (attribute, level) and overall."""
+    score = _values(frame)
+    if len(score) == 0 or not _is_probability(score).all():
+        raise ValueError("a selection rate needs whole scores")
+    levels = with_named_levels(frame, config.attributes)
+    table = levels.with_columns(pl.lit("all").alias(OVERALL), selected=score >= config.threshold)
+    found = {}
+    for group in (OVERALL, *config.attributes):
+        rates = table.group_by(group).agg(pl.len(), pl.col("selected").mean())
+        for level, rows, rate in rates.iter_rows():
+            found[group, str(level)] = (int(rows), float(rate))
+    return found

@@ -1,0 +1,126 @@
+"""The gate of a generation of scores: every measurement under its limit, or nothing is published.
+
+These are counts of this very generation and no estimates of something behind it, so they are
+judged by their values and have no intervals.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from validation.config import OVERALL, AuditConfig
+from validation.evidence import (
+    Estimate,
+    GateVerdict,
+    LineVerdict,
+    Measurement,
+    PredictionEvidence,
+    VerdictName,
+)
+from validation.gate import closed
+
+ROWS = "rows"
+BAD_SCORES = "scores_null_or_outside_0_1"
+REPEATED_SUBJECTS = "subjects_scored_twice"
+UNKNOWN_CODES = "unknown_code_share"
+MISSING = "missing_share"
+SHIFT = "score_shift_psi"
+SELECTION_CHANGE = "selection_rate_change"
+
+
+class _Limits(NamedTuple):
+    lower: float | None
+    upper: float | None
+
+
+def judge_predictions(
+    evidence: PredictionEvidence | None, policy: AuditConfig | None
+) -> GateVerdict:
+    """Judge a generation of scores. Never raises; evidence of None is an audit that crashed."""
+    try:
+        return _judge(evidence, policy)
+    except Exception as error:  # whatever it is, it must not open the gate
+        return closed(f"the gate could not judge the evidence ({type(error).__name__})")
+
+
+def _judge(evidence: PredictionEvidence | None, policy: AuditConfig | None) -> GateVerdict:
+    if evidence is None:
+        return closed("there is no evidence: the audit did not finish")
+    if policy is None:
+        return closed("the study has no policy")
+    if evidence.policy != policy:
+        return closed("the evidence was measured under another policy than the study's")
+    limits = _limits(policy)
+    lines = tuple(_judge_one(found, limits[found.name]) for found in evidence.measurements)
+    reasons = _missing(evidence, policy)
+    reasons += [f"{line.line}: {line.words}" for line in lines if line.verdict != "pass"]
+    verdict: VerdictName = "cannot_tell" if reasons else "pass"
+    if any(line.verdict == "fail" for line in lines):
+        verdict = "fail"
+    return GateVerdict(verdict=verdict, lines=lines, reasons=tuple(reasons))
+
+
+def _limits(policy: AuditConfig) -> Mapping[str, _Limits]:
+    given = policy.predictions
+    change = given.max_selection_rate_change
+    return {
+        ROWS: _Limits(given.minimum_rows, None),
+        BAD_SCORES: _Limits(None, 0.0),
+        REPEATED_SUBJECTS: _Limits(None, 0.0),
+        UNKNOWN_CODES: _Limits(None, given.max_unknown_code_share),
+        MISSING: _Limits(None, given.max_missing_share),
+        SHIFT: _Limits(None, given.max_score_shift_psi),
+        SELECTION_CHANGE: _Limits(-change, change),
+    }
+
+
+def _missing(evidence: PredictionEvidence, policy: AuditConfig) -> list[str]:
+    """What the policy asks for and the evidence does not measure, or measures twice."""
+    wanted = [(name, OVERALL) for name in _limits(policy)]
+    wanted += [(SELECTION_CHANGE, attribute) for attribute in policy.attributes]
+    keys = [(found.name, found.group, found.level) for found in evidence.measurements]
+    measured = {(name, group) for name, group, _ in keys}
+    reasons = [
+        f"{name} of {group} was not measured"
+        for name, group in wanted
+        if (name, group) not in measured
+    ]
+    if len(set(keys)) != len(keys):
+        reasons.append("a measurement is there twice")
+    return reasons
+
+
+def _judge_one(found: Measurement, limits: _Limits) -> LineVerdict:
+    value = found.value
+    level = "" if found.level in (None, "all") else f"{found.group} {found.level}: "
+    verdict: VerdictName = "cannot_tell"
+    if value is None or not math.isfinite(value) or limits == (None, None):
+        value = None
+        words = f"{level}cannot tell, {found.reason or 'not measured'}"
+    else:
+        inside = (limits.lower is None or value >= limits.lower) and (
+            limits.upper is None or value <= limits.upper
+        )
+        verdict = "pass" if inside else "fail"
+        words = f"{level}{value:.4g}, {_limit_words(limits)}: {'holds' if inside else 'does not'}"
+    return LineVerdict(
+        line=found.name,
+        kind="predictions",
+        metric=found.name,
+        on="generation",
+        group=found.group,
+        level=found.level,
+        lower=limits.lower,
+        upper=limits.upper,
+        estimate=Estimate(value=value, reason=found.reason),
+        verdict=verdict,
+        words=words,
+    )
+
+
+def _limit_words(limits: _Limits) -> str:
+    if limits.lower is not None and limits.upper is not None:
+        return f"must lie between {limits.lower:g} and {limits.upper:g}"
+    if limits.lower is not None:
+        return f"must be at least {limits.lower:g}"
+    return f"must be at most {limits.upper:g}"
