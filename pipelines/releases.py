@@ -21,7 +21,7 @@ from pydantic import (
 
 from pipelines.errors import GateClosed, NoRelease, StudyInvalid
 from pipelines.ledger import Ledger, corrupt
-from pipelines.settings import settings
+from pipelines.settings import Settings, settings
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -187,9 +187,9 @@ def reinstate_release(study: str, release_id: str, reason: str, by: str) -> Rele
     return known[release_id]
 
 
-def list_releases(study: str) -> tuple[ListedRelease, ...]:
+def list_releases(study: str, installation: Settings | None = None) -> tuple[ListedRelease, ...]:
     """Every release of the study in the order of its first recording, with its state."""
-    entries = _entries(study)
+    entries = _entries(study, installation)
     newest = {entry.release.release_id: entry for entry in entries}
     first = {entry.release.release_id: entry.release for entry in reversed(entries)}
     return tuple(
@@ -235,12 +235,12 @@ def _state(entry: ReleaseEntry, *, is_last: bool) -> ReleaseState:
     return "current" if is_last else "superseded"
 
 
-def _ledger(study: str) -> Ledger:
-    return Ledger(settings().releases_dir / require_study_name(study))
+def _ledger(study: str, installation: Settings | None = None) -> Ledger:
+    return Ledger((installation or settings()).releases_dir / require_study_name(study))
 
 
-def _entries(study: str) -> list[ReleaseEntry]:
-    ledger = _ledger(study)
+def _entries(study: str, installation: Settings | None = None) -> list[ReleaseEntry]:
+    ledger = _ledger(study, installation)
     try:
         return [ReleaseEntry.model_validate(content) for content in ledger.entries()]
     except ValidationError:

@@ -1,0 +1,79 @@
+"""The way back from pseudonym to source id: its own file, for its owner alone."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.durable import PRIVATE_FILE_MODE, only_writer, private_folder, rename_into_place
+from pipelines.errors import SourceInvalid, SourceMissing
+from pipelines.publication.folders import PublicationFolders
+from pipelines.releases import require_study_name
+from pipelines.settings import Settings
+
+COLUMNS: dict[str, pl.DataType] = {"subject_id": pl.Int64(), "source_id": pl.String()}
+LOCK_WAIT_SECONDS = 30.0
+
+
+def write_crosswalk(study: str, frame: pl.DataFrame, settings: Settings) -> Path:
+    """Add the pairs of ``frame`` (subject_id, source_id) to the study's crosswalk.
+
+    Pairs of earlier days stay: a subject who left the source was published nonetheless.
+
+    Raises:
+        SourceInvalid: a pseudonym has two source ids, a source id two pseudonyms, or one is null.
+        StoreLocked: another process kept the crosswalk for half a minute.
+    """
+    path = _path(study, settings)
+    PublicationFolders(settings.publication_dir).make_private()
+    private_folder(path.parent)
+    with only_writer(path.parent / ".lock", LOCK_WAIT_SECONDS):
+        pairs = frame.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())
+        if path.exists():
+            pairs = pl.concat([pl.read_parquet(path), pairs])
+        pairs = pairs.unique().sort("subject_id", "source_id")
+        _require_one_to_one(pairs, path)
+        _write(pairs, path)
+    return path
+
+
+def read_crosswalk(study: str, settings: Settings) -> pl.DataFrame:
+    """The pairs (subject_id i64, source_id str) of a study, by subject_id.
+
+    Raises:
+        SourceMissing: the study has no crosswalk.
+    """
+    path = _path(study, settings)
+    if not path.exists():
+        raise SourceMissing(
+            f"{study} has no crosswalk.",
+            where=str(path),
+            remedy=f"It is written when events are ingested: equipoise run {study}",
+        )
+    return pl.read_parquet(path)
+
+
+def _path(study: str, settings: Settings) -> Path:
+    folders = PublicationFolders(settings.publication_dir)
+    return folders.private / "crosswalk" / f"{require_study_name(study)}.parquet"
+
+
+def _require_one_to_one(pairs: pl.DataFrame, path: Path) -> None:
+    for column in COLUMNS:
+        broken = pairs.height - pairs[column].drop_nulls().n_unique()
+        if broken:
+            raise SourceInvalid(
+                f"{broken} pairs of the crosswalk have a {column} that is null or not unique.",
+                where=str(path),
+                remedy="Look for another pseudonym key or another source under this study's name.",
+            )
+
+
+def _write(pairs: pl.DataFrame, path: Path) -> None:
+    """Write a draft that was never readable by others, then rename it into place."""
+    draft = path.parent / f".draft-{path.name}"
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        pairs.write_parquet(stream)
+    rename_into_place(draft, path, PRIVATE_FILE_MODE)

@@ -1,0 +1,242 @@
+"""Publish a generation of predictions: DuckDB, the embedded default.
+
+A publication is one transaction in the writer's private database, then a new snapshot for readers.
+The gate is asked first; the database's own constraints refuse whatever slips past it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+import polars as pl
+
+from pipelines.errors import PublicationGateClosed
+from pipelines.publication.contract import (
+    AuditReference,
+    GenerationReceipt,
+    Publication,
+    published_rows,
+    rows_refused,
+)
+from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.snapshot import refresh_snapshot
+from pipelines.publication.writer import LOCK_WAIT_SECONDS, open_writer, transaction
+from pipelines.releases import list_releases
+from pipelines.settings import Settings
+
+# An audit that is there already stays as it is; if its verdict differs, the next key is refused.
+INSERT_AUDIT = """
+INSERT INTO audits (study, audit_id, evidence_sha256, kind, verdict, recorded_at)
+VALUES ($study, $audit_id, $evidence_sha256, $kind, $verdict, $recorded_at)
+ON CONFLICT DO NOTHING
+"""
+
+INSERT_RELEASE = """
+INSERT INTO releases (
+    release_id, study, model_key, model_sha256, events_key, sequences_key, threshold,
+    audit_id, evidence_sha256, audit_kind, audit_verdict, created_at
+) VALUES (
+    $release_id, $study, $model_key, $model_sha256, $events_key, $sequences_key, $threshold,
+    $audit_key, $audit_sha256, 'model', $verdict, $created_at
+)
+ON CONFLICT DO NOTHING
+"""
+
+INSERT_GENERATION = """
+INSERT INTO generations (
+    generation_id, generation_number, study, release_id, audit_id, evidence_sha256, audit_kind,
+    audit_verdict, scores_key, events_key, sequences_key, as_of, published_at, row_count
+) SELECT
+    $generation_id, COALESCE(max(generation_number), 0) + 1, $study, $release_id, $audit_id,
+    $evidence_sha256, 'generation', $verdict, $scores_key, $events_key, $sequences_key, $as_of,
+    $published_at, $row_count
+FROM generations
+"""
+
+INSERT_PREDICTIONS = """
+INSERT INTO predictions (
+    generation_id, release_id, audit_id, subject_id, index_time, score, score_calibrated,
+    score_low, score_high, sequence_length, share_missing, split, threshold, decision
+) SELECT
+    $generation_id, $release_id, $audit_id, subject_id, index_time, score, score_calibrated,
+    score_low, score_high, sequence_length, share_missing, split, threshold, decision
+FROM incoming
+"""
+
+GENERATION = """
+INSERT INTO generations (
+    generation_id, generation_number, study, release_id, audit_id, evidence_sha256, audit_kind,
+    audit_verdict, scores_key, events_key, sequences_key, as_of, published_at, row_count
+) SELECT
+    $generation_id, COALESCE(max(generation_number), 0) + 1, $study, $release_id, $audit_id,
+    $evidence_sha256, 'generation', $verdict, $scores_key, $events_key, $sequences_key, $as_of,
+    $published_at, $row_count
+FROM generations
+"""
+
+INSERT_PREDICTIONS = """
+INSERT INTO predictions (
+    generation_id, release_id, audit_id, subject_id, index_time, score, score_calibrated,
+    score_low, score_high, sequence_length, share_missing, split, threshold, decision
+) SELECT
+    $generation_id, $release_id, $audit_id, subject_id, index_time, score, score_calibrated,
+    score_low, score_high, sequence_length, share_missing, split, threshold, decision
+FROM incoming
+"""
+
+INSERT_STATE_CHANGE = """
+INSERT INTO state_changes (
+    change_number, generation_id, state, reason, changed_by, changed_at
+) SELECT
+    COALESCE(max(change_number), 0) + 1, $generation_id, $state, $reason, $changed_by, $changed_at
+FROM state_changes
+"""
+
+GENERATION = """
+SELECT published_at AT TIME ZONE 'UTC', row_count, stands
+FROM generation_states
+WHERE generation_id = $generation_id
+"""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What the store knows of one generation; times are UTC."""
+
+    published_at: datetime
+    row_count: int
+    stands: bool
+
+
+def publish(
+    publication: Publication,
+    predictions: pl.DataFrame,
+    settings: Settings,
+    *,
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+) -> GenerationReceipt:
+    """Publish one generation: readers see the last one or all of this one.
+
+    Publishing the same generation again adds no row and repairs the readers' files. An audit that
+    did not pass is recorded, so that the store knows it, and nothing else happens.
+
+    Args:
+        predictions: one row per subject, the columns of ``contract.COLUMNS``.
+
+    Raises:
+        PublicationGateClosed: an audit did not pass, the release is not recorded or was withdrawn,
+            this generation was withdrawn, or the rows break the contract.
+        StoreLocked: another process publishes, or holds the writer's database open.
+        ArtefactCorrupt: the writer's database was changed by hand.
+    """
+    folders = PublicationFolders(settings.publication_dir)
+    with open_writer(folders, lock_wait_seconds) as writer:
+        _record_audits(writer, publication)
+        _require_open_gate(publication, settings)
+        rows = published_rows(publication, predictions)
+        known = find_generation(writer, publication)
+        if known is not None and not known.stands:
+            raise _gate_closed(publication, "this very generation was withdrawn")
+        generation = known or add_generation(writer, publication, rows)
+        refresh_snapshot(writer, folders)
+    return GenerationReceipt(
+        study=publication.study,
+        generation_id=publication.generation_id,
+        release_id=publication.release.release_id,
+        row_count=generation.row_count,
+        made=known is None,
+        published_at=generation.published_at,
+        snapshot=folders.snapshot,
+        parquet=folders.parquet,
+    )
+
+
+def find_generation(
+    writer: duckdb.DuckDBPyConnection, publication: Publication
+) -> Generation | None:
+    """The generation as the writer's database holds it, if it does."""
+    found = writer.execute(GENERATION, {"generation_id": publication.generation_id}).fetchone()
+    if found is None:
+        return None
+    return Generation(
+        published_at=found[0].replace(tzinfo=UTC), row_count=found[1], stands=found[2]
+    )
+
+
+def add_generation(
+    writer: duckdb.DuckDBPyConnection, publication: Publication, rows: pl.DataFrame
+) -> Generation:
+    """Add the generation in one transaction.
+
+    Raises:
+        PublicationGateClosed: a constraint of the database refuses it.
+    """
+    generation = Generation(datetime.now(UTC), rows.height, stands=True)
+    writer.register("incoming", rows.to_arrow())
+    try:
+        with transaction(writer):
+            _insert_all(writer, publication, generation)
+    except duckdb.ConstraintException:
+        # The database's own message shows the key it refused, a pseudonym perhaps.
+        raise rows_refused(publication, "a constraint of the database refuses them") from None
+    finally:
+        writer.unregister("incoming")
+    return generation
+
+
+def _insert_all(
+    writer: duckdb.DuckDBPyConnection, publication: Publication, generation: Generation
+) -> None:
+    release = publication.release
+    names = {
+        "generation_id": publication.generation_id,
+        "release_id": release.release_id,
+        "audit_id": publication.audit.audit_id,
+    }
+    writer.execute(INSERT_RELEASE, release.model_dump())
+    described = names | {
+        "study": publication.study,
+        "evidence_sha256": publication.audit.evidence_sha256,
+        "verdict": publication.audit.verdict,
+        "scores_key": publication.scores_key,
+        "events_key": publication.events_key,
+        "sequences_key": publication.sequences_key,
+        "as_of": publication.as_of,
+        "published_at": generation.published_at,
+        "row_count": generation.row_count,
+    }
+    writer.execute(INSERT_GENERATION, described)
+    writer.execute(INSERT_PREDICTIONS, names)
+
+
+def _record_audits(writer: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+    audits: dict[str, AuditReference] = {
+        "model": publication.model_audit,
+        "generation": publication.audit,
+    }
+    with transaction(writer):
+        for kind, audit in audits.items():
+            named = {"study": publication.study, "kind": kind, "recorded_at": datetime.now(UTC)}
+            writer.execute(INSERT_AUDIT, audit.model_dump() | named)
+
+
+def _require_open_gate(publication: Publication, settings: Settings) -> None:
+    for kind, audit in (("model", publication.model_audit), ("predictions", publication.audit)):
+        if audit.verdict != "pass":
+            raise _gate_closed(publication, f"the audit of the {kind} says {audit.verdict}")
+    listed = {
+        known.release.release_id: known.state
+        for known in list_releases(publication.study, settings)
+    }
+    state = listed.get(publication.release.release_id, "not in the record of releases")
+    if state not in ("current", "superseded"):
+        raise _gate_closed(publication, f"its release is {state}")
+
+
+def _gate_closed(publication: Publication, why: str) -> PublicationGateClosed:
+    return PublicationGateClosed(
+        f"Nothing is published for {publication.study}: {why}.",
+        where=publication.audit.audit_id,
+        remedy="The previous generation stands untouched. Read the audit's report; then correct "
+        "the data, train anew, or let a person reinstate what a person withdrew.",
+    )

@@ -1,0 +1,88 @@
+"""The readers' files, built anew from the writer's tables and renamed into place.
+
+An open reader keeps the old file; who opens next gets the new one; nobody sees a mix. A publisher
+killed between the commit and the rename leaves the old files, and the next one builds new ones.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from pipelines.durable import fsync_path, rename_into_place
+from pipelines.errors import ArtefactCorrupt
+from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.schema import VIEWS
+
+# Readers need no write access; without it DuckDB cannot lay a log file beside the snapshot.
+READ_ONLY_MODE = 0o440
+
+COPIES = (
+    "CREATE TABLE snapshot.audits AS SELECT * FROM writer.audits",
+    "CREATE TABLE snapshot.releases AS SELECT * FROM writer.releases",
+    "CREATE TABLE snapshot.generations AS SELECT * FROM writer.generations",
+    "CREATE TABLE snapshot.predictions AS SELECT * FROM writer.predictions",
+    "CREATE TABLE snapshot.state_changes AS SELECT * FROM writer.state_changes",
+)
+
+# A row added by hand under a generation that passed breaks no key; its count gives it away.
+UNCOUNTED = """
+SELECT generations.generation_id
+FROM generations
+LEFT JOIN (
+    SELECT generation_id, count(*) AS found FROM predictions GROUP BY generation_id
+) AS counted ON counted.generation_id = generations.generation_id
+WHERE COALESCE(counted.found, 0) <> generations.row_count
+"""
+
+EXPORT = """
+COPY (SELECT * FROM predictions_current ORDER BY study, subject_id)
+TO $path (FORMAT parquet, COMPRESSION zstd)
+"""
+
+
+def refresh_snapshot(writer: duckdb.DuckDBPyConnection, folders: PublicationFolders) -> None:
+    """Build the snapshot and its Parquet from the writer and rename both into place.
+
+    Raises:
+        ArtefactCorrupt: a generation does not hold the rows that were published.
+    """
+    _require_whole_generations(writer, folders)
+    snapshot, parquet = folders.draft("predictions.duckdb"), folders.draft("predictions.parquet")
+    writer.execute("ATTACH $path AS snapshot", {"path": str(snapshot)})
+    try:
+        for statement in COPIES:
+            writer.execute(statement)
+        writer.execute("USE snapshot")
+        for statement in VIEWS:
+            writer.execute(statement)
+        writer.execute(EXPORT, {"path": str(parquet)})
+    finally:
+        writer.execute("USE writer")
+        writer.execute("DETACH snapshot")
+    _place(snapshot, folders.snapshot)
+    rename_into_place(parquet, folders.parquet, READ_ONLY_MODE)
+
+
+def _place(draft: Path, target: Path) -> None:
+    """Rename the database, after any log that a stray writer of the old one left beside it.
+
+    DuckDB would try to replay that log into the new file, and readers could not open it.
+    """
+    log = target.with_name(target.name + ".wal")
+    if log.exists():
+        log.unlink()
+        fsync_path(target.parent)
+    rename_into_place(draft, target, READ_ONLY_MODE)
+
+
+def _require_whole_generations(
+    writer: duckdb.DuckDBPyConnection, folders: PublicationFolders
+) -> None:
+    uncounted = [row[0] for row in writer.execute(UNCOUNTED).fetchall()]
+    if uncounted:
+        raise ArtefactCorrupt(
+            f"{len(uncounted)} generations do not hold the rows that were published: "
+            f"{', '.join(uncounted[:5])}. Somebody changed them by hand.",
+            where=str(folders.writer),
+            remedy="Restore the file from the backup. Readers keep the last good snapshot.",
+        )

@@ -1,0 +1,111 @@
+"""The private database of the publisher: made whole, opened by one process, checked each time."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from pipelines.durable import PRIVATE_FILE_MODE, only_writer, rename_into_place
+from pipelines.errors import ArtefactCorrupt, EquipoiseError, StoreLocked
+from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.schema import TABLES, VIEWS
+
+LOCK_WAIT_SECONDS = 60.0
+
+TABLE_DEFINITIONS = """
+SELECT table_name, sql FROM duckdb_tables() WHERE database_name = current_database()
+"""
+
+
+def connect(path: str) -> duckdb.DuckDBPyConnection:
+    """A connection that fetches nothing from the network and tells times in UTC."""
+    connection = duckdb.connect(
+        path, config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+@contextmanager
+def open_writer(
+    folders: PublicationFolders, lock_wait_seconds: float
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Hold the writer's database alone, made at first use; the catalog's name is ``writer``.
+
+    Raises:
+        StoreLocked: another process publishes, or holds the file open.
+        ArtefactCorrupt: the file is not a database, or its tables are not those of the contract.
+    """
+    folders.make_private()
+    with only_writer(folders.lock, lock_wait_seconds):
+        if not folders.writer.exists():
+            _make_writer(folders)
+        with _connected(folders.writer) as connection:
+            _require_contract(connection, folders.writer)
+            for statement in VIEWS:
+                connection.execute(statement)
+            yield connection
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of the block, or nothing."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _make_writer(folders: PublicationFolders) -> None:
+    """Make the file as a draft: DuckDB cannot open one that was killed while it was being made."""
+    draft = folders.draft("writer.duckdb")
+    with connect(str(draft)) as connection:
+        for statement in TABLES.values():
+            connection.execute(statement)
+    rename_into_place(draft, folders.writer, PRIVATE_FILE_MODE)
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        connection = connect(str(path))
+    except duckdb.IOException as error:
+        raise _not_opened(path, str(error)) from None
+    with connection:
+        yield connection
+
+
+def _not_opened(path: Path, message: str) -> EquipoiseError:
+    if "lock" in message:
+        holder = re.search(r"PID (\d+)", message)
+        return StoreLocked(
+            f"Process {holder[1] if holder else 'unknown'} has the writer's database open.",
+            where=str(path),
+            remedy="Close it there: analysts open predictions.duckdb, which locks nobody out.",
+        )
+    return ArtefactCorrupt(
+        "The writer's database cannot be opened.",
+        where=str(path),
+        remedy="Restore the file from the backup. Readers keep the last good snapshot.",
+    )
+
+
+def _require_contract(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Compare the tables with the contract's: CREATE OR REPLACE by hand drops every constraint."""
+    with connect(":memory:") as fresh:
+        for statement in TABLES.values():
+            fresh.execute(statement)
+        expected = dict(fresh.execute(TABLE_DEFINITIONS).fetchall())
+    found = dict(connection.execute(TABLE_DEFINITIONS).fetchall())
+    changed = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+    if changed:
+        raise ArtefactCorrupt(
+            f"Tables of the writer are not those of the contract: {', '.join(changed)}.",
+            where=str(path),
+            remedy="Restore the file from the backup, or move it away and publish anew.",
+        )
