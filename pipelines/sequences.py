@@ -6,7 +6,8 @@ row or per subject.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from pipelines.errors import SourceInvalid
 MICROSECONDS_PER_DAY = 86_400_000_000
 # Longest first: the coarsest unit that divides every time loses nothing and packs best.
 TIME_UNITS_MICROSECONDS = (MICROSECONDS_PER_DAY, 3_600_000_000, 60_000_000, 1_000_000)
+
+# Temporary arrays of this many rows fit the processor's cache and the allocator's free lists.
+CHUNK_ROWS = 1_000_000
 
 Int = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]
@@ -49,7 +53,7 @@ class _Sorted:
 
     keys: Bits
     values: npt.NDArray[np.float32]
-    delay: Int | None
+    known: Int | None
     times: Int
     unit: int
     time_bits: int
@@ -58,6 +62,13 @@ class _Sorted:
     def key(self, subject: Int, time: Int, channel: int) -> Bits:
         time_key = subject.astype(np.uint64) << np.uint64(self.time_bits) | time.astype(np.uint64)
         return time_key << np.uint64(self.channel_bits) | np.uint64(channel)
+
+    def key_expression(self) -> pl.Expr:
+        """The same key from the columns rank, tick and channel."""
+        rank, tick, channel = (pl.col(name).cast(pl.UInt64) for name in ("rank", "tick", "channel"))
+        # Multiplied, not shifted: Polars has no shift of bits. The parts do not overlap.
+        time_key = rank * 2**self.time_bits + tick
+        return (time_key * 2**self.channel_bits + channel).alias("key")
 
 
 def gather_sequences(
@@ -86,11 +97,16 @@ def gather_sequences(
     index = examples["index_time"].dt.epoch("us").to_numpy()
     rank = np.searchsorted(subjects, examples["subject_id"].to_numpy())
     start, stop = _windows(ordered, rank, index, lookback_days)
-    rows, owner = _ragged_rows(start, stop)
-    if ordered.delay is not None:
-        known = ordered.delay[rows] <= index[owner]
-        rows, owner = rows[known], owner[known]
-    return _collapse(ordered, rows, owner, index)
+    keys, values, length = ordered.keys, ordered.values, stop - start
+    if length.sum() < keys.size or not np.array_equal(start, _offsets(length)[:-1]):
+        rows = _ragged_rows(start, stop)
+        keys, values = keys[rows], values[rows]
+    if ordered.known is not None:
+        owner = np.repeat(np.arange(index.size), length)
+        in_time = ordered.known[_ragged_rows(start, stop)] <= index[owner]
+        keys, values = keys[in_time], values[in_time]
+        length = np.bincount(owner[in_time], minlength=index.size)
+    return _collapse_in_chunks(ordered, keys, values, length, index)
 
 
 def observed_channels(sequences: Sequences, among: npt.NDArray[np.bool_], channels: int) -> Int:
@@ -123,8 +139,8 @@ def write_sequences(
 
 def select(sequences: Sequences, examples: Int) -> Sequences:
     """The sequences of some examples, in the order given."""
-    steps, _ = _ragged_rows(sequences.step_offsets[examples], sequences.step_offsets[examples + 1])
-    observations, _ = _ragged_rows(
+    steps = _ragged_rows(sequences.step_offsets[examples], sequences.step_offsets[examples + 1])
+    observations = _ragged_rows(
         sequences.observation_offsets[steps], sequences.observation_offsets[steps + 1]
     )
     return Sequences(
@@ -138,59 +154,63 @@ def select(sequences: Sequences, examples: Int) -> Sequences:
 
 def _sort(events: pl.DataFrame, subjects: Int, channels: Sequence[str]) -> _Sorted:
     """Keep the events of ``subjects`` and ``channels``; sort them by one packed key."""
-    rank = _rank(events["subject_id"].to_numpy(), subjects)
-    channel = _channel_numbers(events["code"], channels)
-    keep = (rank >= 0) & (channel >= 0)
-    micros = events["time"].dt.epoch("us").to_numpy()[keep]
-    known = events["known_time"].dt.epoch("us").to_numpy()[keep]
-    ticks, times, unit = _ticks(micros)
-    time_bits, channel_bits = _bits(int(ticks.max(initial=0))), _bits(len(channels))
-    if _bits(subjects.size) + time_bits + channel_bits > 64:
-        raise SourceInvalid(
-            f"{subjects.size:,} subjects, {len(times) or int(ticks.max()):,} moments and "
-            f"{len(channels):,} channels do not fit one 64-bit sort key.",
-            where="build_sequences",
-            remedy="Cut the source into shards of fewer subjects.",
-        )
+    ticks, times, unit = _ticks(events["time"].dt.epoch("us").to_numpy())
     ordered = _Sorted(
         keys=np.empty(0, np.uint64),
         values=np.empty(0, np.float32),
-        delay=None,
+        known=None,
         times=times,
         unit=unit,
-        time_bits=time_bits,
-        channel_bits=channel_bits,
+        time_bits=_bits(int(ticks.max(initial=0))),
+        channel_bits=_bits(len(channels)),
     )
-    keys = ordered.key(rank[keep], ticks, 0) | channel[keep].astype(np.uint64)
-    order = np.argsort(keys, kind="stable")
-    value = events["numeric_value"].fill_null(1.0).to_numpy()[keep]
-    return _Sorted(
-        keys=keys[order],
-        values=value[order],
-        delay=known[order] if (known > micros).any() else None,
-        times=times,
-        unit=unit,
-        time_bits=time_bits,
-        channel_bits=channel_bits,
+    _refuse_too_many_bits(ordered, subjects.size)
+    late = bool((events["known_time"] > events["time"]).any())
+    staged = events.select(
+        "subject_id",
+        pl.Series("tick", ticks),
+        _channel_numbers(events["code"], channels).alias("channel"),
+        pl.col("numeric_value").fill_null(1.0).alias("value"),
+        *([pl.col("known_time").dt.epoch("us").alias("known")] if late else []),
+    )
+    ranks = pl.DataFrame({"subject_id": subjects, "rank": np.arange(subjects.size)})
+    if staged["channel"].min() == -1:
+        staged = staged.filter(pl.col("channel") >= 0)
+    result = (
+        staged.lazy()
+        .join(ranks.lazy(), on="subject_id", maintain_order="left")
+        .select(ordered.key_expression(), pl.exclude("subject_id", "tick", "channel", "rank"))
+        # The stable tie rule: equal keys stay in the order of the event table.
+        .sort("key", maintain_order=True)
+        .collect()
+    )
+    return replace(
+        ordered,
+        keys=result["key"].to_numpy(),
+        values=result["value"].to_numpy(),
+        known=result["known"].to_numpy() if late else None,
     )
 
 
-def _rank(ids: Int, subjects: Int) -> Int:
-    """Position of each id in the sorted ``subjects``, -1 where it is none of them."""
-    if not subjects.size:
-        return np.full(ids.size, -1)
-    place = np.minimum(np.searchsorted(subjects, ids), subjects.size - 1)
-    return np.where(subjects[place] == ids, place, -1)
-
-
-def _channel_numbers(codes: pl.Series, channels: Sequence[str]) -> npt.NDArray[np.int32]:
-    numbers = {code: number for number, code in enumerate(channels)}
-    return (
-        codes.cast(pl.String)
-        .replace_strict(numbers, default=-1, return_dtype=pl.Int32)
-        .fill_null(-1)
-        .to_numpy()
+def _refuse_too_many_bits(ordered: _Sorted, subjects: int) -> None:
+    if _bits(subjects) + ordered.time_bits + ordered.channel_bits <= 64:
+        return
+    raise SourceInvalid(
+        f"{subjects:,} subjects, {2**ordered.time_bits:,} moments and "
+        f"{2**ordered.channel_bits:,} channels do not fit one 64-bit sort key.",
+        where="build_sequences",
+        remedy="Cut the source into shards of fewer subjects.",
     )
+
+
+def _channel_numbers(codes: pl.Series, channels: Sequence[str]) -> pl.Series:
+    """Channel number of each code by one gather, -1 for a code that is no channel."""
+    categories = codes.cast(pl.Categorical)
+    known = pl.Series(channels, dtype=pl.String).cast(pl.Categorical).to_physical().to_numpy()
+    physical = categories.to_physical().fill_null(0)
+    numbers = np.full(max(int(known.max(initial=0)), int(physical.max() or 0)) + 1, -1, np.int32)
+    numbers[known] = np.arange(known.size, dtype=np.int32)
+    return pl.Series(numbers[physical.to_numpy()]).set(codes.is_null(), -1)
 
 
 def _ticks(micros: Int) -> tuple[Int, Int, int]:
@@ -199,11 +219,11 @@ def _ticks(micros: Int) -> tuple[Int, Int, int]:
     Whole units since the first time where one unit divides all of them (``moments`` is then just
     the origin), otherwise the rank among all distinct ``moments`` (unit 0).
     """
-    origin = int(micros.min(initial=0)) // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY
-    since = micros - origin
+    earliest = int(micros.min()) if micros.size else 0
+    origin = earliest // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY
     for unit in TIME_UNITS_MICROSECONDS:
-        if not (since % unit).any():
-            return since // unit, np.array([origin]), unit
+        if not (micros[:1000] % unit).any() and not (micros % unit).any():
+            return (micros - origin) // unit, np.array([origin]), unit
     moments, ticks = np.unique(micros, return_inverse=True)
     return ticks, moments, 0
 
@@ -233,48 +253,97 @@ def _ticks_until(ordered: _Sorted, micros: Int) -> Int:
     return np.searchsorted(ordered.times, micros, side="right") - 1
 
 
-def _ragged_rows(start: Int, stop: Int) -> tuple[Int, Int]:
-    """All rows of the slices start:stop in turn, and for each row the slice that owns it."""
+def _ragged_rows(start: Int, stop: Int) -> Int:
+    """All rows of the slices start:stop in turn."""
     length = stop - start
-    owner = np.repeat(np.arange(length.size), length)
     begin = np.cumsum(length) - length
-    return np.arange(length.sum()) + np.repeat(start - begin, length), owner
+    return np.arange(length.sum()) + np.repeat(start - begin, length)
 
 
-def _collapse(ordered: _Sorted, rows: Int, owner: Int, index: Int) -> Sequences:
-    """Group sorted events into observations (one channel, one moment) and those into steps."""
-    keys = ordered.keys[rows]
-    first = _changes(keys, owner)
-    value, key, owner = _means(ordered.values[rows], first), keys[first], owner[first]
-    channel_mask = np.uint64(2**ordered.channel_bits - 1)
+def _collapse_in_chunks(
+    ordered: _Sorted, keys: Bits, values: npt.NDArray[np.float32], length: Int, index: Int
+) -> Sequences:
+    """``_collapse`` over chunks of examples: temporary arrays stay small enough to be reused."""
+    bounds = _offsets(length)
+    cuts = np.searchsorted(bounds, np.arange(CHUNK_ROWS, keys.size, CHUNK_ROWS))
+    examples = np.unique(np.concatenate([[0], cuts, [length.size]]))
+    return _concatenate(
+        [
+            _collapse(
+                ordered,
+                keys[bounds[low] : bounds[high]],
+                values[bounds[low] : bounds[high]],
+                length[low:high],
+                index[low:high],
+            )
+            for low, high in pairwise(examples)
+        ]
+        or [_collapse(ordered, keys, values, length, index)]
+    )
+
+
+def _concatenate(parts: Sequence[Sequences]) -> Sequences:
+    def joined(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Sequences(
+        step_offsets=_offsets(np.concatenate([np.diff(part.step_offsets) for part in parts])),
+        observation_offsets=_offsets(
+            np.concatenate([np.diff(part.observation_offsets) for part in parts])
+        ),
+        step_days=joined("step_days"),
+        observation_channel=joined("observation_channel"),
+        observation_value=joined("observation_value"),
+    )
+
+
+def _collapse(
+    ordered: _Sorted, keys: Bits, values: npt.NDArray[np.float32], length: Int, index: Int
+) -> Sequences:
+    """Group sorted events into observations (one channel, one moment) and those into steps.
+
+    ``length`` [E] counts each example's events in ``keys`` and ``values``.
+    """
+    first = _starts(keys, _offsets(length)[:-1])
+    value, key = _means(values, first), keys if first.size == keys.size else keys[first]
+    of_example = np.searchsorted(first, _offsets(length))
     moment = key >> np.uint64(ordered.channel_bits)
-    step = _changes(moment, owner)
+    step = _starts(moment, of_example[:-1])
+    step_offsets = np.searchsorted(step, of_example)
     tick = (moment[step] & np.uint64(2**ordered.time_bits - 1)).astype(np.int64)
     micros = ordered.times[0] + tick * ordered.unit if ordered.unit else ordered.times[tick]
-    step_owner = owner[step]
+    micros -= np.repeat(index, np.diff(step_offsets))
     return Sequences(
-        step_offsets=_offsets(np.bincount(step_owner, minlength=index.size)),
+        step_offsets=step_offsets.astype(np.int64),
         observation_offsets=np.append(step, key.size).astype(np.int64),
-        step_days=((micros - index[step_owner]) / MICROSECONDS_PER_DAY).astype(np.float32),
-        observation_channel=(key & channel_mask).astype(np.int32),
+        step_days=(micros / MICROSECONDS_PER_DAY).astype(np.float32),
+        observation_channel=(key & np.uint64(2**ordered.channel_bits - 1)).astype(np.int32),
         observation_value=value,
     )
 
 
-def _changes(keys: Bits, owner: Int) -> Int:
-    """Positions where the key or its owner differs from the one before."""
+def _starts(keys: Bits, of_example: Int) -> Int:
+    """Where a run of equal keys begins; a new example begins a run even with the same key."""
     if not keys.size:
         return np.empty(0, np.int64)
-    changed = (keys[1:] != keys[:-1]) | (owner[1:] != owner[:-1])
-    return np.concatenate([[0], np.flatnonzero(changed) + 1])
+    starts = np.empty(keys.size, np.bool_)
+    starts[0] = True
+    np.not_equal(keys[1:], keys[:-1], out=starts[1:])
+    starts[of_example[of_example < keys.size]] = True
+    return np.flatnonzero(starts)
 
 
 def _means(values: npt.NDArray[np.float32], first: Int) -> npt.NDArray[np.float32]:
     """Mean of each run of values; summed in f64, where a few f32 add up without rounding."""
     if first.size == values.size:
         return values
-    counts = np.diff(np.append(first, values.size))
-    return (np.add.reduceat(values.astype(np.float64), first) / counts).astype(np.float32)
+    means = values[first]
+    length = np.diff(np.append(first, values.size))
+    tied = np.flatnonzero(length > 1)
+    runs = values[_ragged_rows(first[tied], first[tied] + length[tied])]
+    sums = np.add.reduceat(runs, _offsets(length[tied])[:-1], dtype=np.float64)
+    means[tied] = sums / length[tied]
+    return means
 
 
 def _offsets(lengths: Int) -> Int:

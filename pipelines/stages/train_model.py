@@ -1,0 +1,105 @@
+"""train_model: the network and its challengers, trained in a child process that can be killed."""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.artefacts import Counts
+from pipelines.errors import TrainingFailed
+from pipelines.stage import open_inputs, recipe_of, run_stage, store
+from pipelines.study import load_study
+
+log = logging.getLogger(__name__)
+
+
+def train_model(study: str, sequences: str) -> str:
+    """Train, checkpointing every epoch; a killed attempt is taken up where it stopped.
+
+    Raises:
+        TrainingFailed: the child process ended without a model.
+    """
+    spec = load_study(study)
+    recipe = recipe_of(
+        "train_model",
+        config={"model": spec.model.model_dump(mode="json")},
+        inputs={"sequences": sequences},
+        libraries=("numpy", "torch", "scikit-learn", "skops"),
+        modules=("models.training",),
+        device=device_class(),
+    )
+    workspace = store().workspace(recipe.key)
+    artefact = run_stage(
+        study,
+        recipe,
+        lambda draft: _train(
+            open_inputs({"sequences": sequences})["sequences"],
+            spec.model.model_dump_json(),
+            workspace,
+            draft,
+        ),
+    )
+    shutil.rmtree(workspace, ignore_errors=True)
+    return artefact.key
+
+
+def device_class() -> str:
+    """``cuda`` where NVIDIA's driver lists a GPU, else ``cpu``; asked without importing torch."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return "cpu"
+    listed = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)
+    return "cuda" if listed.returncode == 0 and "GPU 0" in listed.stdout else "cpu"
+
+
+def _train(sequences: Path, config: str, workspace: Path, draft: Path) -> Counts:
+    workspace.mkdir(parents=True, exist_ok=True)
+    settings_file = workspace / "config.json"
+    settings_file.write_text(config)
+    command = [
+        *(sys.executable, "-m", "models.training"),
+        *("--sequences", str(sequences)),
+        *("--config", str(settings_file)),
+        *("--output", str(draft)),
+        *("--checkpoints", str(workspace / "checkpoints")),
+    ]
+    with _one_attempt_at_a_time(workspace) as lock:
+        _run(command, lock)
+    training = json.loads((draft / "training_log.json").read_text())
+    return {"epochs": sum(len(network["epochs"]) for network in training["networks"])}
+
+
+def _run(command: list[str], lock: int) -> None:
+    """Run the child, its lines in our log; it inherits the lock and holds it if we are killed."""
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        pass_fds=(lock,),
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    ) as child:
+        last = ""
+        for line in child.stdout or ():
+            last = line.strip() or last
+            log.info("training: %s", line.rstrip())
+    if child.returncode:
+        raise TrainingFailed(
+            f"The training process ended with {child.returncode}; it last said: {last}",
+            where=" ".join(command[1:3]),
+            remedy="See the task's log. Finished epochs are kept: the next attempt goes on there.",
+        )
+
+
+@contextmanager
+def _one_attempt_at_a_time(workspace: Path) -> Iterator[int]:
+    """Wait until no other process, not even an orphan of a killed attempt, trains this model."""
+    with (workspace / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
