@@ -1,0 +1,72 @@
+"""Checkpoints that are whole or absent: safetensors and JSON, written, synced, then renamed."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load, save
+from torch import Tensor
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a training needs to go on: every tensor it changes, and where it stands."""
+
+    tensors: dict[str, Tensor]
+    progress: dict[str, Any]
+
+
+def write_checkpoint(directory: Path, number: int, checkpoint: Checkpoint) -> None:
+    """Add checkpoint `number`; the one before it is kept in case this one is lost.
+
+    The JSON is written last and names the sha256 of the tensors: without it, or with another
+    hash, the checkpoint does not exist.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    content = save(checkpoint.tensors)
+    write_atomically(directory / f"{number:06d}.safetensors", content)
+    words = {"sha256": hashlib.sha256(content).hexdigest(), "progress": checkpoint.progress}
+    write_atomically(directory / f"{number:06d}.json", json.dumps(words).encode())
+    for old in sorted(directory.glob("*.json"))[:-KEPT]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def read_latest(directory: Path, fingerprint: str) -> Checkpoint | None:
+    """The newest whole checkpoint whose progress carries `fingerprint`; None if there is none."""
+    for path in sorted(directory.glob("*.json"), reverse=True):
+        checkpoint = _read(path)
+        if checkpoint and checkpoint.progress.get("fingerprint") == fingerprint:
+            return checkpoint
+    return None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Readers see the old file or the new one, after a power cut too."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(path: Path) -> Checkpoint | None:
+    try:
+        words = json.loads(path.read_bytes())
+        content = path.with_suffix(".safetensors").read_bytes()
+        if hashlib.sha256(content).hexdigest() != words["sha256"]:
+            return None
+        return Checkpoint(load(content), words["progress"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,59 @@
+"""What a study may say about its network. Light: a DAG file reads a whole study without torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class ModelConfig(BaseModel):
+    """The settings that decide the numbers of a training, and none that do not.
+
+    Attributes:
+        hidden_size: width of the LSTM's state.
+        layers: LSTM layers on top of each other.
+        dropout: share of the head's (and between layers the states') inputs dropped in training.
+        learning_rate: AdamW's step size at the start; it falls to a tenth along a cosine.
+        weight_decay: AdamW's decoupled decay of matrices (biases do not decay).
+        clip_norm: gradients longer than this are shortened to it.
+        max_epochs: passes over the training split at most.
+        patience_epochs: stop after this many epochs without a lower validation loss.
+        tokens_per_batch: time steps of a batch, padding included.
+        window_batches: batches' worth of shuffled examples that are sorted by length together.
+        seeds: one network each; their logits are averaged.
+        max_steps: of a longer sequence the last steps are kept.
+        positive_weight: class weight of the positives; "balanced" gives both classes equal weight.
+        cross_fit_folds: networks that each score the subjects they never saw; 0 for none.
+        threads: CPU threads of the arithmetic; another count gives other last bits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden_size: Annotated[int, Field(ge=1, le=4096)] = 32
+    layers: Annotated[int, Field(ge=1, le=8)] = 1
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
+    clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    max_epochs: Annotated[int, Field(ge=1)] = 30
+    patience_epochs: Annotated[int, Field(ge=1)] = 6
+    tokens_per_batch: Annotated[int, Field(ge=1)] = 2048
+    window_batches: Annotated[int, Field(ge=1)] = 16
+    seeds: tuple[int, ...] = (0, 1, 2)
+    max_steps: Annotated[int, Field(ge=1)] = 256
+    positive_weight: Annotated[float, Field(gt=0.0)] | Literal["balanced"] = 1.0
+    cross_fit_folds: Annotated[int, Field(ge=0, le=100)] = 0
+    threads: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError("seeds must be one or more different numbers from 0 upwards")
+        return seeds
+
+    @field_validator("cross_fit_folds")
+    @classmethod
+    def _one_fold_is_none(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("cross-fitting needs two folds or more, or 0 for none")
+        return folds

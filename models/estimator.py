@@ -1,0 +1,126 @@
+"""What a model directory says in model.json: the released estimator and the folds' estimators."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors.torch import load_file
+
+from models.calibration import Calibration
+from models.checkpoints import write_atomically
+from models.config import ModelConfig
+from models.lstm import MaskedLSTM
+from models.scaling import Scaler
+from models.store import Channel, SequenceStore
+
+
+class ModelUnusable(Exception):
+    """The model directory is incomplete, altered, or not for these sequences."""
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Networks that share a scaler and a calibration, and the challengers fitted beside them."""
+
+    name: str
+    networks: tuple[str, ...]
+    scaler: Scaler
+    calibration: Calibration
+    challengers: dict[str, Calibration]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"scaler_sha256": self.scaler.fingerprint()}
+
+    @classmethod
+    def from_json(cls, words: dict[str, Any]) -> Self:
+        scaler = Scaler.from_json(words["scaler"])
+        if scaler.fingerprint() != words["scaler_sha256"]:
+            raise ModelUnusable(f"the scaler of {words['name']} is not the one that was fitted")
+        challengers = {k: Calibration.from_json(v) for k, v in words["challengers"].items()}
+        calibration = Calibration.from_json(words["calibration"])
+        return cls(words["name"], tuple(words["networks"]), scaler, calibration, challengers)
+
+
+@dataclass(frozen=True)
+class Model:
+    """All of model.json. `folds` is empty unless the training cross-fitted."""
+
+    config: ModelConfig
+    channels: tuple[Channel, ...]
+    statics: tuple[str, ...]
+    horizon_days: int
+    sequences_sha256: str
+    released: Estimator
+    folds: tuple[Estimator, ...]
+    made_with: dict[str, str]
+
+    def write(self, directory: Path) -> None:
+        words = {
+            "architecture": "masked_lstm",
+            "config": self.config.model_dump(mode="json"),
+            "channels": [asdict(c) for c in self.channels],
+            "statics": list(self.statics),
+            "horizon_days": self.horizon_days,
+            "sequences_sha256": self.sequences_sha256,
+            "released": self.released.to_json(),
+            "folds": [fold.to_json() for fold in self.folds],
+            "made_with": self.made_with,
+        }
+        write_atomically(directory / "model.json", json.dumps(words, indent=1).encode())
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Raises ModelUnusable when model.json is missing, incomplete or altered."""
+        try:
+            words = json.loads((directory / "model.json").read_text())
+            return cls(
+                config=ModelConfig.model_validate(words["config"]),
+                channels=tuple(Channel(**c) for c in words["channels"]),
+                statics=tuple(words["statics"]),
+                horizon_days=int(words["horizon_days"]),
+                sequences_sha256=words["sequences_sha256"],
+                released=Estimator.from_json(words["released"]),
+                folds=tuple(Estimator.from_json(fold) for fold in words["folds"]),
+                made_with=words["made_with"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelUnusable(f"{directory / 'model.json'} is not readable") from error
+
+    def check_fits(self, store: SequenceStore) -> None:
+        """Raises ModelUnusable unless the sequences speak the model's language, word for word."""
+        for what, ours, theirs in (
+            ("channels", self.channels, store.channels),
+            ("static features", self.statics, store.statics),
+            ("horizon", self.horizon_days, store.horizon_days),
+        ):
+            if ours != theirs:
+                raise ModelUnusable(f"the sequences' {what} are not those the model was trained on")
+
+
+def new_network(scaler: Scaler, config: ModelConfig) -> MaskedLSTM:
+    return MaskedLSTM(
+        scaler,
+        hidden_size=config.hidden_size,
+        layers=config.layers,
+        dropout=config.dropout,
+    )
+
+
+def read_network(path: Path, scaler: Scaler, config: ModelConfig) -> MaskedLSTM:
+    """The network stored at `path`, ready to score.
+
+    Raises:
+        ModelUnusable: the file is missing, damaged or of another shape.
+    """
+    network = new_network(scaler, config)
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelUnusable(f"{path} does not hold the network of model.json") from error
+    return network.eval()
+
+
+def best_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

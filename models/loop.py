@@ -1,0 +1,242 @@
+"""The training of one network: a straight loop over epochs that can be killed at any moment.
+
+Every epoch draws its order and its dropout from a seed of its own, so an epoch that is repeated
+after a kill draws what the lost one drew, and no generator's state needs saving.
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from models.batches import Rows, assemble, plan_batches
+from models.checkpoints import Checkpoint, read_latest, write_checkpoint
+from models.config import ModelConfig
+from models.estimator import best_device, new_network
+from models.losses import example_weights, weighted_bce_sum
+from models.lstm import MaskedLSTM
+from models.parts import Part, known
+from models.progress import Report
+from models.scaling import Scaler
+from models.store import SequenceStore
+
+SCORING_TOKENS = 32_768
+LOWEST_RATE = 0.1
+
+
+@dataclass(frozen=True)
+class EpochLog:
+    """One epoch in numbers; a step is a time step of a sequence, padding not counted."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    clip_rate: float
+    padded_per_step: float
+    steps_per_second: float
+
+
+@dataclass
+class Standing:
+    """Where a training stands between two epochs: all that changes, all that a resume needs."""
+
+    network: MaskedLSTM
+    optimizer: torch.optim.Optimizer
+    best: dict[str, Tensor]
+    log: list[EpochLog]
+
+    @property
+    def best_epoch(self) -> int:
+        return min(self.log, key=lambda entry: entry.validation_loss).epoch if self.log else 0
+
+    def finished(self, config: ModelConfig) -> bool:
+        waited = len(self.log) - self.best_epoch
+        return len(self.log) >= config.max_epochs or waited >= config.patience_epochs
+
+
+@dataclass(frozen=True)
+class Task:
+    """One network to train, on what, from which seed, with what to tell and where to save."""
+
+    name: str
+    seed: int
+    part: Part
+    scaler: Scaler
+    checkpoints: Path
+    fingerprint: str
+
+
+def train_network(
+    store: SequenceStore, task: Task, config: ModelConfig, report: Report
+) -> Standing:
+    """Train until the validation loss stops falling; `best` holds the best epoch's weights."""
+    device = best_device()
+    train, validation = known(store, task.part.train), known(store, task.part.validation)
+    positive_weight = class_weight(store, train, config)
+    standing = _resume(_start(store, train, task, config, positive_weight), task)
+    while not standing.finished(config):
+        epoch = len(standing.log) + 1
+        torch.manual_seed(_seed_of(task.seed, epoch))
+        _set_rate(standing.optimizer, config, epoch)
+        entry = _train_epoch(store, train, standing, config, (task.seed, epoch), positive_weight)
+        logits = predict_logits(standing.network, store, validation, config.max_steps, device)
+        loss = mean_loss(store, validation, logits, positive_weight)
+        standing.log.append(EpochLog(epoch=epoch, validation_loss=loss, **entry))
+        if standing.best_epoch == epoch:
+            standing.best = _copy(standing.network.state_dict())
+        write_checkpoint(task.checkpoints, epoch, _checkpoint(standing, task.fingerprint))
+        losses = f"loss {entry['train_loss']:.4f}, validation {loss:.4f}"
+        report(task.name, epoch, config.max_epochs, losses)
+    return standing
+
+
+def _train_epoch(
+    store: SequenceStore,
+    rows: Rows,
+    standing: Standing,
+    config: ModelConfig,
+    seed: tuple[int, int],
+    positive_weight: float,
+) -> dict[str, float]:
+    """One pass over `rows`. Each example weighs the same in it whatever its batch's company."""
+    network, optimizer, device = standing.network.train(), standing.optimizer, best_device()
+    batches = plan_batches(
+        store.lengths.clip(max=config.max_steps),
+        rows,
+        tokens=config.tokens_per_batch,
+        window_batches=config.window_batches,
+        seed=seed,
+    )
+    everything = float(_weights(store, rows, positive_weight).sum())
+    began, total, clipped, steps, padded = time.perf_counter(), 0.0, 0, 0, 0
+    for chosen in batches:
+        batch = assemble(store, chosen, max_steps=config.max_steps)
+        steps, padded = steps + int(batch.steps.sum()), padded + batch.steps.numel()
+        batch = batch.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logit = network(batch)
+        weights = example_weights(batch.label, batch.weight, positive_weight)
+        loss = weighted_bce_sum(logit, batch.label, weights)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss * (len(batches) / everything))
+        norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+        optimizer.step()
+        total, clipped = total + float(loss.detach()), clipped + int(norm > config.clip_norm)
+    return {
+        "train_loss": total / everything,
+        "clip_rate": clipped / len(batches),
+        "padded_per_step": padded / max(steps, 1),
+        "steps_per_second": steps / (time.perf_counter() - began),
+    }
+
+
+@torch.inference_mode()
+def predict_logits(
+    network: MaskedLSTM, store: SequenceStore, rows: Rows, max_steps: int, device: torch.device
+) -> npt.NDArray[np.float64]:
+    """[R] logits of the examples `rows` [R], computed in order of length, returned in theirs."""
+    network.eval()
+    logits = np.empty(len(store), dtype=np.float64)
+    for chosen in plan_batches(store.lengths.clip(max=max_steps), rows, tokens=SCORING_TOKENS):
+        batch = assemble(store, chosen, max_steps=max_steps).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            logit = network(batch)
+        logits[chosen] = logit.double().cpu().numpy()
+    return logits[rows]
+
+
+def mean_loss(
+    store: SequenceStore, rows: Rows, logits: npt.NDArray[np.float64], positive_weight: float
+) -> float:
+    """Weighted mean cross-entropy of the examples `rows`, in float64."""
+    weights = _weights(store, rows, positive_weight).double()
+    label = torch.from_numpy(store.label[rows]).double()
+    loss = nn.functional.binary_cross_entropy_with_logits(
+        torch.from_numpy(logits), label, weights, reduction="sum"
+    )
+    return float(loss / weights.sum())
+
+
+def class_weight(store: SequenceStore, rows: Rows, config: ModelConfig) -> float:
+    """The factor on positives: the config's number, or what makes both classes weigh the same."""
+    if config.positive_weight != "balanced":
+        return config.positive_weight
+    positive = store.weight[rows[store.label[rows] == 1]].sum(dtype=np.float64)
+    return float(store.weight[rows].sum(dtype=np.float64) / positive - 1.0)
+
+
+def _weights(store: SequenceStore, rows: Rows, positive_weight: float) -> Tensor:
+    label, weight = torch.from_numpy(store.label[rows]), torch.from_numpy(store.weight[rows])
+    return example_weights(label, weight, positive_weight)
+
+
+def _start(
+    store: SequenceStore, train: Rows, task: Task, config: ModelConfig, positive_weight: float
+) -> Standing:
+    """A new network whose first answer is everybody's weighted risk."""
+    torch.manual_seed(_seed_of(task.seed, 0))
+    network = new_network(task.scaler, config)
+    weights = _weights(store, train, positive_weight).double()
+    positive = (weights * torch.from_numpy(store.label[train]).double()).sum()
+    network.head.start_from(float(positive / weights.sum()))
+    network = network.to(best_device())
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    biases = [p for p in network.parameters() if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": biases, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    return Standing(network, optimizer, _copy(network.state_dict()), [])
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, config: ModelConfig, epoch: int) -> None:
+    """Half a cosine from the learning rate in the first epoch down to a tenth of it."""
+    fall = 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / config.max_epochs))
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * (LOWEST_RATE + (1.0 - LOWEST_RATE) * fall)
+
+
+def _seed_of(seed: int, epoch: int) -> int:
+    """Seeds of neighbouring epochs must not resemble each other; numpy mixes them."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
+def _checkpoint(standing: Standing, fingerprint: str) -> Checkpoint:
+    tensors = {f"network.{k}": v for k, v in standing.network.state_dict().items()}
+    tensors |= {f"best.{k}": v for k, v in standing.best.items()}
+    for number, state in standing.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
+    progress = {"fingerprint": fingerprint, "log": [asdict(entry) for entry in standing.log]}
+    return Checkpoint({k: v.contiguous() for k, v in tensors.items()}, progress)
+
+
+def _resume(standing: Standing, task: Task) -> Standing:
+    """`standing` moved to the latest whole checkpoint of the same training, if there is one."""
+    checkpoint = read_latest(task.checkpoints, task.fingerprint)
+    if checkpoint is None:
+        return standing
+    device = best_device()
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
+    for name, tensor in checkpoint.tensors.items():
+        kind, rest = name.split(".", 1)
+        parts[kind][rest] = tensor.to(device)
+    standing.network.load_state_dict(parts["network"])
+    standing.best = parts["best"]
+    state: dict[int, dict[str, Any]] = {}
+    for name, tensor in parts["optimizer"].items():
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = tensor
+    standing.optimizer.load_state_dict(standing.optimizer.state_dict() | {"state": state})
+    standing.log = [EpochLog(**entry) for entry in checkpoint.progress["log"]]
+    return standing
