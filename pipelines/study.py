@@ -3,9 +3,10 @@
 Light on purpose: a DAG file and ``--help`` read a study without Polars or torch.
 """
 
+import re
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -61,8 +62,20 @@ class Study(BaseModel):
     audit: AuditConfig
 
 
+BOOLEAN_WORDS = re.compile("true|True|TRUE|false|False|FALSE")
+BOOLEAN = "tag:yaml.org,2002:bool"
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without aliases (they can explode) and without duplicate keys (the last one wins)."""
+    """YAML without aliases (they can explode), duplicate keys (the last one wins) and surprises.
+
+    As in YAML 1.2, only true and false are booleans: `on`, `no` and `y` are words.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
+        first: [(tag, BOOLEAN_WORDS if tag == BOOLEAN else word) for tag, word in resolvers]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):  # type: ignore[no-untyped-call]

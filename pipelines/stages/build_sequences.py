@@ -190,6 +190,7 @@ def _write(
         "groups": examples.groups,
         "flow": [step.as_dict() for step in examples.flow],
         "leakage": [check.as_dict() for check in checks],
+        "observations": sequences.observation_value.size,
         "unknown_observations": unknown,
     }
     (draft / "facts.json").write_text(json.dumps(facts, indent=1))

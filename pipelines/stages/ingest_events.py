@@ -11,6 +11,7 @@ from pipelines.domains import Domain, load_domain, source_module
 from pipelines.events import ingest
 from pipelines.pseudonyms import pseudonym_key, pseudonyms
 from pipelines.publication.crosswalk import write_crosswalk
+from pipelines.settings import settings
 from pipelines.stage import recipe_of, run_stage
 from pipelines.study import load_study
 
@@ -46,7 +47,7 @@ def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
     (draft / "quarantine.parquet").chmod(0o600)
     accounts = [account.as_dict() for account in ingested.accounts]
     (draft / "accounts.json").write_text(json.dumps(accounts, indent=1))
-    write_crosswalk(study, ingested.crosswalk)
+    write_crosswalk(study, ingested.crosswalk, settings())
     return {
         "rows_in": sum(account.rows_in for account in ingested.accounts),
         "accepted": sum(account.accepted for account in ingested.accounts),

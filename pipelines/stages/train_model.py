@@ -72,7 +72,10 @@ def _train(sequences: Path, config: str, workspace: Path, draft: Path) -> Counts
     with _one_attempt_at_a_time(workspace) as lock:
         _run(command, lock)
     training = json.loads((draft / "training_log.json").read_text())
-    return {"epochs": sum(len(network["epochs"]) for network in training["networks"])}
+    return {
+        "networks": len(training),
+        "epochs": sum(len(network["epochs"]) for network in training.values()),
+    }
 
 
 def _run(command: list[str], lock: int) -> None:

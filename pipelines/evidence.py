@@ -1,0 +1,164 @@
+"""What the artefacts say of data, model and lineage, in the words of the evidence."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import polars as pl
+
+from pipelines.artefacts import MANIFEST, hash_file
+from pipelines.stage import store
+from validation.evidence import (
+    CheckResult,
+    Counts,
+    DataEvidence,
+    FileRows,
+    Finding,
+    LineageEntry,
+    ModelSummary,
+    PopulationEvidence,
+    QuarantineRule,
+    SplitSize,
+)
+from validation.flow import StepCounts, disclosed_flow
+from validation.rules import REASONS
+
+
+def data_evidence(
+    inputs: Mapping[str, Path],
+    predictions: pl.DataFrame,
+    minimum_cell_subjects: int,
+    audited: PopulationEvidence | None,
+) -> DataEvidence:
+    """Files, quarantine, exclusions, findings, checks and splits.
+
+    Args:
+        inputs: the directories of ``events``, ``checks`` and ``sequences``.
+        predictions: the table that was audited.
+        minimum_cell_subjects: counts by group below it are hidden.
+        audited: the population of all examples, whose counts the flow must agree with.
+    """
+    accounts = _read(inputs["events"] / "accounts.json")
+    checks = _read(inputs["checks"] / "checks.json")
+    facts = _read(inputs["sequences"] / "facts.json")
+    steps = [StepCounts(**step) for step in facts["flow"]]
+    return DataEvidence(
+        files=tuple(_file_rows(account) for account in accounts),
+        quarantine=tuple(rule for account in accounts for rule in _quarantine_rules(account)),
+        flow=disclosed_flow(steps, minimum_cell_subjects, audited),
+        findings=_findings(accounts, checks),
+        checks=(
+            *(CheckResult.model_validate(check) for check in checks["checks"]),
+            *(
+                CheckResult(table="sequences", kind="leakage", **check)
+                for check in facts["leakage"]
+            ),
+        ),
+        splits=_split_sizes(predictions, minimum_cell_subjects),
+    )
+
+
+def model_summary(model: Path) -> ModelSummary:
+    """Architecture, seeds and how training went, from the model's own files."""
+    words, log = _read(model / "model.json"), _read(model / "training_log.json")
+    released = {name: entry for name, entry in log.items() if name.startswith("seed_")}
+    config = words["config"]
+    return ModelSummary(
+        architecture=f"masked LSTM, {config['layers']} x {config['hidden_size']} units",
+        seeds=tuple(config["seeds"]),
+        epochs=tuple(entry["best_epoch"] for entry in released.values()),
+        clip_rate=fmean(epoch["clip_rate"] for e in log.values() for epoch in e["epochs"]),
+        details={name: _plain(value) for name, value in config.items()}
+        | {f"made with {name}": version for name, version in words["made_with"].items()},
+    )
+
+
+def lineage(keys: Mapping[str, str]) -> tuple[LineageEntry, ...]:
+    """The artefacts behind a set of input keys, each with the sha256 of its manifest."""
+    return tuple(
+        LineageEntry(
+            stage=key.split("/")[0], key=key, sha256=hash_file(store().path(key) / MANIFEST)
+        )
+        for key in keys.values()
+    )
+
+
+def unknown_events(sequences: Path) -> dict[str, int]:
+    """How many events of the scored subjects the model's vocabulary covers, and does not."""
+    facts = _read(sequences / "facts.json")
+    unknown = int(facts["unknown_observations"])
+    return {
+        "events": unknown + int(facts["observations"]),
+        "unknown_code_events": unknown,
+    }
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _plain(value: Any) -> str | int | float | None:
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _file_rows(account: Mapping[str, Any]) -> FileRows:
+    counted = ("rows_in", "accepted", "quarantined", "duplicates", "empty")
+    return FileRows(file=_place(account), **{name: account[name] for name in counted})
+
+
+def _place(account: Mapping[str, Any]) -> str:
+    return f"{account['file']} ({account['part']})"
+
+
+def _quarantine_rules(account: Mapping[str, Any]) -> list[QuarantineRule]:
+    return [
+        QuarantineRule(file=_place(account), rule=rule, rows=rows, words=REASONS[rule])
+        for rule, rows in account["quarantined_by_rule"].items()
+    ]
+
+
+def _findings(accounts: list[Mapping[str, Any]], checks: Mapping[str, Any]) -> tuple[Finding, ...]:
+    copies = [
+        Finding(
+            kind="copied channel",
+            where=f"{copy['code']} and {copy['copy_of']}",
+            words=f"{copy['code']} equals {copy['copy_of']} in {copy['equal_rows']:,} of the "
+            f"{copy['joined_rows']:,} moments at which both were measured: one of them says "
+            "nothing, and which is the true one cannot be known from the data",
+            count=copy["equal_rows"],
+            share=copy["share"],
+        )
+        for copy in checks["copied_channels"]
+    ]
+    repeated = [
+        Finding(
+            kind="duplicate rows",
+            where=_place(account),
+            words=f"{account['duplicates']:,} rows repeat an earlier row exactly; one of each "
+            "was kept",
+            count=account["duplicates"],
+            share=account["duplicates"] / account["rows_in"],
+        )
+        for account in accounts
+        if account["duplicates"]
+    ]
+    return (*copies, *repeated)
+
+
+def _split_sizes(predictions: pl.DataFrame, minimum: int) -> tuple[SplitSize, ...]:
+    def shown(count: int) -> int | None:
+        return count if count == 0 or count >= minimum else None
+
+    return tuple(
+        SplitSize(
+            split=str(split),
+            counts=Counts(
+                subjects=shown(rows.height),
+                positives=shown(int((rows["label"] == 1).sum())),
+                censored=shown(rows["label"].null_count()),
+            ),
+        )
+        for (split,), rows in predictions.group_by("split", maintain_order=True)
+    )

@@ -1,0 +1,97 @@
+"""audit_model: evidence, verdict and report. It judges and does not raise: evidence outlives it."""
+
+import logging
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.artefacts import Counts, hash_file
+from pipelines.evidence import data_evidence, lineage, model_summary
+from pipelines.stage import open_inputs, recipe_of, run_stage
+from pipelines.study import Study, load_study
+from validation.audit import audit_predictions_table
+from validation.evidence import (
+    Evidence,
+    PopulationEvidence,
+    PredictionSource,
+    dump_evidence,
+)
+from validation.gate import closed, judge
+from validation.report.render import render_report
+
+log = logging.getLogger(__name__)
+
+CHALLENGERS = ("logistic_regression", "hist_gradient_boosting", "prevalence")
+
+
+def audit_model(
+    study: str, events: str, checks: str, sequences: str, model: str, predictions: str
+) -> str:
+    """Measure, judge by the study's lines, write evidence.json and report.html."""
+    spec = load_study(study)
+    keys = {
+        "events": events,
+        "checks": checks,
+        "sequences": sequences,
+        "model": model,
+        "predictions": predictions,
+    }
+    recipe = recipe_of(
+        "audit_model",
+        config={
+            "audit": spec.audit.model_dump(mode="json"),
+            "words": spec.model_dump(
+                mode="json",
+                include={"name", "title", "owner", "purpose", "not_for", "limits_of_the_data"},
+            ),
+        },
+        inputs=keys,
+        libraries=("polars", "numpy", "scipy", "fairlearn", "matplotlib"),
+        modules=("validation.report.render",),
+    )
+    return run_stage(study, recipe, lambda draft: _write(spec, keys, draft)).key
+
+
+def _write(spec: Study, keys: dict[str, str], draft: Path) -> Counts:
+    inputs = open_inputs(keys)
+    table = inputs["predictions"] / "predictions.parquet"
+    predictions = pl.read_parquet(table)
+    populations, reason = _measured(spec, predictions)
+    everybody = max(populations, key=lambda one: one.overall.counts.subjects or 0, default=None)
+    minimum = spec.audit.minimum_cell_subjects
+    evidence = Evidence(
+        study=f"{spec.name}: {spec.title}",
+        intended_use=f"{spec.purpose.strip()} {spec.not_for.strip()}",
+        policy=spec.audit,
+        populations=populations,
+        data=data_evidence(
+            inputs, predictions, minimum, everybody if len(populations) > 1 else None
+        ),
+        data_limits=tuple(spec.limits_of_the_data),
+        model=model_summary(inputs["model"]),
+        lineage=lineage(keys),
+        prediction_source=PredictionSource(key=keys["predictions"], sha256=hash_file(table)),
+    )
+    gate = closed(reason) if reason else judge(evidence, spec.audit)
+    evidence = evidence.model_copy(update={"gate": gate})
+    dump_evidence(evidence, draft / "evidence.json")
+    (draft / "report.html").write_text(render_report(evidence), encoding="utf-8")
+    lines = [line.verdict for line in gate.lines]
+    return {
+        "gating_lines": len(lines),
+        "passed": lines.count("pass"),
+        "failed": lines.count("fail"),
+        "cannot_tell": lines.count("cannot_tell"),
+    }
+
+
+def _measured(
+    spec: Study, predictions: pl.DataFrame
+) -> tuple[tuple[PopulationEvidence, ...], str | None]:
+    """The populations, or none and why: a table that cannot be audited closes the gate."""
+    try:
+        populations = audit_predictions_table(predictions, spec.audit, challengers=CHALLENGERS)
+    except ValueError as error:
+        log.warning("the predictions cannot be audited: %s", error)
+        return (), f"the predictions cannot be audited: {error}"
+    return tuple(populations), None

@@ -1,0 +1,46 @@
+"""audit_predictions: is this generation like the data its release was audited on?"""
+
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.artefacts import Counts
+from pipelines.evidence import lineage, unknown_events
+from pipelines.releases import current_release
+from pipelines.stage import open_inputs, recipe_of, run_stage, store
+from pipelines.study import Study, load_study
+from validation.evidence import dump_evidence
+from validation.prediction_audit import audit_scores
+from validation.report.render import render_prediction_report
+
+
+def audit_predictions(study: str, sequences: str, scores: str) -> str:
+    """Compare the scores with the release's, write evidence.json and report.html. Only judges."""
+    spec = load_study(study)
+    audited = store().manifest(current_release(study).audit_key)["recipe"]["inputs"]
+    keys = {"sequences": sequences, "scores": scores, "reference": audited["predictions"]}
+    recipe = recipe_of(
+        "audit_predictions",
+        config={"audit": spec.audit.model_dump(mode="json"), "title": spec.title},
+        inputs=keys,
+        modules=("validation.report.render",),
+    )
+    return run_stage(study, recipe, lambda draft: _write(spec, keys, draft)).key
+
+
+def _write(spec: Study, keys: dict[str, str], draft: Path) -> Counts:
+    inputs = open_inputs(keys)
+    scores = pl.read_parquet(inputs["scores"] / "scores.parquet")
+    audited = pl.read_parquet(inputs["reference"] / "predictions.parquet")
+    evidence = audit_scores(
+        scores,
+        audited.filter(pl.col("split") == "test"),
+        unknown_events(inputs["sequences"]),
+        spec.audit,
+        study=f"{spec.name}: {spec.title}",
+        lineage=lineage(keys),
+    )
+    dump_evidence(evidence, draft / "evidence.json")
+    (draft / "report.html").write_text(render_prediction_report(evidence), encoding="utf-8")
+    lines = [line.verdict for line in evidence.gate.lines] if evidence.gate else []
+    return {"lines": len(lines), "passed": lines.count("pass")}
