@@ -7,7 +7,7 @@ most that a protected cell could hold? While that is below the minimum, another 
 Control, 2012, chapter 4). The attacker is a linear program over the finest cells.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,22 +36,31 @@ class Cell:
     published: bool = True
 
 
-def hidden_cells(finest: CountArray, cells: Sequence[Cell], minimum: int) -> set[Key]:
+def hidden_cells(
+    finest: CountArray,
+    cells: Sequence[Cell],
+    minimum: int,
+    *,
+    hidden_elsewhere: Set[Key] = frozenset(),
+    shown_elsewhere: Set[Key] = frozenset(),
+) -> set[Key]:
     """Keys of published cells to hide so that no cell of 1 to minimum - 1 can be derived.
 
-    finest [u]: true counts of the finest cells. Zero may be shown: it is nobody.
+    finest [u]: true counts of the finest cells. Zero may be shown: it is nobody. Another table of
+    the same report may have decided on a cell before; that decision is kept.
     """
     counts = {cell.key: int(finest[cell.members].sum()) for cell in cells}
     small = [cell for cell in cells if 0 < counts[cell.key] < minimum]
-    hidden = {cell.key for cell in small if cell.published}
+    hidden = {cell.key for cell in small if cell.published} | hidden_elsewhere
     for cell in small:
         shown = [other for other in cells if other.published and other.key not in hidden]
-        while shown:
+        while any(other.key not in shown_elsewhere for other in shown):
             attack = largest_possible(cell, shown, counts)
             if attack.largest >= minimum - _ROUNDING:
                 break
             # Only a count that the attack leans on protects by being hidden; zeros go last.
-            bounds = [other for other in shown if other.key in attack.leans_on] or shown
+            free = [other for other in shown if other.key not in shown_elsewhere]
+            bounds = [other for other in free if other.key in attack.leans_on] or free
             worst = min(bounds, key=lambda one: (counts[one.key] == 0, one.rank, counts[one.key]))
             hidden.add(worst.key)
             shown.remove(worst)

@@ -18,6 +18,8 @@ from validation.ranking import FloatArray, ratio
 SMALLEST_SCORE = 1e-6
 # Slopes beyond this are solved on the rows: the nodes are chosen for slopes up to it.
 NODES_HOLD_TO_SLOPE = 2.0
+# Beyond this the scores separate events from the others as good as perfectly: no slope exists.
+STEEPEST_SLOPE = 20.0
 _NODE_ACCURACY = 1e-9
 _STEP_TOLERANCE = 1e-9
 _MAX_ITERATIONS = 60
@@ -98,7 +100,8 @@ def slope_with_intercept(
         b += np.nan_to_num(step_b * shorten)
         if not np.any(size > _STEP_TOLERANCE):
             break
-    return np.where(size <= _STEP_TOLERANCE, b, np.nan)
+    found = (size <= _STEP_TOLERANCE) & (np.abs(b) <= STEEPEST_SLOPE)
+    return np.where(found, b, np.nan)
 
 
 def _newton_step(

@@ -1,0 +1,72 @@
+"""Groups, and which metric a group is large enough for."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.validation.audit_examples import policy
+from validation.config import MetricName
+from validation.groups import Census, census, groups_of, why_not, with_named_levels
+
+FRAME = pl.DataFrame({"sex": ["f", "m", None, "f"], "age_band": ["old", "old", "young", "young"]})
+
+
+def test_groups_are_levels_then_crossings_each_with_everybody_else() -> None:
+    groups = groups_of(with_named_levels(FRAME, ["sex", "age_band"]), policy())
+    assert [(group.attribute, group.level, group.rows.tolist()) for group in groups] == [
+        ("sex", "f", [0, 3]),
+        ("sex", "m", [1]),
+        ("sex", "unknown", [2]),
+        ("age_band", "old", [0, 1]),
+        ("age_band", "young", [2, 3]),
+        ("sex & age_band", "f & old", [0]),
+        ("sex & age_band", "f & young", [3]),
+        ("sex & age_band", "m & old", [1]),
+        ("sex & age_band", "unknown & young", [2]),
+    ]
+    for group in groups:
+        assert sorted([*group.rows, *group.rest]) == [0, 1, 2, 3]
+
+
+def test_an_attribute_without_a_column_is_named() -> None:
+    with pytest.raises(ValueError, match=r"\['race'\]"):
+        with_named_levels(FRAME, ["sex", "race"])
+
+
+def test_censored_subjects_are_counted_but_are_neither_events_nor_selected() -> None:
+    counted = census(
+        y=np.array([1.0, 0.0, 0.0, 0.0]),
+        weight=np.array([1.2, 1.0, 0.0, 1.0]),
+        score=np.array([0.9, 0.5, 0.9, 0.1]),
+        threshold=0.5,
+    )
+    assert counted == Census(subjects=4, positives=1, negatives=2, selected=2)
+
+
+ENOUGH = Census(subjects=100, positives=30, negatives=30, selected=30)
+
+
+@pytest.mark.parametrize("name", ["auroc", "tpr", "fpr", "ppv", "selection_rate", "net_benefit"])
+def test_a_census_at_the_minimum_is_enough(name: MetricName) -> None:
+    assert why_not(name, ENOUGH, policy()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "counted", "reason"),
+    [
+        ("auroc", Census(100, 29, 71, 50), "fewer than 30 positives"),
+        ("auroc", Census(100, 71, 29, 50), "fewer than 30 known non-events"),
+        ("tpr", Census(100, 29, 71, 50), "fewer than 30 positives"),
+        ("tpr", Census(100, 71, 29, 50), None),
+        ("fpr", Census(100, 71, 29, 50), "fewer than 30 known non-events"),
+        ("fpr", Census(100, 0, 100, 50), None),
+        ("ppv", Census(100, 50, 50, 29), "fewer than 30 selected"),
+        ("selection_rate", Census(100, 0, 30, 0), None),
+        ("selection_rate", Census(100, 0, 29, 0), "fewer than 30 subjects with a known label"),
+        ("selection_rate", Census(10, 0, 10, 0), "fewer than 11 subjects"),
+    ],
+)
+def test_a_metric_asks_for_the_subjects_it_needs(
+    name: MetricName, counted: Census, reason: str | None
+) -> None:
+    assert why_not(name, counted, policy()) == reason
