@@ -1,0 +1,15 @@
+"""The two things that flows wait for: a study's release, and its publication."""
+
+from airflow.sdk import Asset
+
+
+def release_of(study: str) -> Asset:
+    """The model that passed its audit; scoring starts when it changes."""
+    return Asset(name=f"release__{study}", uri=f"equipoise://releases/{study}", group="releases")
+
+
+def publication_of(study: str) -> Asset:
+    """The newest generation of predictions; what reads the table may wait for it."""
+    return Asset(
+        name=f"publication__{study}", uri=f"equipoise://publications/{study}", group="publications"
+    )

@@ -1,0 +1,62 @@
+"""What a run in this process tells its terminal: stages as they begin and end, and the failure."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from airflow.listeners import hookimpl
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """An Airflow listener: prints a line per stage and keeps the last failure."""
+
+    def __init__(self, terminal: TextIO, on_begin: Callable[[], None]) -> None:
+        self.failure: BaseException | str | None = None
+        self.failed_stage = ""
+        self._terminal = terminal
+        self._on_begin = on_begin
+        self._began = time.monotonic()
+
+    @hookimpl
+    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
+        """Airflow calls this before the task's function."""
+        self._began = time.monotonic()
+        self._on_begin()
+        self.say(f"{task_instance.task_id} …")
+
+    @hookimpl
+    def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
+        """Airflow calls this after the task's function."""
+        self.failure = None
+        self.say(f"{task_instance.task_id} done in {self._seconds():.1f} s")
+
+    @hookimpl
+    def on_task_instance_failed(
+        self, previous_state: Any, task_instance: Any, error: BaseException | str | None
+    ) -> None:
+        """Airflow calls this for every failed attempt."""
+        self.failure, self.failed_stage = error, task_instance.task_id
+        kind = type(error).__name__ if isinstance(error, BaseException) else "unknown"
+        self.say(f"{task_instance.task_id} failed after {self._seconds():.1f} s ({kind})")
+
+    def say(self, line: str) -> None:
+        """One line to the terminal, at once."""
+        print(line, file=self._terminal, flush=True)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+
+class StageLines(logging.Handler):
+    """Shows what stages log, indented under the stage's own line."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(logging.INFO)
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one line."""
+        self._progress.say(f"  {record.getMessage()}")

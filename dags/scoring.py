@@ -1,0 +1,76 @@
+"""``score__<study>``: from the study's source to a new generation of predictions."""
+
+from airflow.sdk import AssetOrTimeSchedule, Param, chain
+
+from dags.assets import publication_of, release_of
+from dags.records import check_events, ingest_events
+from dags.stages import stage
+from dags.studies import Schedule, at, dag_per_study
+from pipelines.study import Study
+
+PARAMS = {
+    "as_of": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="As of",
+        description_md="Score who is eligible at the start of this day (UTC), from what was "
+        "known by then. Empty: the day of the run.",
+    )
+}
+
+# A run that an asset triggered has no logical date.
+AS_OF = "{{ params.as_of or (dag_run.logical_date or dag_run.run_after) | ds }}"
+
+
+@stage(hours=2)
+def build_sequences(study: str, events: str, as_of: str) -> str:
+    """Take every subject eligible as of a date, in the vocabulary of the release that stands."""
+    from pipelines.stages.build_sequences import build_scoring_sequences as run
+
+    return run(study, events, as_of)
+
+
+@stage(hours=2)
+def score_subjects(study: str, sequences: str) -> str:
+    """Score with the release that stands in the store, whatever event started this run."""
+    from pipelines.stages.score_subjects import score_subjects as run
+
+    return run(study, sequences)
+
+
+@stage(hours=1)
+def audit_predictions(study: str, sequences: str, scores: str) -> str:
+    """Compare this generation with its release, write evidence, judge. Does not fail here."""
+    from pipelines.stages.audit_predictions import audit_predictions as run
+
+    return run(study, sequences, scores)
+
+
+@stage(hours=0.5)
+def publish_predictions(study: str, scores: str, audit: str) -> str:
+    """Publish the generation whole if its audit passed. Fails, and the last one stands, if not."""
+    from pipelines.stages.publish_predictions import publish_predictions as run
+
+    return run(study, scores, audit)
+
+
+def score(study: str) -> None:
+    """The graph. A check's key is no input of what follows it, so the chain states the order."""
+    chain(
+        events := ingest_events(study),
+        check_events(study, events),
+        sequences := build_sequences(study, events, AS_OF),
+        scores := score_subjects(study, sequences),
+        audit := audit_predictions(study, sequences, scores),
+        publish_predictions.override(outlets=[publication_of(study)])(study, scores, audit),
+    )
+
+
+def when(study: Study) -> Schedule:
+    """At each new release, and at the study's own times."""
+    release, cron = release_of(study.name), study.schedule.score
+    return AssetOrTimeSchedule(assets=[release], timetable=at(cron)) if cron else [release]
+
+
+DAGS = dag_per_study("score", score, when=when, params=PARAMS)

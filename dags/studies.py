@@ -1,0 +1,92 @@
+"""One DAG per study of this installation, and what stands in for a study that cannot be read."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
+
+from dags.stages import stage
+from pipelines.errors import EquipoiseError
+from pipelines.study import Study, load_study, study_names
+
+Schedule = AssetOrTimeSchedule | CronTriggerTimetable | list[Asset] | None
+
+# Activated at once: a release that nothing scores, or a broken study that nobody hears of,
+# would be the surprise. Without a start date the first run is the next one, never a missed one.
+COMMON: dict[str, Any] = {
+    "catchup": False,
+    "max_active_runs": 1,
+    "is_paused_upon_creation": False,
+}
+
+
+def dag_per_study(
+    flow: str,
+    graph: Callable[[str], None],
+    *,
+    when: Callable[[Study], Schedule],
+    params: Mapping[str, Param] | None = None,
+) -> dict[str, DAG]:
+    """The DAGs ``<flow>__<study>`` by study, each filled by ``graph(study)``.
+
+    One file makes all DAGs of a flow, so an exception here would take down every study. A study
+    that cannot be read keeps its DAG: the only task fails once a day and says why, which is seen
+    in the web page and reaches the person who is told of failures.
+    """
+    return {name: _dag(flow, name, graph, when, params or {}) for name in study_names()}
+
+
+def at(cron: str) -> CronTriggerTimetable:
+    """A cron expression in UTC; an error if it is none."""
+    timetable = CronTriggerTimetable(cron, timezone="UTC")
+    timetable.validate()
+    return timetable
+
+
+def _dag(
+    flow: str,
+    name: str,
+    graph: Callable[[str], None],
+    when: Callable[[Study], Schedule],
+    params: Mapping[str, Param],
+) -> DAG:
+    try:
+        study = load_study(name)
+        schedule = when(study)
+    except Exception as error:
+        return _broken(flow, name, error)
+    with DAG(
+        dag_id=f"{flow}__{name}",
+        dag_display_name=f"{flow}: {study.title}",
+        doc_md=f"{study.purpose}\n\nStudy `{name}`, owned by {study.owner}.",
+        schedule=schedule,
+        params=dict(params),
+        tags={flow, name, study.domain},
+        **COMMON,
+    ) as dag:
+        graph(name)
+    return dag
+
+
+def _broken(flow: str, name: str, error: Exception) -> DAG:
+    words = str(error) if isinstance(error, EquipoiseError) else type(error).__name__
+    with DAG(
+        dag_id=f"{flow}__{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}",
+        dag_display_name=f"{flow}: {name} cannot be read",
+        doc_md=f"```\n{words}\n```",
+        schedule=at("0 6 * * *"),
+        tags={flow, "broken"},
+        **COMMON,
+    ) as dag:
+        read_study(name)
+    return dag
+
+
+@stage(hours=0.1)
+def read_study(study: str) -> str:
+    """Read the study. Fails with every line that is wrong in it."""
+    spec = load_study(study)
+    for cron in (spec.schedule.train, spec.schedule.score):
+        at(cron or "@daily")
+    return spec.name

@@ -1,0 +1,68 @@
+"""``train__<study>``: from the study's source to a released model."""
+
+from airflow.sdk import chain
+
+from dags.assets import release_of
+from dags.records import check_events, ingest_events
+from dags.stages import stage
+from dags.studies import at, dag_per_study
+
+
+@stage(hours=2)
+def build_sequences(study: str, events: str) -> str:
+    """Turn events into examples with labels, weights and splits. Fails if the future leaked."""
+    from pipelines.stages.build_sequences import build_sequences as run
+
+    return run(study, events)
+
+
+@stage(hours=24, queue="gpu", pool="gpu")
+def train_model(study: str, sequences: str) -> str:
+    """Train the network and its challengers; a killed attempt is taken up where it stopped."""
+    from pipelines.stages.train_model import train_model as run
+
+    return run(study, sequences)
+
+
+@stage(hours=2)
+def predict_holdout(study: str, sequences: str, model: str) -> str:
+    """Score every example, each also by a model that never saw it where the study asks so."""
+    from pipelines.stages.predict_holdout import predict_holdout as run
+
+    return run(study, sequences, model)
+
+
+@stage(hours=2)
+def audit_model(
+    study: str, events: str, checks: str, sequences: str, model: str, predictions: str
+) -> str:
+    """Measure the model, write evidence and report, judge. A failed audit does not fail here."""
+    from pipelines.stages.audit_model import audit_model as run
+
+    return run(study, events, checks, sequences, model, predictions)
+
+
+@stage(hours=0.5)
+def release_model(study: str, audit: str) -> str:
+    """Release the model if its audit passed. Fails, and releases nothing, if it did not."""
+    from pipelines.stages.release_model import release_model as run
+
+    return run(study, audit)
+
+
+def train(study: str) -> None:
+    """The graph. A check's key is no input of what follows it, so the chain states the order."""
+    chain(
+        events := ingest_events(study),
+        checks := check_events(study, events),
+        sequences := build_sequences(study, events),
+        model := train_model(study, sequences),
+        predictions := predict_holdout(study, sequences, model),
+        audit := audit_model(study, events, checks, sequences, model, predictions),
+        release_model.override(outlets=[release_of(study)])(study, audit),
+    )
+
+
+DAGS = dag_per_study(
+    "train", train, when=lambda study: at(study.schedule.train) if study.schedule.train else None
+)

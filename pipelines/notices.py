@@ -1,0 +1,129 @@
+"""Notices of a failure, by webhook and by mail, as the environment says.
+
+``EQUIPOISE_ALERT_WEBHOOK``    an http(s) URL that takes a JSON POST
+``EQUIPOISE_ALERT_MAIL_TO``    addresses, separated by commas
+``EQUIPOISE_ALERT_MAIL_FROM``  default ``equipoise@localhost``
+``EQUIPOISE_ALERT_SMTP``       ``smtp://[user:password@]host[:port]`` or ``smtps://…``;
+                               default ``smtp://localhost:25``; STARTTLS where it is offered
+"""
+
+import json
+import logging
+import os
+import smtplib
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from email.message import EmailMessage
+from http.client import HTTPConnection, HTTPSConnection
+from urllib.parse import unquote, urlsplit
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 10
+ATTEMPTS = 3
+PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What failed, where; no value of a record and no word of an exception."""
+
+    dag: str
+    task: str
+    run: str
+    attempt: int
+    error: str
+    exit_code: int
+    at: str
+
+
+class NotDelivered(Exception):
+    """A server was reached and would not take the notice."""
+
+
+def send(notice: Notice) -> list[str]:
+    """Send a notice by every way that is configured; a way that fails never stops another.
+
+    Returns:
+        The ways that took it: ``webhook``, ``mail``.
+    """
+    ways: dict[str, tuple[str, Callable[[str, Notice], None]]] = {
+        "webhook": ("EQUIPOISE_ALERT_WEBHOOK", post),
+        "mail": ("EQUIPOISE_ALERT_MAIL_TO", mail),
+    }
+    wanted = {way: (os.environ.get(name, ""), deliver) for way, (name, deliver) in ways.items()}
+    return [
+        way
+        for way, (target, deliver) in wanted.items()
+        if target and _delivered(way, deliver, target, notice)
+    ]
+
+
+def post(url: str, notice: Notice) -> None:
+    """POST a notice as JSON.
+
+    Raises:
+        NotDelivered: the URL is not http(s), or the server did not answer with 2xx.
+        OSError: no connection.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise NotDelivered("not an http(s) URL")
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        headers = {"Content-Type": "application/json", "User-Agent": "equipoise"}
+        connection.request("POST", path, json.dumps(asdict(notice)).encode(), headers)
+        status = connection.getresponse().status
+    finally:
+        connection.close()
+    if not 200 <= status < 300:
+        raise NotDelivered(f"the server answered {status}")
+
+
+def mail(addresses: str, notice: Notice) -> None:
+    """Mail a notice to addresses separated by commas.
+
+    Raises:
+        NotDelivered: ``EQUIPOISE_ALERT_SMTP`` is not an smtp(s) URL.
+        OSError: no connection, or the server refused (``smtplib.SMTPException``).
+    """
+    parts = urlsplit(os.environ.get("EQUIPOISE_ALERT_SMTP", "smtp://localhost:25"))
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise NotDelivered("EQUIPOISE_ALERT_SMTP is not an smtp(s) URL")
+    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    with kind(parts.hostname, parts.port or 0, timeout=TIMEOUT_SECONDS) as server:
+        server.ehlo()
+        if parts.scheme == "smtp" and server.has_extn("starttls"):
+            server.starttls(context=ssl.create_default_context())
+        if parts.username:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+        server.send_message(_message(addresses, notice))
+
+
+def _message(addresses: str, notice: Notice) -> EmailMessage:
+    message = EmailMessage()
+    message["To"] = addresses
+    message["From"] = os.environ.get("EQUIPOISE_ALERT_MAIL_FROM", "equipoise@localhost")
+    message["Subject"] = f"Equipoise: {notice.task} of {notice.dag} failed ({notice.error})"
+    message.set_content("\n".join(f"{name}: {value}" for name, value in asdict(notice).items()))
+    return message
+
+
+def _delivered(
+    way: str, deliver: Callable[[str, Notice], None], target: str, notice: Notice
+) -> bool:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            deliver(target, notice)
+        except (OSError, NotDelivered) as error:
+            # The class alone: a URL or an answer can hold a secret.
+            log.warning("notice by %s, attempt %d: %s", way, attempt, type(error).__name__)
+            time.sleep(PAUSE_SECONDS * attempt if attempt < ATTEMPTS else 0)
+        else:
+            return True
+    log.error("nobody was told by %s", way)
+    return False
