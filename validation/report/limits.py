@@ -1,0 +1,80 @@
+"""What an audit cannot tell, said on its first page."""
+
+from collections.abc import Iterator
+
+from validation.evidence import Evidence, LineVerdict, PopulationEvidence
+from validation.report.formatting import (
+    joined,
+    metric_short,
+    number,
+    percent,
+    population_name,
+    spoken,
+)
+
+
+def cannot_tell(evidence: Evidence) -> list[str]:
+    """Sentences, the most weighty first: undecided lines, unseen gaps, silent groups, data."""
+    lines = evidence.gate.lines if evidence.gate else ()
+    return [
+        *_undecided(lines),
+        *_unseen_gaps(lines),
+        *(said for population in evidence.populations for said in _silent_groups(population)),
+        *_censoring(evidence),
+        *evidence.data_limits,
+    ]
+
+
+def _undecided(lines: tuple[LineVerdict, ...]) -> Iterator[str]:
+    for line in lines:
+        if line.verdict == "cannot_tell":
+            yield f"Whether “{line.line}” holds: {line.words}"
+
+
+def _unseen_gaps(lines: tuple[LineVerdict, ...]) -> Iterator[str]:
+    sizes = [
+        f"{metric_short(line.metric)} by {spoken(line.group)} {number(line.detectable)}"
+        for line in lines
+        if line.kind == "gap" and line.detectable is not None
+    ]
+    if sizes:
+        yield (
+            "True gaps between groups smaller than what this sample can detect (with 80 % power): "
+            f"{', '.join(sizes)}."
+        )
+
+
+def _silent_groups(population: PopulationEvidence) -> Iterator[str]:
+    """The groups of a population with a metric that does not exist, attribute by attribute."""
+    silent: dict[str, list[str]] = {}
+    levels: dict[str, int] = {}
+    for group in population.groups:
+        levels[group.attribute] = levels.get(group.attribute, 0) + 1
+        if any(estimate.value is None for estimate in group.metrics.values()):
+            silent.setdefault(group.attribute, []).append(group.level)
+    named = [
+        f"all of {spoken(attribute)}"
+        if len(found) == levels[attribute]
+        else f"{spoken(attribute)} {joined(found)}"
+        for attribute, found in silent.items()
+    ]
+    if named:
+        yield (
+            "Some or all metrics of groups that are too small "
+            f"({population_name(population.population)}): {'; '.join(named)}."
+        )
+
+
+def _censoring(evidence: Evidence) -> Iterator[str]:
+    # The largest population speaks for all: the same people, or more of them.
+    known = [p for p in evidence.populations if not p.overall.counts.hidden]
+    largest = max(known, key=lambda p: p.overall.counts.subjects or 0, default=None)
+    if largest is None or not largest.overall.counts.censored:
+        return
+    counts = largest.overall.counts
+    yield (
+        f"What became of the {counts.censored:,} of {counts.subjects:,} subjects "
+        f"({percent(counts.censored, counts.subjects)}, {population_name(largest.population)}) who "
+        "were lost before the outcome could be known. Others stand in for them by weight, which "
+        "is right only if the records explain who was lost."
+    )

@@ -1,0 +1,102 @@
+"""The verdict in words: the first thing that a reader of a report sees."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from validation.evidence import GateVerdict, LineVerdict, VerdictName
+from validation.report.formatting import metric_short, population_name, spoken
+
+TITLES: Final[dict[VerdictName, str]] = {
+    "pass": "Passed",
+    "fail": "Failed",
+    "cannot_tell": "Cannot tell",
+}
+RULES: Final = (
+    "The study sets the lines and their limits, before its test subjects are looked at. A line "
+    "passes when its whole interval lies within the limit, fails when all of it lies outside, "
+    "and is otherwise “cannot tell”. The gate opens only if every line passes."
+)
+PREDICTION_RULES: Final = (
+    "Every measurement must lie within the limit that the study sets; what could not be measured "
+    "closes the gate."
+)
+
+
+@dataclass(frozen=True)
+class VerdictWords:
+    """``kind`` colours the page; ``title`` and ``words`` say what was decided."""
+
+    kind: VerdictName
+    title: str
+    words: str
+    about: str
+    rule: str
+
+
+def model_verdict(study: str, gate: GateVerdict | None) -> VerdictWords:
+    """What the gate decided about a model."""
+    about = f"Audit of the model of the study {study}"
+    opened = "This model may be released."
+    return _verdict(gate, about, "gating lines", opened, "No model is released.", RULES)
+
+
+def prediction_verdict(study: str, rows: int, gate: GateVerdict | None) -> VerdictWords:
+    """What the gate decided about a generation of predictions."""
+    about = f"Audit of a generation of {rows:,} predictions of the study {study}"
+    opened = "These predictions may be published."
+    return _verdict(gate, about, "limits", opened, "Nothing is published.", PREDICTION_RULES)
+
+
+def crash_verdict(study: str) -> VerdictWords:
+    """The audit crashed: nothing was decided, and nothing goes through."""
+    return VerdictWords(
+        kind="cannot_tell",
+        title="Not decided",
+        words="The gate is closed: the audit did not finish. Nothing is released or published.",
+        about=f"Unfinished audit of the study {study}",
+        rule="",
+    )
+
+
+def _verdict(
+    gate: GateVerdict | None, about: str, noun: str, opened: str, closed: str, rule: str
+) -> VerdictWords:
+    if gate is None:
+        words = f"The gate is closed: the evidence was never judged. {closed}"
+        return VerdictWords("cannot_tell", "Not decided", words, about, rule)
+    title = TITLES[gate.verdict]
+    outcome = f"The gate is open. {opened}" if gate.is_open else f"The gate is closed. {closed}"
+    if not gate.is_open and {line.verdict for line in gate.lines} == {"pass"}:
+        outcome = f"Something else is amiss. {outcome}"
+    words = f"{_count_words(gate.lines, noun)} {outcome}"
+    return VerdictWords(gate.verdict, title, words, about, rule)
+
+
+def _count_words(lines: tuple[LineVerdict, ...], noun: str) -> str:
+    verdicts = [line.verdict for line in lines]
+    if not verdicts:
+        return f"No {noun} were judged."
+    if set(verdicts) == {"pass"}:
+        return f"All {len(verdicts)} {noun} hold."
+    failed, unsure = verdicts.count("fail"), verdicts.count("cannot_tell")
+    parts = [f"{failed} {'does' if failed == 1 else 'do'} not hold"] if failed else []
+    parts += [f"{unsure} cannot be told"] if unsure else []
+    return f"Of {len(verdicts)} {noun}, {' and '.join(parts)}."
+
+
+def line_about(line: LineVerdict) -> str:
+    """What a gating line compares, on whom."""
+    words = f"{metric_short(line.metric)}, {population_name(line.on)}"
+    if line.kind == "challenger":
+        return f"{words}: network minus {spoken(line.level or 'the best challenger')}"
+    if line.kind == "gap":
+        level = f", decided by {line.level}" if line.level else ""
+        return f"{words}: gap by {spoken(line.group)}{level}"
+    return f"{words}, {spoken(line.group)}"
+
+
+def group_about(line: LineVerdict) -> str:
+    """The group that a measurement of predictions is about."""
+    if line.level in (None, "all"):
+        return "all" if line.group == "overall" else spoken(line.group)
+    return f"{spoken(line.group)}: {line.level}"
