@@ -217,10 +217,14 @@ def _verdict(
         on=line.on,
         group=line.group,
         level=None if candidate is None else candidate.level,
-        lower=line.lower,
-        upper=line.upper,
+        lower=_finite(line.lower),
+        upper=_finite(line.upper),
         estimate=estimate,
         detectable=None if error is None else DETECTABLE_IN_STANDARD_ERRORS * error,
         verdict=verdict,
         words=words,
     )
+
+
+def _finite(limit: float | None) -> float | None:
+    return limit if limit is not None and math.isfinite(limit) else None

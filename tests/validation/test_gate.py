@@ -1,0 +1,335 @@
+"""The gate opens for whole evidence on the allowed side, and for nothing else."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from tests.validation.audit_examples import gating_line, policy
+from validation.config import METRIC_NAMES, AuditConfig
+from validation.evidence import (
+    Challenger,
+    CheckResult,
+    Counts,
+    DataEvidence,
+    Estimate,
+    Evidence,
+    FileRows,
+    Gap,
+    GateVerdict,
+    GroupPerformance,
+    LineVerdict,
+    PopulationEvidence,
+    PredictionSource,
+)
+from validation.gate import judge
+
+VALUE, GAP, CHALLENGER = 0, 1, 2
+NAN = float("nan")
+
+
+def interval(value: float, width: float = 0.02) -> Estimate:
+    return Estimate(value=value, low=value - width, high=value + width, standard_error=width / 2)
+
+
+def performance(attribute: str, level: str, auroc: float = 0.75) -> GroupPerformance:
+    return GroupPerformance(
+        attribute=attribute,
+        level=level,
+        counts=Counts(subjects=500, positives=100, censored=50),
+        metrics=dict.fromkeys(METRIC_NAMES, interval(auroc)),
+    )
+
+
+def challenger(name: str, auroc: float, *, best: bool) -> Challenger:
+    return Challenger(
+        name=name,
+        best=best,
+        metrics={"auroc": interval(auroc)},
+        difference={"auroc": interval(0.75 - auroc, 0.01)},
+    )
+
+
+def population(**changes: Any) -> PopulationEvidence:
+    fields: dict[str, Any] = {
+        "population": "holdout",
+        "overall": performance("overall", "all"),
+        "groups": (performance("sex", "f"), performance("sex", "m")),
+        "gaps": tuple(
+            Gap(attribute="sex", level=level, metric=name, estimate=interval(gap), detectable=0.03)
+            for level, gap in (("f", 0.05), ("m", -0.05))
+            for name in METRIC_NAMES
+        ),
+        "challengers": (
+            challenger("boosting", 0.74, best=True),
+            challenger("constant", 0.5, best=False),
+        ),
+    }
+    return PopulationEvidence.model_validate(fields | changes)
+
+
+def evidence(config: AuditConfig | None = None, **changes: Any) -> Evidence:
+    fields: dict[str, Any] = {
+        "study": "example",
+        "intended_use": "a test",
+        "policy": config or policy(),
+        "populations": (population(),),
+        "prediction_source": PredictionSource(key="predict_holdout/00", sha256="0" * 64),
+    }
+    return Evidence.model_validate(fields | changes)
+
+
+def with_gap(estimate: Estimate) -> Evidence:
+    """The example with another TPR gap of women against the rest."""
+    gaps = tuple(
+        gap.model_copy(update={"estimate": estimate})
+        if (gap.level, gap.metric) == ("f", "tpr")
+        else gap
+        for gap in population().gaps
+    )
+    return evidence(populations=(population().model_copy(update={"gaps": gaps}),))
+
+
+def with_overall(estimate: Estimate) -> Evidence:
+    """The example with another overall AUROC."""
+    metrics = population().overall.metrics | {"auroc": estimate}
+    overall = population().overall.model_copy(update={"metrics": metrics})
+    return evidence(populations=(population().model_copy(update={"overall": overall}),))
+
+
+def with_population(**changes: Any) -> Evidence:
+    return evidence(populations=(population().model_copy(update=changes),))
+
+
+def line_of(verdict: GateVerdict, index: int) -> LineVerdict:
+    return verdict.lines[index]
+
+
+def test_the_gate_opens_when_every_line_passes() -> None:
+    verdict = judge(evidence(), policy())
+    assert verdict.is_open
+    assert [line.verdict for line in verdict.lines] == ["pass"] * 3
+    assert verdict.reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(0.70, "pass"), (0.62, "pass"), (0.61, "cannot_tell"), (0.59, "cannot_tell"), (0.57, "fail")],
+)
+def test_a_value_is_judged_by_its_whole_interval(value: float, verdict: str) -> None:
+    judged = judge(with_overall(interval(value)), policy())
+    assert line_of(judged, VALUE).verdict == verdict
+    assert judged.is_open == (verdict == "pass")
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"),
+    [
+        (0.17, "pass"),
+        (0.19, "cannot_tell"),
+        (-0.21, "cannot_tell"),
+        (0.23, "fail"),
+        (-0.23, "fail"),
+    ],
+)
+def test_a_gap_may_lie_on_neither_side_of_its_limits(gap: float, verdict: str) -> None:
+    line = line_of(judge(with_gap(interval(gap)), policy()), GAP)
+    assert line.verdict == verdict
+    assert line.level == "f"
+    assert line.words.startswith(f"f: {gap:.3f}")
+
+
+def test_the_worst_level_decides_a_gap() -> None:
+    line = line_of(judge(with_gap(interval(0.10)), policy()), GAP)
+    assert (line.verdict, line.level) == ("pass", "f")
+    line = line_of(judge(with_gap(interval(0.01)), policy()), GAP)
+    assert (line.verdict, line.level) == ("pass", "m")
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict"),
+    [
+        (Estimate(value=0.01, low=-0.01, high=0.03), "pass"),
+        (Estimate(value=-0.01, low=-0.02, high=0.005), "pass"),
+        (Estimate(value=-0.01, low=-0.03, high=0.01), "cannot_tell"),
+        # Within the tolerated loss, and yet worse beyond its interval.
+        (Estimate(value=-0.01, low=-0.015, high=-0.005), "fail"),
+        (Estimate(value=-0.10, low=-0.12, high=-0.08), "fail"),
+    ],
+)
+def test_a_network_worse_than_the_best_challenger_beyond_its_interval_fails(
+    difference: Estimate, verdict: str
+) -> None:
+    best = challenger("boosting", 0.74, best=True).model_copy(
+        update={"difference": {"auroc": difference}}
+    )
+    judged = judge(
+        with_population(challengers=(best, challenger("constant", 0.5, best=False))), policy()
+    )
+    assert line_of(judged, CHALLENGER).verdict == verdict
+
+
+def test_the_smallest_detectable_gap_stands_beside_each_line() -> None:
+    for line in judge(evidence(), policy()).lines:
+        assert line.estimate.standard_error is not None
+        assert line.detectable == pytest.approx(2.8 * line.estimate.standard_error)
+
+
+def test_one_failed_line_fails_the_whole() -> None:
+    verdict = judge(with_gap(interval(0.5)), policy())
+    assert verdict.verdict == "fail"
+    assert verdict.reasons == (f"tpr by sex: {line_of(verdict, GAP).words}",)
+
+
+def without(name: str) -> dict[Any, Any]:
+    return {key: value for key, value in population().overall.metrics.items() if key != name}
+
+
+def no_auroc() -> Evidence:
+    overall = population().overall.model_copy(update={"metrics": without("auroc")})
+    return with_population(overall=overall)
+
+
+def unflagged() -> Evidence:
+    liar = (challenger("boosting", 0.74, best=False), challenger("constant", 0.5, best=True))
+    return with_population(challengers=liar)
+
+
+def one_name_twice() -> Evidence:
+    twins = (challenger("boosting", 0.74, best=True), challenger("boosting", 0.5, best=False))
+    return with_population(challengers=twins)
+
+
+def unmeasured_challenger() -> Evidence:
+    silent = challenger("forest", 0.5, best=False).model_copy(
+        update={"metrics": {"auroc": Estimate(reason="fewer than 30 positives")}}
+    )
+    return with_population(challengers=(*population().challengers, silent))
+
+
+def no_difference() -> Evidence:
+    best = challenger("boosting", 0.74, best=True).model_copy(update={"difference": {}})
+    return with_population(challengers=(best,))
+
+
+MISSING: dict[str, tuple[Callable[[], Evidence | None], str]] = {
+    "evidence": (lambda: None, "the audit did not finish"),
+    "population": (lambda: evidence(populations=()), "0 populations holdout"),
+    "one population": (
+        lambda: evidence(populations=(population(), population())),
+        "2 populations holdout",
+    ),
+    "metric": (no_auroc, "auroc was not measured"),
+    "value": (
+        lambda: with_overall(Estimate(reason="fewer than 30 positives")),
+        "cannot tell, fewer than 30 positives",
+    ),
+    "interval": (lambda: with_overall(Estimate(value=0.9)), "cannot tell, not measured"),
+    "upper end": (lambda: with_overall(Estimate(value=0.9, low=0.8)), "cannot tell"),
+    "number": (
+        lambda: with_overall(Estimate.model_construct(value=NAN, low=NAN, high=NAN)),
+        "cannot tell",
+    ),
+    "low end that is one": (
+        lambda: with_overall(Estimate.model_construct(value=0.9, low=NAN, high=0.95)),
+        "cannot tell",
+    ),
+    "finite end": (
+        lambda: with_overall(Estimate.model_construct(value=0.9, low=0.8, high=float("inf"))),
+        "cannot tell",
+    ),
+    "order of ends": (lambda: with_overall(Estimate(value=0.9, low=0.95, high=0.8)), "upside down"),
+    "groups": (lambda: with_population(groups=()), "no two groups by sex"),
+    "second group": (
+        lambda: with_population(groups=population().groups[:1]),
+        "no two groups by sex",
+    ),
+    "gap": (lambda: with_population(gaps=()), "tpr of f against the rest was not measured once"),
+    "single gap": (
+        lambda: with_population(gaps=population().gaps * 2),
+        "was not measured once",
+    ),
+    "gap's number": (lambda: with_gap(Estimate(reason="too few")), "f: cannot tell, too few"),
+    "challengers": (lambda: with_population(challengers=()), "no challenger was measured"),
+    "challenger's number": (unmeasured_challenger, "of challenger forest was not measured"),
+    "difference": (no_difference, "the difference to boosting was not measured"),
+    "true best": (unflagged, "names another challenger the best"),
+    "challenger of that name": (one_name_twice, "names another challenger the best"),
+    "source": (lambda: evidence(prediction_source=None), "does not name the predictions"),
+    "row": (
+        lambda: evidence(
+            data=DataEvidence(
+                files=(FileRows(file="a", rows_in=9, accepted=5, quarantined=1, duplicates=1),)
+            )
+        ),
+        "a: rows in are not accepted + quarantined + duplicates",
+    ),
+    "passed check": (
+        lambda: evidence(
+            data=DataEvidence(
+                checks=(
+                    CheckResult(name="c", table="t", kind="leakage", passed=False, words="late"),
+                )
+            )
+        ),
+        "check c on t did not pass",
+    ),
+    "shape": (lambda: evidence().model_copy(update={"populations": None}), "could not judge"),
+    "type": (lambda: cast(Evidence, "pass"), "could not judge"),
+}
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_the_gate_closes_without_a(missing: str) -> None:
+    make, words = MISSING[missing]
+    verdict = judge(make(), policy())
+    assert not verdict.is_open
+    assert words in " ".join(verdict.reasons)
+
+
+def built(**changes: Any) -> AuditConfig:
+    """A policy that its own schema would refuse."""
+    return policy().model_copy(update=changes)
+
+
+def odd_line(**changes: Any) -> tuple[Any, ...]:
+    return (policy().gating[VALUE].model_copy(update=changes), *policy().gating[1:])
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (None, "no gating line"),
+        (built(gating=()), "no gating line"),
+        (built(gating=None), "no gating line"),
+        (built(gating=policy().gating[:CHALLENGER]), "no line compares the network"),
+        (built(gating=odd_line(at_least=None)), "the line has no limit"),
+        (built(gating=odd_line(at_least=NAN)), "the line has no limit"),
+        (built(gating=odd_line(at_least=float("-inf"))), "the line has no limit"),
+        (built(gating=odd_line(metric="accuracy")), "accuracy is no metric"),
+        (built(gating=odd_line(on="train")), "0 populations train"),
+        (built(gating=odd_line(group="race")), "no two groups by race"),
+        (built(gating=(*policy().gating, None)), "could not judge"),
+    ],
+)
+def test_the_gate_closes_on_a_policy_that_its_schema_would_refuse(
+    odd: AuditConfig | None, words: str
+) -> None:
+    measured = evidence() if odd is None else evidence().model_copy(update={"policy": odd})
+    verdict = judge(measured, odd)
+    assert not verdict.is_open
+    assert words in " ".join(verdict.reasons)
+
+
+def test_evidence_measured_under_another_policy_does_not_count() -> None:
+    softer = [
+        gating_line(at_least=0.1),
+        gating_line(line="n", against="best_challenger", at_least=0),
+    ]
+    verdict = judge(evidence(policy(gating=softer)), policy())
+    assert verdict.reasons == ("the evidence was measured under another policy than the study's",)
+
+
+def test_a_verdict_holds_no_nan_and_can_be_written() -> None:
+    hostile = with_overall(Estimate.model_construct(value=NAN, low=0.1, high=0.2))
+    assert GateVerdict.model_validate_json(judge(hostile, policy()).model_dump_json())
