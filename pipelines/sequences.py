@@ -68,7 +68,8 @@ class _Sorted:
         rank, tick, channel = (pl.col(name).cast(pl.UInt64) for name in ("rank", "tick", "channel"))
         # Multiplied, not shifted: Polars has no shift of bits. The parts do not overlap.
         time_key = rank * 2**self.time_bits + tick
-        return (time_key * 2**self.channel_bits + channel).alias("key")
+        key: pl.Expr = time_key * 2**self.channel_bits + channel
+        return key.alias("key")
 
 
 def gather_sequences(
@@ -117,7 +118,10 @@ def observed_channels(sequences: Sequences, among: npt.NDArray[np.bool_], channe
 def share_missing(sequences: Sequences, numeric: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """Per example: the share of numeric channels (a mask over all) never observed."""
     seen = _seen(sequences, numeric.size)[:, numeric]
-    return (1 - seen.mean(axis=1)).astype(np.float32) if numeric.any() else np.zeros(len(seen))
+    if not numeric.any():
+        return np.zeros(len(seen), np.float32)
+    missing: npt.NDArray[np.float32] = (1 - seen.mean(axis=1)).astype(np.float32)
+    return missing
 
 
 def write_sequences(
@@ -208,9 +212,11 @@ def _channel_numbers(codes: pl.Series, channels: Sequence[str]) -> pl.Series:
     categories = codes.cast(pl.Categorical)
     known = pl.Series(channels, dtype=pl.String).cast(pl.Categorical).to_physical().to_numpy()
     physical = categories.to_physical().fill_null(0)
-    numbers = np.full(max(int(known.max(initial=0)), int(physical.max() or 0)) + 1, -1, np.int32)
+    stated = physical.to_numpy()
+    largest = max(int(known.max(initial=0)), int(stated.max(initial=0)))
+    numbers = np.full(largest + 1, -1, np.int32)
     numbers[known] = np.arange(known.size, dtype=np.int32)
-    return pl.Series(numbers[physical.to_numpy()]).set(codes.is_null(), -1)
+    return pl.Series(numbers[stated]).set(codes.is_null(), -1)
 
 
 def _ticks(micros: Int) -> tuple[Int, Int, int]:
@@ -249,15 +255,18 @@ def _windows(ordered: _Sorted, rank: Int, index: Int, lookback_days: int | None)
 def _ticks_until(ordered: _Sorted, micros: Int) -> Int:
     """The last tick at or before each moment; -1 before the first."""
     if ordered.unit:
-        return np.maximum((micros - ordered.times[0]) // ordered.unit, -1)
-    return np.searchsorted(ordered.times, micros, side="right") - 1
+        ticks: Int = np.maximum((micros - ordered.times[0]) // ordered.unit, -1)
+    else:
+        ticks = np.searchsorted(ordered.times, micros, side="right") - 1
+    return ticks
 
 
 def _ragged_rows(start: Int, stop: Int) -> Int:
     """All rows of the slices start:stop in turn."""
     length = stop - start
     begin = np.cumsum(length) - length
-    return np.arange(length.sum()) + np.repeat(start - begin, length)
+    rows: Int = np.arange(length.sum()) + np.repeat(start - begin, length)
+    return rows
 
 
 def _collapse_in_chunks(

@@ -2,11 +2,11 @@
 
 import ast
 import hashlib
-import importlib.util
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 FIRST_PARTY = ("pipelines", "models", "validation")
 
 # They carry work about and decide no number: what they hand to a stage (its config sections, its
@@ -20,6 +20,7 @@ CARRIERS = frozenset(
         "pipelines.settings",
         "pipelines.source_code",
         "pipelines.stage",
+        "pipelines.strict_yaml",
         "pipelines.study",
     }
 )
@@ -44,6 +45,15 @@ def source_hashes(*modules: str) -> dict[str, str]:
     return dict(sorted(hashes.items()))
 
 
+def data_hashes(folder: str) -> dict[str, str]:
+    """File -> sha256 of what lies in a first-party folder and is no Python: templates, styles."""
+    return {
+        str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+
+
 def library_versions(*names: str) -> dict[str, str]:
     """Distribution name -> installed version."""
     return {name: version(name) for name in names}
@@ -61,11 +71,9 @@ def _imports(tree: ast.Module) -> list[str]:
 
 
 def _path(module: str) -> Path | None:
-    """The file of a module; None for a package's empty face and for a name that is no module."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        return None
-    if spec is None or spec.origin is None or spec.submodule_search_locations is not None:
-        return None
-    return Path(spec.origin)
+    """The file of a module; None for a package's empty face and for a name that is no module.
+
+    Looked up on disk: asking Python's import system would run the parent module.
+    """
+    path = (ROOT / Path(*module.split("."))).with_suffix(".py")
+    return path if path.is_file() else None

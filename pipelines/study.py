@@ -3,10 +3,9 @@
 Light on purpose: a DAG file and ``--help`` read a study without Polars or torch.
 """
 
-import re
 from datetime import date
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +15,7 @@ from pipelines.domains import config_class, domain_names
 from pipelines.errors import StudyInvalid
 from pipelines.settings import settings
 from pipelines.splits import SplitConfig
+from pipelines.strict_yaml import strict_yaml
 from validation.config import AuditConfig
 
 MAXIMUM_STUDY_BYTES = 256 * 1024
@@ -62,41 +62,6 @@ class Study(BaseModel):
     audit: AuditConfig
 
 
-BOOLEAN_WORDS = re.compile("true|True|TRUE|false|False|FALSE")
-BOOLEAN = "tag:yaml.org,2002:bool"
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without aliases (they can explode), duplicate keys (the last one wins) and surprises.
-
-    As in YAML 1.2, only true and false are booleans: `on`, `no` and `y` are words.
-    """
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
-        first: [(tag, BOOLEAN_WORDS if tag == BOOLEAN else word) for tag, word in resolvers]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):  # type: ignore[no-untyped-call]
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(
-                None, None, "an alias is not allowed in a study", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key `{key}` stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def study_names() -> list[str]:
     """The studies of this installation: the stems of the YAML files."""
     return sorted(path.stem for path in settings().studies_dir.glob("*.yaml"))
@@ -133,7 +98,7 @@ def _read_yaml(path: Path, name: str) -> dict[str, Any]:
     if path.stat().st_size > MAXIMUM_STUDY_BYTES:
         raise _invalid(path, f"the file is larger than {MAXIMUM_STUDY_BYTES:,} bytes")
     try:
-        raw = yaml.load(path.read_text(), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        raw = strict_yaml(path.read_text())
     except yaml.YAMLError as error:
         raise _invalid(path, f"not readable as YAML: {error}") from None
     if not isinstance(raw, dict):

@@ -13,17 +13,15 @@ from pipelines.ehr.config import EhrConfig
 from pipelines.events import Records
 from pipelines.examples import Examples
 
-READERS = {"rdatasets": rdatasets}
-
 
 def fingerprint(config: EhrConfig) -> Mapping[str, str]:
-    """Source file -> sha256."""
-    return READERS[config.source.format].fingerprint(config.source)
+    """Source file -> sha256. One source format so far, which the schema demands."""
+    return rdatasets.fingerprint(config.source)
 
 
 def read_records(config: EhrConfig) -> Records:
     """All source rows."""
-    return READERS[config.source.format].read_records(config)
+    return rdatasets.read_records(config)
 
 
 def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> Examples:

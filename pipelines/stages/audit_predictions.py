@@ -7,6 +7,7 @@ import polars as pl
 from pipelines.artefacts import Counts
 from pipelines.evidence import lineage, unknown_events
 from pipelines.releases import current_release
+from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage, store
 from pipelines.study import Study, load_study
 from validation.evidence import dump_evidence
@@ -23,7 +24,7 @@ def audit_predictions(study: str, sequences: str, scores: str) -> str:
         "audit_predictions",
         config={"audit": spec.audit.model_dump(mode="json"), "title": spec.title},
         inputs=keys,
-        modules=("validation.report.render",),
+        files=data_hashes("validation/report"),
     )
     return run_stage(study, recipe, lambda draft: _write(spec, keys, draft)).key
 

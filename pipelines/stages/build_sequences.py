@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines.artefacts import Counts
+from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import load_domain, source_module
 from pipelines.errors import LeakageFound
 from pipelines.examples import Examples
@@ -43,19 +43,24 @@ def build_sequences(study: str, events: str) -> str:
         LeakageFound: the future or another split reached a feature; the findings stay.
     """
     spec = load_study(study)
-    recipe = recipe_of(
+    artefact = run_stage(
+        study,
+        recipe_for(study, events),
+        lambda draft: _write_training(spec, open_inputs({"events": events})["events"], draft),
+    )
+    _judge(artefact.path)
+    return artefact.key
+
+
+def recipe_for(study: str, events: str) -> Recipe:
+    """What decides the training sequences: the events, cohort, outcome and split."""
+    spec = load_study(study)
+    return recipe_of(
         "build_sequences",
         config=_config(spec) | {"split": spec.split.model_dump(mode="json")},
         inputs={"events": events},
         modules=(source_module(spec.domain),),
     )
-    artefact = run_stage(
-        study,
-        recipe,
-        lambda draft: _write_training(spec, open_inputs({"events": events})["events"], draft),
-    )
-    _judge(artefact.path)
-    return artefact.key
 
 
 def build_scoring_sequences(study: str, events: str, as_of: str) -> str:
@@ -125,7 +130,7 @@ def _write_training(spec: Study, events: Path, draft: Path) -> Counts:
     seen = observed_channels(sequences, split == 0, len(candidates))
     channels = [candidates[number] for number in seen]
     sequences = source.sequences(examples, channels)
-    columns = {
+    columns: dict[str, npt.NDArray[Any]] = {
         "label": examples.frame["label"].fill_null(np.nan).to_numpy().astype(np.float32),
         "weight": domain.weights(examples.frame, split == 0),
         "split": split,
@@ -145,7 +150,7 @@ def _write_scoring(spec: Study, inputs: dict[str, Path], as_of: datetime, draft:
     vocabulary = json.loads((inputs["vocabulary"] / "sequence.json").read_text())
     channels = [channel["code"] for channel in vocabulary["channels"]]
     rows = examples.frame.height
-    columns = {
+    columns: dict[str, npt.NDArray[Any]] = {
         "label": np.full(rows, np.nan, np.float32),
         "weight": np.ones(rows, np.float32),
         "split": np.full(rows, -1, np.int8),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import Counts
+from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import load_domain
 from pipelines.errors import ContractBroken
 from pipelines.stage import open_inputs, recipe_of, run_stage
@@ -23,19 +23,23 @@ def check_events(study: str, events: str) -> str:
     """
     spec = load_study(study)
     contract = table_contract(spec)
-    recipe = recipe_of(
-        "check_events",
-        config={"contract": contract.model_dump(mode="json")},
-        inputs={"events": events},
-        libraries=("polars", "great-expectations"),
-    )
     artefact = run_stage(
         study,
-        recipe,
+        recipe_for(study, events),
         lambda draft: _write(open_inputs({"events": events})["events"], contract, draft),
     )
     _judge(artefact.path)
     return artefact.key
+
+
+def recipe_for(study: str, events: str) -> Recipe:
+    """What decides the findings: the tables and the declared contract."""
+    return recipe_of(
+        "check_events",
+        config={"contract": table_contract(load_study(study)).model_dump(mode="json")},
+        inputs={"events": events},
+        libraries=("polars", "great-expectations"),
+    )
 
 
 def table_contract(spec: Study) -> TableContract:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.artefacts import Counts
+from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import Domain, load_domain, source_module
 from pipelines.events import ingest
 from pipelines.pseudonyms import pseudonym_key, pseudonyms
@@ -20,14 +20,21 @@ def ingest_events(study: str) -> str:
     """Read the study's source, judge every row, and keep what is sound under pseudonyms."""
     spec = load_study(study)
     domain = load_domain(spec.domain)
-    recipe = recipe_of(
+    return run_stage(
+        study, recipe_for(study), lambda draft: _write(study, domain, spec.records, draft)
+    ).key
+
+
+def recipe_for(study: str) -> Recipe:
+    """What decides the tables: the source files, the domain's section, its readers and rules."""
+    spec = load_study(study)
+    return recipe_of(
         "ingest_events",
         config={"domain": spec.domain, "records": spec.records.model_dump(mode="json")},
         inputs={},
         modules=(source_module(spec.domain),),
-        files=domain.fingerprint(spec.records),
+        files=load_domain(spec.domain).fingerprint(spec.records),
     )
-    return run_stage(study, recipe, lambda draft: _write(study, domain, spec.records, draft)).key
 
 
 def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:

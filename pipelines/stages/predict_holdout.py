@@ -4,26 +4,28 @@ from pathlib import Path
 
 import polars as pl
 
-from models.scoring import score
-from pipelines.artefacts import Counts
+from pipelines.artefacts import Counts, Recipe
 from pipelines.splits import SPLITS
 from pipelines.stage import open_inputs, recipe_of, run_stage
-from pipelines.study import load_study
 
 SPLIT_NAMES = {**dict(enumerate(SPLITS)), -1: "none"}
 
 
 def predict_holdout(study: str, sequences: str, model: str) -> str:
     """Score every example; the audit looks at the test split and at cross-fitted scores."""
-    load_study(study)
-    inputs = {"sequences": sequences, "model": model}
-    recipe = recipe_of(
+    recipe = recipe_for(study, sequences, model)
+    return run_stage(study, recipe, lambda draft: _write(open_inputs(recipe.inputs), draft)).key
+
+
+def recipe_for(study: str, sequences: str, model: str) -> Recipe:
+    """What decides the scores: the sequences and the model; no section of the study."""
+    return recipe_of(
         "predict_holdout",
         config={},
-        inputs=inputs,
+        inputs={"sequences": sequences, "model": model},
         libraries=("polars", "numpy", "torch", "scikit-learn"),
+        modules=("models.scoring",),
     )
-    return run_stage(study, recipe, lambda draft: _write(open_inputs(inputs), draft)).key
 
 
 def _write(inputs: dict[str, Path], draft: Path) -> Counts:
@@ -38,6 +40,8 @@ def _write(inputs: dict[str, Path], draft: Path) -> Counts:
 
 def with_scores(examples: pl.DataFrame, sequences: Path, model: Path) -> pl.DataFrame:
     """The example table with named splits and a column per score; NaN (no score) is null."""
+    from models.scoring import score  # torch: only whoever scores pays for it
+
     scores = pl.DataFrame(score(sequences, model)).fill_nan(None)
     return examples.with_columns(
         pl.col("split").replace_strict(SPLIT_NAMES, return_dtype=pl.String),

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import polars as pl
 
-from models.scoring import score
 from pipelines.artefacts import Counts
 from pipelines.releases import Release, current_release
 from pipelines.stage import open_inputs, recipe_of, run_stage
@@ -32,6 +31,7 @@ def score_subjects(study: str, sequences: str) -> str:
         config={"release_id": release.release_id},
         inputs=inputs,
         libraries=("polars", "numpy", "torch"),
+        modules=("models.scoring",),
     )
     return run_stage(study, recipe, lambda draft: _write(release, open_inputs(inputs), draft)).key
 
@@ -39,6 +39,8 @@ def score_subjects(study: str, sequences: str) -> str:
 def _write(release: Release, inputs: dict[str, Path], draft: Path) -> Counts:
     examples = pl.read_parquet(inputs["sequences"] / "examples.parquet").drop("split")
     trained_on = pl.read_parquet(inputs["trained_on"] / "examples.parquet")
+    from models.scoring import score  # torch: only whoever scores pays for it
+
     columns = score(inputs["sequences"], inputs["model"])
     own = {name: columns[name] for name in ("score", "score_raw", "seed_spread")}
     band = BAND_IN_STANDARD_DEVIATIONS * pl.col("seed_spread")

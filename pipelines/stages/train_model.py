@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.artefacts import Counts
+from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import TrainingFailed
 from pipelines.stage import open_inputs, recipe_of, run_stage, store
 from pipelines.study import load_study
@@ -26,14 +26,7 @@ def train_model(study: str, sequences: str) -> str:
         TrainingFailed: the child process ended without a model.
     """
     spec = load_study(study)
-    recipe = recipe_of(
-        "train_model",
-        config={"model": spec.model.model_dump(mode="json")},
-        inputs={"sequences": sequences},
-        libraries=("numpy", "torch", "scikit-learn", "skops"),
-        modules=("models.training",),
-        device=device_class(),
-    )
+    recipe = recipe_for(study, sequences)
     workspace = store().workspace(recipe.key)
     artefact = run_stage(
         study,
@@ -47,6 +40,18 @@ def train_model(study: str, sequences: str) -> str:
     )
     shutil.rmtree(workspace, ignore_errors=True)
     return artefact.key
+
+
+def recipe_for(study: str, sequences: str) -> Recipe:
+    """What decides the weights: the sequences, the model section, the code, the device class."""
+    return recipe_of(
+        "train_model",
+        config={"model": load_study(study).model.model_dump(mode="json")},
+        inputs={"sequences": sequences},
+        libraries=("numpy", "torch", "scikit-learn", "skops"),
+        modules=("models.training",),
+        device=device_class(),
+    )
 
 
 def device_class() -> str:
