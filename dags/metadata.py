@@ -7,6 +7,7 @@ would wait for each other's locks. What is worth keeping of a run is in the jour
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
@@ -14,12 +15,15 @@ from pathlib import Path
 
 from pipelines.settings import settings
 
+LIFETIME_SECONDS = 2 * 24 * 3600
+
 
 @contextmanager
 def metadata_file(run: str) -> Iterator[Path]:
     """The path of the run's own file: a copy of the migrated one, if there is one yet."""
     file = settings().airflow_home / "runs" / f"{run}.db"
     file.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(file.parent)
     if _template().exists():
         shutil.copyfile(_template(), file)
     try:
@@ -41,6 +45,13 @@ def migrate(file: Path) -> None:
     with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(draft)) as target:
         source.backup(target)
     draft.replace(_template())
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left more than two days ago."""
+    for file in folder.iterdir():
+        if time.time() - file.stat().st_mtime > LIFETIME_SECONDS:
+            file.unlink(missing_ok=True)
 
 
 def _template() -> Path:

@@ -9,10 +9,9 @@ import logging
 import os
 import signal
 import sys
-import uuid
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from dags.environment import airflow_environment, enter
 from dags.metadata import metadata_file, migrate
 from pipelines.errors import EquipoiseError, RunFailed
+from pipelines.runs import new_run_id
 from pipelines.settings import settings
 from pipelines.study import load_study
 
@@ -34,6 +34,7 @@ FLOWS = {"train": ("train",), "score": ("score",), "both": ("train", "score")}
 def main(arguments: list[str] | None = None) -> int:
     """Run one study's flows; returns the exit code."""
     asked = _parse(arguments)
+    _stop_at_signals()
     run = os.environ.setdefault("EQUIPOISE_RUN", new_run_id())
     try:
         load_study(asked.study)
@@ -43,11 +44,6 @@ def main(arguments: list[str] | None = None) -> int:
     except EquipoiseError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-
-
-def new_run_id() -> str:
-    """A name for a run that sorts by time and is never given twice."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 def log_file(run: str) -> Path:

@@ -62,6 +62,7 @@ def _dag(
         doc_md=f"{study.purpose}\n\nStudy `{name}`, owned by {study.owner}.",
         schedule=schedule,
         params=dict(params),
+        default_args={"owner": study.owner},
         tags={flow, name, study.domain},
         **COMMON,
     ) as dag:

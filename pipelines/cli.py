@@ -1,0 +1,169 @@
+"""``equipoise``: parse, call, print. What a command needs is imported when it is called."""
+
+import sys
+import webbrowser
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from pipelines.errors import EquipoiseError
+
+app = typer.Typer(
+    name="equipoise",
+    help="Audited predictions from sequences of events.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+StudyName = Annotated[str, typer.Argument(help="A study: the name of its YAML file.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded and shown.")]
+Person = Annotated[str, typer.Option("--as", help="Who decides; it is recorded and shown.")]
+
+
+def main() -> None:
+    """The entry point: an error of ours is words and an exit code, never a traceback."""
+    try:
+        app()
+    except EquipoiseError as error:
+        sys.stdout.flush()
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def run(
+    study: StudyName,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Score who is eligible on this day (UTC)."),
+    ] = None,
+) -> None:
+    """Train, audit, release, score and publish a study; what is unchanged is reused."""
+    from pipelines.console import print_table
+    from pipelines.journal import read_entries
+    from pipelines.run_summary import COLUMNS, paths_of, stage_rows
+    from pipelines.runs import new_run_id, run_study
+    from pipelines.study import load_study
+
+    load_study(study)
+    name = new_run_id()
+    code = run_study(study, name, as_of.date() if as_of else None)
+    entries = list(read_entries(study, name))
+    if entries:
+        print()
+        print_table(COLUMNS, stage_rows(entries))
+        for label, path in paths_of(entries).items():
+            print(f"{label}: {path}")
+    raise typer.Exit(code)
+
+
+@app.command()
+def show(
+    study: StudyName,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Releases, the newest audit with its metrics, published generations, and where they are."""
+    _require_known(study)
+    from pipelines.study_summary import summarise
+
+    summary = summarise(study)
+    if as_json:
+        print(summary.model_dump_json(indent=1))
+        return
+    from pipelines.study_tables import print_summary
+
+    print_summary(summary)
+
+
+@app.command()
+def explain(study: StudyName) -> None:
+    """What each stage would do now: reuse its artefact, or run, and why."""
+    _require_known(study)
+    from pipelines.console import print_table
+    from pipelines.explain import explain_study
+
+    rows = [(line.stage, line.state, line.reason) for line in explain_study(study)]
+    print_table(("stage", "state", "reason"), rows)
+
+
+@app.command()
+def report(
+    study: StudyName,
+    show_it: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = True,
+) -> None:
+    """Open the newest audit report; its path is printed."""
+    _require_known(study)
+    from pipelines.errors import SourceMissing
+    from pipelines.journal import read_entries
+    from pipelines.settings import settings
+
+    entries = [entry for entry in read_entries(study) if entry.stage == "audit_model"]
+    path = settings().artefacts_dir / entries[-1].key / "report.html" if entries else None
+    if path is None or not path.exists():
+        raise SourceMissing(
+            f"{study} has no audit report yet.",
+            where=str(settings().artefacts_dir / "audit_model"),
+            remedy=f"Train and audit it: equipoise run {study}",
+        )
+    print(path)
+    if show_it:
+        webbrowser.open(path.as_uri())
+
+
+@app.command()
+def withdraw(study: StudyName, reason: Reason, person: Person) -> None:
+    """Withdraw a study's release and its published predictions; nothing stands until people act."""
+    from pipelines.errors import NoRelease
+    from pipelines.publication.withdrawal import withdraw as withdraw_predictions
+    from pipelines.releases import withdraw_release
+    from pipelines.settings import settings
+
+    missing: list[NoRelease] = []
+    # The release first: a scoring run that is under way can then publish no more.
+    try:
+        print(f"withdrawn: release {withdraw_release(study, reason, person).release_id}")
+    except NoRelease as error:
+        missing.append(error)
+    try:
+        for generation in withdraw_predictions(study, reason, person, settings()):
+            print(f"withdrawn: predictions {generation}")
+    except NoRelease as error:
+        missing.append(error)
+    if len(missing) == 2:
+        _require_known(study)
+        raise missing[0]
+
+
+@app.command()
+def studies() -> None:
+    """The studies of this installation and what stands of each."""
+    from pipelines.console import print_table
+    from pipelines.study import study_names
+
+    columns = ("study", "title", "scored at (UTC)", "release")
+    print_table(columns, [_study_row(name) for name in study_names()])
+
+
+def _study_row(name: str) -> tuple[str, str, str, str]:
+    from pipelines.errors import NoRelease, StudyInvalid
+    from pipelines.releases import current_release
+    from pipelines.study import load_study
+
+    try:
+        study = load_study(name)
+        released = f"{current_release(name).created_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+    except StudyInvalid:
+        return (name, "cannot be read: equipoise run says why", "", "")
+    except NoRelease:
+        released = "none"
+    return (name, study.title, study.schedule.score or "when released", released)
+
+
+def _require_known(study: str) -> None:
+    """A study that has a YAML file; otherwise the error that lists those there are."""
+    from pipelines.study import load_study, study_names
+
+    if study not in study_names():
+        load_study(study)

@@ -1,0 +1,75 @@
+"""What stands of a study: its releases, its newest audit, its published generations."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.artefacts import ArtefactStore
+from pipelines.journal import JournalEntry, read_entries
+from pipelines.publication.reading import ListedGeneration, list_generations
+from pipelines.releases import ListedRelease, list_releases
+from pipelines.run_summary import paths_of
+from pipelines.settings import settings
+from validation.evidence import Estimate, VerdictName, load_evidence
+
+
+class AuditSummary(BaseModel):
+    """The newest audit of a model: its verdict, and its metrics by population, overall."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    verdict: VerdictName | None
+    reasons: tuple[str, ...]
+    metrics: dict[str, dict[str, Estimate]]
+    report: Path
+
+
+class StudySummary(BaseModel):
+    """All that ``equipoise show`` tells; ``rows`` are the counts of the newest ingestion."""
+
+    model_config = ConfigDict(frozen=True)
+
+    study: str
+    releases: tuple[ListedRelease, ...]
+    audit: AuditSummary | None
+    generations: tuple[ListedGeneration, ...]
+    rows: dict[str, int]
+    paths: dict[str, Path]
+
+
+def summarise(study: str) -> StudySummary:
+    """Read what stands; empty parts are of a study that has not come so far.
+
+    Raises:
+        ArtefactCorrupt: a file of the newest audit is not the one that was written.
+    """
+    newest = {entry.stage: entry for entry in read_entries(study)}
+    ingested = newest.get("ingest_events")
+    return StudySummary(
+        study=study,
+        releases=list_releases(study),
+        audit=_audit(newest.get("audit_model")),
+        generations=list_generations(study, settings()),
+        rows=ingested.counts if ingested else {},
+        paths=paths_of(newest.values()),
+    )
+
+
+def _audit(entry: JournalEntry | None) -> AuditSummary | None:
+    if entry is None:
+        return None
+    folder = ArtefactStore(settings().artefacts_dir).open(entry.key)
+    evidence = load_evidence(folder / "evidence.json")
+    return AuditSummary(
+        key=entry.key,
+        verdict=evidence.gate.verdict if evidence.gate else None,
+        reasons=evidence.gate.reasons if evidence.gate else (),
+        metrics={
+            str(population.population): {
+                str(name): estimate for name, estimate in population.overall.metrics.items()
+            }
+            for population in evidence.populations
+        },
+        report=folder / "report.html",
+    )
