@@ -1,0 +1,118 @@
+"""Source rows become tables and a quarantine, and every row is accounted for."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.events import Ingested, ingest
+from pipelines.pseudonyms import PUBLISHED_KEY, pseudonyms
+from tests.pipelines.event_examples import ADULTS, event_rows, records, subject_rows
+
+
+def ingested(events: pl.DataFrame, subjects: pl.DataFrame | None = None) -> Ingested:
+    return ingest(records(events, subjects), lambda ids: pseudonyms(ids, PUBLISHED_KEY))
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [
+        ((None, "1", "hdl", "50"), "missing_subject"),
+        ((" ", "1", "hdl", "50"), "missing_subject"),
+        (("3", "1", "hdl", "50"), "subject_without_row"),
+        (("1", None, "hdl", "50"), "missing_time"),
+        (("1", "soon", "hdl", "50"), "unreadable_time"),
+        (("1", "10001", "hdl", "50"), "time_out_of_range"),
+        (("1", "-40001", "hdl", "50"), "time_out_of_range"),
+        (("1", "-18700", "hdl", "50"), "before_birth"),
+        (("1", "1", "hld", "50"), "unknown_code"),
+        (("1", "1", None, "50"), "unknown_code"),
+        (("1", "1", "hdl", None), "missing_value"),
+        (("1", "1", "hdl", "high"), "unreadable_value"),
+        (("1", "1", "hdl", "NaN"), "value_not_finite"),
+        (("1", "1", "hdl", "inf"), "value_not_finite"),
+        (("1", "1", "stroke", "1e308"), "value_overflows_f32"),
+        (("1", "1", "hdl", "0"), "value_physically_impossible"),
+        (("1", "1", "hdl", "300.5"), "value_physically_impossible"),
+    ],
+)
+def test_a_row_that_breaks_a_rule_is_quarantined_with_rule_file_and_row(
+    row: tuple[str | None, str | None, str | None, str | None], rule: str
+) -> None:
+    tables = ingested(event_rows(("1", "1", "hdl", "50"), row))
+
+    assert tables.events.height == 1
+    found = tables.quarantine.select("rule", "source_file", "source_row").row(0)
+    assert found == (rule, "clinic.csv", 2)
+    assert tables.quarantine["reason"].null_count() == 0
+
+
+def test_the_ends_of_a_plausible_range_are_accepted() -> None:
+    tables = ingested(event_rows(("1", "1", "hdl", "1"), ("1", "2", "hdl", "300")))
+
+    assert tables.events["numeric_value"].to_list() == [1.0, 300.0]
+
+
+def test_an_exact_duplicate_is_counted_and_a_repeated_diagnosis_on_another_day_survives() -> None:
+    tables = ingested(
+        event_rows(
+            ("1", "1", "hdl", "50"),
+            ("1", "1", "hdl", "50"),
+            ("1", "5", "stroke", None),
+            ("1", "9", "stroke", None),
+        )
+    )
+
+    account = tables.accounts[-1]
+    assert (account.duplicates, account.accepted, account.quarantined) == (1, 3, 0)
+    assert tables.events["source_row"].to_list() == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("subject", "rule"),
+    [
+        (("3", None, "female", None), "unreadable_birth"),
+        (("3", date(1950, 1, 1), None, None), "unknown_sex"),
+        (("1", date(1951, 1, 1), "female", None), "subject_with_two_rows"),
+    ],
+)
+def test_a_subject_row_that_breaks_a_rule_is_quarantined(
+    subject: tuple[str, date | None, str | None, str | None], rule: str
+) -> None:
+    tables = ingested(event_rows(("1", "1", "hdl", "50")), subject_rows(*ADULTS, subject))
+
+    assert tables.subjects.height == 2
+    assert tables.quarantine["rule"].to_list() == [rule]
+
+
+def test_a_matched_set_is_one_cluster_and_a_subject_without_one_is_alone() -> None:
+    people = subject_rows(
+        ("1", date(1950, 1, 1), "female", "set 9"),
+        ("2", date(1950, 1, 1), "male", "set 9"),
+        ("3", date(1950, 1, 1), "male", None),
+        ("4", date(1950, 1, 1), "male", None),
+    )
+    clusters = ingested(event_rows(("1", "1", "hdl", "50")), people).subjects["matched_set"]
+
+    assert clusters[0] == clusters[1]
+    assert clusters.n_unique() == 3
+
+
+texts = st.one_of(st.none(), st.sampled_from(["1", "2", "3", "x", "-5", "NaN", "1e39", "hdl"]))
+
+
+@given(st.lists(st.tuples(texts, texts, st.sampled_from(["hdl", "stroke", "?"]), texts)))
+def test_rows_in_are_accepted_plus_quarantined_plus_duplicates(
+    rows: list[tuple[str | None, str | None, str, str | None]],
+) -> None:
+    tables = ingested(event_rows(*rows))
+    counted = [account for account in tables.accounts if account.file == "clinic.csv"]
+
+    assert tables.events.height == sum(account.accepted for account in counted)
+    quarantined = tables.quarantine.filter(pl.col("source_file") == "clinic.csv").height
+    assert quarantined == sum(account.quarantined for account in counted)
+    unique = len(set(rows))
+    assert sum(account.duplicates for account in counted) == len(rows) - unique
+    assert tables.events.height + quarantined == unique
