@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.ehr import outcomes, rdatasets
 from pipelines.ehr.config import EhrConfig
+from pipelines.errors import SourceInvalid
 from pipelines.events import Records
 from pipelines.examples import Examples
 
@@ -37,10 +38,22 @@ def scoring_examples(
 
 
 def weights(frame: pl.DataFrame, fitted_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """The weight of each training example: inverse probability of censoring."""
-    return outcomes.censoring_weights(
+    """The weight of each training example: inverse probability of censoring.
+
+    Raises:
+        SourceInvalid: nobody of the training split is followed as long as some example is.
+    """
+    weight = outcomes.censoring_weights(
         frame["followed_days"].to_numpy(), (frame["outcome"] == "censored").to_numpy(), fitted_on
     )
+    if not np.isfinite(weight).all():
+        raise SourceInvalid(
+            "Everybody of the training split is lost before the horizon ends: no weight can "
+            "stand for those who were not followed.",
+            where="ehr.outcome.horizon_days",
+            remedy="Choose a shorter horizon, or give records with a longer follow-up.",
+        )
+    return weight
 
 
 def channel_kinds(config: EhrConfig) -> dict[str, str]:

@@ -1,0 +1,78 @@
+"""A study is read whole, or refused with every error and its place."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.errors import StudyInvalid
+from pipelines.strict_yaml import strict_yaml
+from pipelines.study import load_study, study_names
+
+STUDIES = Path(__file__).parents[2] / "studies"
+WORKING = (STUDIES / "nafld_diabetes.yaml").read_text()
+
+
+@pytest.fixture
+def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(STUDIES.glob("*.yaml"))])
+def test_every_study_of_the_repository_loads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(STUDIES))
+
+    assert load_study(name).name == name
+
+
+def test_an_unknown_study_names_those_there_are(studies: Path) -> None:
+    (studies / "one.yaml").write_text(WORKING)
+    with pytest.raises(StudyInvalid) as refused:
+        load_study("two")
+
+    assert study_names() == ["one"]
+    assert "Name one of these: one." in refused.value.remedy
+
+
+def test_all_errors_of_a_study_are_told_at_once(studies: Path) -> None:
+    raw = strict_yaml(WORKING)
+    raw["audit"]["threshold"] = 2
+    raw["model"]["hidden_sise"] = 3
+    raw["ehr"]["outcome"]["codes"] = ["diabets"]
+    del raw["title"]
+    (studies / "wrong.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyInvalid) as refused:
+        load_study("wrong")
+
+    for place in ("audit.threshold", "model.hidden_sise", "title", "diabets"):
+        assert place in refused.value.cause
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (WORKING + "\ntitle: again\n", "the key `title` stands twice"),
+        ("title: &a [1]\npurpose: *a\n", "an alias is not allowed"),
+        ("title: [", "not readable as YAML"),
+        ("- a list", "expected a mapping"),
+        (WORKING.replace("domain: ehr", "domain: weather"), "expected one of ehr"),
+        (WORKING.replace("at_least: 0.65", ""), "exactly one limit"),
+        ("#" * 300_000, "larger than"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_cause(studies: Path, text: str, cause: str) -> None:
+    (studies / "wrong.yaml").write_text(text)
+    with pytest.raises(StudyInvalid) as refused:
+        load_study("wrong")
+
+    assert cause in refused.value.cause
+    assert refused.value.where.endswith("wrong.yaml")
+
+
+@pytest.mark.parametrize("word", ["on", "no", "y", "off"])
+def test_words_stay_words(studies: Path, word: str) -> None:
+    text = WORKING.replace("owner: Equipoise demonstration", f"owner: {word}")
+    (studies / "one.yaml").write_text(text)
+
+    assert load_study("one").owner == word
