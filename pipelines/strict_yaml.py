@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 BOOLEAN = "tag:yaml.org,2002:bool"
-BOOLEAN_WORDS = re.compile("true|True|TRUE|false|False|FALSE")
+BOOLEAN_WORDS = re.compile("(?:true|True|TRUE|false|False|FALSE)$")
 
 
 class _StrictLoader(yaml.SafeLoader):
