@@ -2,7 +2,7 @@
 
 Great Expectations judges; this module prepares what it looks at and lets out only counts. A
 result of Great Expectations may quote cells (its SUMMARY format does), so no result object, no
-exception text and no log line of it leaves ``validation.suites``.
+exception text and no log line of it leaves ``validation.judging``.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def check_tables(
 
     Args:
         tables: by name: ``events`` and ``subjects`` (DESIGN, event and subject table),
-            ``quarantine`` (one row a source file: source_file, rows_in, accepted, quarantined,
+            ``quarantine`` (one row a source file: file, rows_in, accepted, quarantined,
             duplicates, empty) and ``copies`` (one row a channel that copies another: code,
             copy_of, joined_rows, equal_rows). A path is a Parquet file or a folder of them.
         contract: what the study declares.
@@ -62,7 +62,8 @@ def check_tables(
     if "events" in tables and "subjects" not in tables:
         raise ValueError("events can only be checked beside their subjects")
     # Great Expectations takes seconds to import: only whoever checks pays for it.
-    from validation.suites import SUITES, judge
+    from validation.judging import judge
+    from validation.suites import SUITES
 
     lazy = {str(name): scan_table(table) for name, table in tables.items()}
     outcomes = []
