@@ -5,18 +5,15 @@ bars. Results may quote cells, exceptions and log lines too, so :func:`judge` re
 and two counts per demand and drops the rest.
 """
 
-import logging
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from validation.silence import silenced
+
 # 1.24 sends nothing; versions before and perhaps after it read this when they are imported.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
+with silenced("great_expectations"):
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
@@ -70,7 +67,7 @@ class Judgement:
 def judge(table: PreparedTable, demands: list[Demand]) -> list[Judgement]:
     """Judge every demand, in order. A demand that cannot be evaluated did not hold."""
     frames = {"types": table.types, "rows": table.rows}
-    with _silence():
+    with silenced("great_expectations"):
         context = gx.get_context(mode="ephemeral", project_config=_no_project())
         source = context.data_sources.add_pandas("tables")
         batches = {name: _batch(source, name, frame) for name, frame in frames.items()}
@@ -115,20 +112,3 @@ def _judgement(result: Any) -> Judgement:
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int else None
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the library's log lines and warnings, which may quote cells, to ourselves."""
-    logger = logging.getLogger("great_expectations")
-    # Its modules set levels of their own, so lines are stopped where they all pass.
-    sink, propagated = logging.NullHandler(), logger.propagate
-    logger.addHandler(sink)
-    logger.propagate = False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.propagate = propagated
-        logger.removeHandler(sink)

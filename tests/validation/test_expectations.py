@@ -2,6 +2,8 @@
 
 import logging
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -355,7 +357,18 @@ def test_checking_opens_no_connection_and_writes_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-def test_telemetry_is_off_before_the_library_is_imported() -> None:
+def test_importing_the_library_says_nothing_and_turns_telemetry_off_first() -> None:
+    program = (
+        "import logging, os, sys\n"
+        "logging.basicConfig(level=logging.DEBUG)\n"
+        "import validation.judging\n"
+        "assert os.environ['GX_ANALYTICS_ENABLED'] == 'false'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    said = [line for line in done.stderr.splitlines() if "great_expectations" in line]
+    assert said == []
     source = Path("validation/judging.py").read_text()
     assert source.index("GX_ANALYTICS_ENABLED") < source.index("import great_expectations")
 
