@@ -122,6 +122,46 @@ def test_a_value_is_judged_by_its_whole_interval(value: float, verdict: str) -> 
     assert judged.is_open == (verdict == "pass")
 
 
+LIMITS: list[tuple[dict[str, Any], tuple[float, float], str, str]] = [
+    ({"at_least": 0.5}, (0.5, 0.75), "pass", "must be at least 0.5: shown to hold"),
+    ({"at_least": 0.5}, (0.25, 0.5), "cannot_tell", "must be at least 0.5: cannot tell"),
+    ({"at_least": 0.5}, (0.0, 0.25), "fail", "must be at least 0.5: shown not to hold"),
+    ({"at_most": 0.5}, (0.25, 0.5), "pass", "must be at most 0.5: shown to hold"),
+    ({"at_most": 0.5}, (0.5, 0.75), "cannot_tell", "must be at most 0.5: cannot tell"),
+    ({"at_most": 0.5}, (0.75, 1.0), "fail", "must be at most 0.5: shown not to hold"),
+    ({"between": [0.25, 0.5]}, (0.25, 0.5), "pass", "between 0.25 and 0.5: shown to hold"),
+    ({"between": [0.25, 0.5]}, (0.25, 0.75), "cannot_tell", "0.5: cannot tell"),
+    ({"between": [0.25, 0.5]}, (0.0, 0.125), "fail", "0.5: shown not to hold"),
+    ({"between": [0.25, 0.5]}, (0.75, 1.0), "fail", "0.5: shown not to hold"),
+    ({"at_least": 0.5}, (0.75, 0.75), "pass", "0.750 (0.750 to 0.750), must be at least 0.5"),
+]
+
+
+@pytest.mark.parametrize(("limit", "ends", "verdict", "words"), LIMITS)
+def test_an_interval_that_touches_its_limit_is_still_inside(
+    limit: dict[str, Any], ends: tuple[float, float], verdict: str, words: str
+) -> None:
+    config = policy(
+        gating=[
+            gating_line(**limit),
+            gating_line(line="no worse", against="best_challenger", at_least=-0.02),
+        ]
+    )
+    estimate = Estimate(value=sum(ends) / 2, low=ends[0], high=ends[1])
+    measured = with_overall(estimate).model_copy(update={"policy": config})
+    line = line_of(judge(measured, config), VALUE)
+    assert line.verdict == verdict
+    assert words in line.words
+
+
+def test_whole_files_and_passed_checks_do_not_close_the_gate() -> None:
+    whole = DataEvidence(
+        files=(FileRows(file="a", rows_in=9, accepted=8, quarantined=0, duplicates=1),),
+        checks=(CheckResult(name="c", table="t", kind="rule", passed=True, words="none late"),),
+    )
+    assert judge(evidence(data=whole), policy()).is_open
+
+
 @pytest.mark.parametrize(
     ("gap", "verdict"),
     [
