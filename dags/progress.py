@@ -1,6 +1,7 @@
 """What a run in this process tells its terminal: stages as they begin and end, and the failure."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -44,14 +45,25 @@ class Progress:
 
     def say(self, line: str) -> None:
         """One line to the terminal, at once."""
-        print(line, file=self._terminal, flush=True)
+        print(f"{self._clear()}{line}", file=self._terminal, flush=True)
+
+    def say_for_now(self, line: str) -> None:
+        """A line that gives its place to the next one, on a terminal; a plain line elsewhere."""
+        if not self._terminal.isatty():
+            self.say(line)
+            return
+        width = shutil.get_terminal_size().columns - 1
+        print(f"{self._clear()}{line[:width]}", end="", file=self._terminal, flush=True)
+
+    def _clear(self) -> str:
+        return "\r\x1b[K" if self._terminal.isatty() else ""
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
 
 class StageLines(logging.Handler):
-    """Shows what stages log, indented under the stage's own line."""
+    """Shows what stages log, indented under the stage's own line; training's epochs in place."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(logging.INFO)
@@ -59,4 +71,8 @@ class StageLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one line."""
-        self._progress.say(f"  {record.getMessage()}")
+        line = f"  {record.getMessage()}"
+        if line.startswith("  training:"):
+            self._progress.say_for_now(line)
+        else:
+            self._progress.say(line)

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow.exceptions import AirflowTimetableInvalid
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 
 from dags.stages import stage
-from pipelines.errors import EquipoiseError
+from pipelines.errors import EquipoiseError, StudyInvalid
 from pipelines.study import Study, load_study, study_names
 
 Schedule = AssetOrTimeSchedule | CronTriggerTimetable | list[Asset] | None
@@ -38,9 +39,20 @@ def dag_per_study(
 
 
 def at(cron: str) -> CronTriggerTimetable:
-    """A cron expression in UTC; an error if it is none."""
+    """A cron expression in UTC.
+
+    Raises:
+        StudyInvalid: it is none.
+    """
     timetable = CronTriggerTimetable(cron, timezone="UTC")
-    timetable.validate()
+    try:
+        timetable.validate()
+    except AirflowTimetableInvalid:
+        raise StudyInvalid(
+            f"`{cron}` is no cron expression.",
+            where="the study's section `schedule`",
+            remedy="Write minute, hour, day, month, weekday, as in `30 5 * * *`; times are UTC.",
+        ) from None
     return timetable
 
 

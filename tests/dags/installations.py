@@ -1,0 +1,67 @@
+"""Small installations: a folder of studies and a home, and the environment that points there."""
+
+import os
+import sys
+from pathlib import Path
+from subprocess import run
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TOY_STAGES = Path(__file__).parent / "toy_stages"
+MODEL_STUDY = ROOT / "studies" / "nafld_diabetes.yaml"
+
+
+def study_text(**sections: Any) -> str:
+    """The demo's study with some sections changed; None removes one."""
+    study = yaml.safe_load(MODEL_STUDY.read_text().replace(" on:", ' "on":'))
+    changed = {name: value for name, value in (study | sections).items() if value is not None}
+    return yaml.safe_dump(changed, sort_keys=False)
+
+
+def write_studies(folder: Path, **studies: str) -> Path:
+    """A folder of studies, by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in studies.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+def environment(home: Path, studies: Path, *, toy: bool = True) -> dict[str, str]:
+    """The variables of a child process that works in this installation.
+
+    Args:
+        toy: put stages that do nothing in the place of the real ones; they write ``calls``.
+    """
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("AIRFLOW")}
+    for name in ("EQUIPOISE_RUN", "EQUIPOISE_ALERT_WEBHOOK", "EQUIPOISE_ALERT_MAIL_TO"):
+        clean.pop(name, None)
+    path = [str(ROOT), *([str(TOY_STAGES)] if toy else [])]
+    return clean | {
+        "EQUIPOISE_HOME": str(home),
+        "EQUIPOISE_STUDIES": str(studies),
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "PYTHONPATH": os.pathsep.join(path),
+        "TOY_CALLS": str(home.parent / "calls"),
+    }
+
+
+def python(*arguments: str, env: dict[str, str], timeout_s: float = 300) -> tuple[int, str, str]:
+    """Run this Python with arguments; exit code, output, errors."""
+    done = run(
+        [sys.executable, *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        cwd=ROOT,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def calls(home: Path) -> list[str]:
+    """The toy stages that were called, in order, each with its arguments as JSON."""
+    file = home.parent / "calls"
+    return file.read_text().splitlines() if file.exists() else []

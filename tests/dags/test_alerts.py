@@ -1,0 +1,120 @@
+"""A failure reaches a person, over real connections, and says nothing of a record."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dags.alerts import notice_of, tell_someone
+from pipelines import notices
+from pipelines.errors import GateClosed
+from pipelines.notices import Notice, send
+from tests.dags.listeners import mail_server, webhook_server
+
+NOTICE = Notice(
+    dag="train__demo",
+    task="release_model",
+    run="manual__1",
+    attempt=3,
+    error="GateClosed",
+    exit_code=22,
+    at="2026-11-22T05:30:00+00:00",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_ways_and_no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WEBHOOK", "MAIL_TO", "MAIL_FROM", "SMTP"):
+        monkeypatch.delenv(f"EQUIPOISE_ALERT_{name}", raising=False)
+    monkeypatch.setattr(notices, "PAUSE_SECONDS", 0.0)
+
+
+def context(error: object) -> dict[str, Any]:
+    instance = SimpleNamespace(
+        dag_id="train__demo", task_id="release_model", run_id="manual__1", try_number=3
+    )
+    return {"ti": instance, "exception": error}
+
+
+def test_a_webhook_is_posted_the_notice_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    with webhook_server() as server:
+        url = f"http://127.0.0.1:{server.port}/alerts?team=risk"
+        monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK", url)
+        assert send(NOTICE) == ["webhook"]
+    assert server.paths == ["/alerts?team=risk"]
+    assert server.headers[0]["Content-Type"] == "application/json"
+    assert server.bodies == [
+        {
+            "dag": "train__demo",
+            "task": "release_model",
+            "run": "manual__1",
+            "attempt": 3,
+            "error": "GateClosed",
+            "exit_code": 22,
+            "at": "2026-11-22T05:30:00+00:00",
+        }
+    ]
+
+
+def test_mail_goes_to_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mail_server() as server:
+        monkeypatch.setenv("EQUIPOISE_ALERT_SMTP", f"smtp://127.0.0.1:{server.port}")
+        monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_TO", "ana@example.org, ben@example.org")
+        assert send(NOTICE) == ["mail"]
+    assert [line.split("<")[1].split(">")[0] for line in server.recipients] == [
+        "ana@example.org",
+        "ben@example.org",
+    ]
+    assert "Subject: Equipoise: release_model of train__demo failed (GateClosed)" in server.mails[0]
+    assert "exit_code: 22" in server.mails[0]
+
+
+def test_a_server_that_refuses_is_asked_three_times_and_does_not_stop_the_mail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with webhook_server(status=500) as hook, mail_server() as post:
+        monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK", f"http://127.0.0.1:{hook.port}/")
+        monkeypatch.setenv("EQUIPOISE_ALERT_SMTP", f"smtp://127.0.0.1:{post.port}")
+        monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_TO", "ana@example.org")
+        assert send(NOTICE) == ["mail"]
+    assert len(hook.bodies) == 3
+    assert len(post.mails) == 1
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "nonsense", "http://127.0.0.1:9/"])
+def test_a_webhook_that_cannot_be_reached_raises_nothing_and_its_url_stays_out_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, url: str
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK", f"{url}?token=hush")
+    assert send(NOTICE) == []
+    assert "nobody was told by webhook" in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_mail_without_a_usable_server_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_TO", "ana@example.org")
+    monkeypatch.setenv("EQUIPOISE_ALERT_SMTP", "gopher://127.0.0.1")
+    assert send(NOTICE) == []
+
+
+def test_a_notice_names_the_class_of_the_error_and_not_its_words() -> None:
+    error = GateClosed("the secret cause", where="a place", remedy="a remedy")
+    notice = notice_of(context(error))
+    assert (notice.error, notice.exit_code, notice.attempt) == ("GateClosed", 22, 3)
+    assert "secret" not in str(notice)
+
+
+@pytest.mark.parametrize(
+    ("error", "name"), [(ValueError("93 kg"), "ValueError"), (None, "Killed"), ("text", "Killed")]
+)
+def test_any_other_failure_is_told_with_the_code_for_unexpected_ones(
+    error: object, name: str
+) -> None:
+    notice = notice_of(context(error))
+    assert (notice.error, notice.exit_code) == (name, 41)
+    assert "93 kg" not in str(notice)
+
+
+def test_a_failure_that_nobody_is_told_of_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    tell_someone(context(None))
+    assert "nobody was told of this failure" in caplog.text

@@ -1,0 +1,113 @@
+"""The graphs: what follows what, what each task carries, what starts which flow."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+TRAIN = [
+    "ingest_events",
+    "check_events",
+    "build_sequences",
+    "train_model",
+    "predict_holdout",
+    "audit_model",
+    "release_model",
+]
+SCORE = [
+    "ingest_events",
+    "check_events",
+    "build_sequences",
+    "score_subjects",
+    "audit_predictions",
+    "publish_predictions",
+]
+
+
+@pytest.mark.parametrize(("flow", "stages"), [("train", TRAIN), ("score", SCORE)])
+def test_the_stages_of_a_flow_stand_in_its_order(
+    described: dict[str, Any], flow: str, stages: list[str]
+) -> None:
+    tasks = described["dags"][f"{flow}__both"]["tasks"]
+    assert list(tasks) == stages
+    # Each waits for the one before it: a check holds up what follows though it gives it nothing.
+    for before, after in pairwise(stages):
+        assert before in tasks[after]["upstream"]
+
+
+def test_every_task_has_retries_a_timeout_words_an_owner_and_somebody_to_tell(
+    described: dict[str, Any],
+) -> None:
+    for dag in described["dags"].values():
+        for name, task in dag["tasks"].items():
+            assert task["retries"] == 2, name
+            assert task["retry_delay_s"] == 300, name
+            assert 0 < task["timeout_s"] <= 24 * 3600, name
+            assert task["doc"].strip(), name
+            assert task["on_failure"] == ["tell_someone"], name
+    tasks = described["dags"]["train__both"]["tasks"]
+    assert {task["owner"] for task in tasks.values()} == {"Equipoise demonstration"}
+
+
+def test_only_training_waits_for_a_gpu(described: dict[str, Any]) -> None:
+    places = {
+        (flow, name): (task["queue"], task["pool"])
+        for flow in ("train", "score")
+        for name, task in described["dags"][f"{flow}__both"]["tasks"].items()
+    }
+    assert places.pop(("train", "train_model")) == ("gpu", "gpu")
+    assert set(places.values()) == {("default", "default_pool")}
+
+
+def test_a_release_and_the_clock_start_scoring_and_nothing_else_hands_out_assets(
+    described: dict[str, Any],
+) -> None:
+    dags = described["dags"]
+    assert dags["score__both"]["schedule"] == {"cron": "30 5 * * *", "assets": ["release__both"]}
+    assert dags["score__neither"]["schedule"] == {"cron": None, "assets": ["release__neither"]}
+    assert dags["train__both"]["schedule"] == {"cron": "0 3 * * 0", "assets": []}
+    assert dags["train__neither"]["schedule"] == {"cron": None, "assets": []}
+    outlets = {
+        (flow, name): task["outlets"]
+        for flow in ("train", "score")
+        for name, task in dags[f"{flow}__both"]["tasks"].items()
+        if task["outlets"]
+    }
+    assert outlets == {
+        ("train", "release_model"): ["release__both"],
+        ("score", "publish_predictions"): ["publication__both"],
+    }
+
+
+def test_a_flow_runs_once_at_a_time_makes_up_for_nothing_and_is_active_at_once(
+    described: dict[str, Any],
+) -> None:
+    for dag in described["dags"].values():
+        assert (dag["max_active_runs"], dag["catchup"], dag["paused"]) == (1, False, False)
+
+
+def test_the_trigger_form_of_scoring_asks_for_a_date_or_nothing(
+    described: dict[str, Any],
+) -> None:
+    schema = described["dags"]["score__both"]["params"]["as_of"]
+    assert (schema["type"], schema["format"]) == (["null", "string"], "date")
+    assert described["dags"]["train__both"]["params"] == {}
+
+
+def test_what_only_a_person_can_change_is_not_tried_again(described: dict[str, Any]) -> None:
+    assert described["retries"] == {
+        "StudyInvalid": "fail",
+        "SourceMissing": "fail",
+        "SourceInvalid": "fail",
+        "ContractBroken": "fail",
+        "LeakageFound": "fail",
+        "GateClosed": "fail",
+        "PublicationGateClosed": "fail",
+        "NoRelease": "fail",
+        "ArtefactCorrupt": "fail",
+        "SecretMissing": "fail",
+        "StoreLocked": "retry",
+        "TrainingFailed": "retry",
+        "RunFailed": "default",
+        "MemoryError": "default",
+    }

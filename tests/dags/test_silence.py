@@ -1,0 +1,72 @@
+"""No exception of a stage carries a value of a record."""
+
+import logging
+import traceback
+
+import pytest
+
+from dags.silence import without_values
+from pipelines.errors import EquipoiseError, GateClosed, RunFailed
+
+RECORD = "patient 4711 weighs 93 kg"
+
+
+@without_values
+def stage(problem: str) -> str:
+    if problem == "none":
+        return "stage/0123456789abcdef"
+    if problem == "gate":
+        raise GateClosed("nothing is released", where="report.html", remedy="read it")
+    try:
+        raise ValueError(RECORD)
+    except ValueError as error:
+        if problem == "gate from another error":
+            raise GateClosed("nothing is released", where="report.html", remedy="x") from error
+        if problem == "gate while handling":
+            raise GateClosed("nothing is released", where="report.html", remedy="x")  # noqa: B904 - the careless case is what is tested
+        raise
+
+
+def failure(problem: str) -> EquipoiseError:
+    with pytest.raises(EquipoiseError) as caught:
+        stage(problem)
+    return caught.value
+
+
+def test_a_stage_that_succeeds_returns_what_it_returned() -> None:
+    assert stage("none") == "stage/0123456789abcdef"
+
+
+def test_our_own_error_goes_on_as_it_is() -> None:
+    error = failure("gate")
+    assert isinstance(error, GateClosed)
+    assert error.cause == "nothing is released"
+
+
+@pytest.mark.parametrize("problem", ["other", "gate from another error", "gate while handling"])
+def test_the_words_of_another_library_are_nowhere_in_what_airflow_would_print(problem: str) -> None:
+    error = failure(problem)
+    printed = "".join(traceback.format_exception(error))
+    assert RECORD not in printed
+    assert type(error).__name__ in printed
+
+
+def test_an_unexpected_error_is_told_by_its_class_and_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        error = failure("other")
+    assert isinstance(error, RunFailed)
+    assert "ValueError" in error.cause
+    assert error.where.startswith("test_silence.py:")
+    assert RECORD not in caplog.text
+    assert "in stage" in caplog.text
+
+
+def test_a_stop_from_outside_is_not_held_up() -> None:
+    @without_values
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()

@@ -1,0 +1,5 @@
+"""``python -m tests.pipelines.equipoise``: the command, without its script on the PATH."""
+
+from pipelines.cli import main
+
+main()

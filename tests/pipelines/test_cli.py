@@ -1,0 +1,175 @@
+"""The command: light, plain, and an exit code for each error."""
+
+import json
+import sys
+from pathlib import Path
+from subprocess import run
+
+import pytest
+
+from pipelines.console import print_table
+from pipelines.errors import NoRelease
+from pipelines.journal import JournalEntry, append_entry
+from pipelines.releases import Release, current_release, list_releases, record_release
+from tests.dags.installations import environment, python, study_text, write_studies
+
+HEAVY = {
+    *("torch", "polars", "pandas", "numpy", "duckdb", "sklearn", "airflow"),
+    *("great_expectations", "fairlearn", "matplotlib", "pydantic"),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation with one sound and one broken study, for this process and its children."""
+    studies = write_studies(tmp_path / "studies", demo=study_text(), broken="title: [")
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(studies))
+    monkeypatch.delenv("EQUIPOISE_RUN", raising=False)
+    return tmp_path / "home"
+
+
+def equipoise(home: Path, *arguments: str, **further: str) -> tuple[int, str, str]:
+    env = environment(home, home.parent / "studies") | further
+    return python("-m", "tests.pipelines.equipoise", *arguments, env=env)
+
+
+def entry(stage: str, key: str, **counts: int) -> JournalEntry:
+    return JournalEntry("demo", stage, key, made=True, seconds=1.0, counts=counts, flow="train")
+
+
+def release() -> Release:
+    return Release.of(
+        study="demo",
+        model_key="train_model/aaaaaaaaaaaaaaaa",
+        model_sha256="a" * 64,
+        audit_key="audit_model/bbbbbbbbbbbbbbbb",
+        audit_sha256="b" * 64,
+        verdict="pass",
+        events_key="ingest_events/cccccccccccccccc",
+        sequences_key="build_sequences/dddddddddddddddd",
+        threshold=0.1,
+    )
+
+
+def test_help_imports_nothing_heavy_and_takes_less_than_a_second() -> None:
+    script = (
+        "import sys, time\n"
+        "from contextlib import suppress\n"
+        "sys.argv = ['equipoise', '--help']\n"
+        "from pipelines.cli import main\n"
+        "with suppress(SystemExit):\n"
+        "    main()\n"
+        "packages = {module.split('.')[0] for module in sys.modules}\n"
+        "print(time.process_time(), *sorted(packages), file=sys.stderr)\n"
+    )
+    done = run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    seconds, *packages = done.stderr.splitlines()[-1].split()
+    assert set(packages) & HEAVY == set()
+    assert "pipelines" in packages
+    assert float(seconds) < 1.0
+    for command in ("run", "show", "explain", "report", "withdraw", "studies"):
+        assert f" {command} " in done.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "show", "explain", "report"])
+def test_an_unknown_study_is_answered_with_those_there_are(home: Path, command: str) -> None:
+    code, output, errors = equipoise(home, command, "nobody")
+    assert (code, output) == (10, "")
+    assert "There is no study named nobody." in errors
+    assert "broken, demo" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_broken_study_does_not_run_and_every_line_of_it_is_named(home: Path) -> None:
+    code, _, errors = equipoise(home, "run", "broken")
+    assert code == 10
+    assert "not readable as YAML" in errors
+
+
+def test_studies_are_listed_with_the_broken_one_marked(home: Path) -> None:
+    code, output, _ = equipoise(home, "studies")
+    broken, demo = output.splitlines()[1:]
+    assert code == 0
+    assert broken.startswith("broken") and "cannot be read" in broken
+    assert demo.startswith("demo") and demo.endswith("none")
+
+
+def test_a_run_ends_with_the_code_of_its_failure_after_the_table_of_its_stages(
+    home: Path,
+) -> None:
+    code, output, errors = equipoise(
+        home, "run", "demo", TOY_FAILURE="build_sequences LeakageFound"
+    )
+    assert code == 21
+    assert "build_sequences failed: cause" in errors
+    table = output.split("\n\n")[1].splitlines()
+    assert [line.split() for line in table] == [
+        ["flow", "stage", "rows", "in", "accepted", "quarantined", "seconds", "counts"],
+        ["train", "ingest_events", "1,200", "1,190", "10", "0.2", "made"],
+        ["train", "check_events", "1,200", "1,190", "10", "0.2", "made"],
+    ]
+
+
+def test_show_tells_of_a_study_that_never_ran(home: Path) -> None:
+    code, output, _ = equipoise(home, "show", "demo")
+    assert code == 0
+    assert "demo: no release" in output
+    assert "nothing published" in output
+
+
+def test_show_for_programs_is_json_with_releases_and_rows(home: Path) -> None:
+    record_release("demo", release())
+    append_entry(entry("ingest_events", "ingest_events/cccccccccccccccc", rows_in=12, accepted=11))
+    code, output, errors = equipoise(home, "show", "demo", "--json")
+    assert code == 0, errors
+    shown = json.loads(output)
+    assert shown["rows"] == {"rows_in": 12, "accepted": 11}
+    assert [listed["state"] for listed in shown["releases"]] == ["current"]
+    assert shown["generations"] == []
+
+
+def test_withdrawing_leaves_nothing_standing_and_is_recorded_with_reason_and_name(
+    home: Path,
+) -> None:
+    name = record_release("demo", release()).release_id
+    code, output, errors = equipoise(
+        home, "withdraw", "demo", "--reason", "a wrong unit", "--as", "Ana"
+    )
+    assert code == 0, errors
+    assert output == f"withdrawn: release {name}\n"
+    with pytest.raises(NoRelease):
+        current_release("demo")
+    assert [(listed.reason, listed.by) for listed in list_releases("demo")] == [
+        ("a wrong unit", "Ana")
+    ]
+
+
+def test_there_is_nothing_to_withdraw_from_a_study_without_a_release(home: Path) -> None:
+    code, _, errors = equipoise(home, "withdraw", "demo", "--reason", "a wrong unit", "--as", "Ana")
+    assert code == 24
+    assert "demo has no release" in errors
+
+
+def test_the_newest_report_is_named_and_its_absence_is_an_error_of_its_own(home: Path) -> None:
+    assert equipoise(home, "report", "demo", "--no-open")[0] == 11
+    for number in (1, 2):
+        key = f"audit_model/{number * 11111111:016d}"
+        folder = home / "artefacts" / key
+        folder.mkdir(parents=True)
+        (folder / "report.html").write_text("<html></html>")
+        append_entry(entry("audit_model", key))
+    code, output, _ = equipoise(home, "report", "demo", "--no-open")
+    assert code == 0
+    assert output == f"{folder / 'report.html'}\n"
+
+
+def test_a_table_that_no_terminal_shows_is_plain_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table(("stage", "seconds"), [("ingest_events", "12.5"), ("check_events", "3.0")])
+    assert capsys.readouterr().out.splitlines() == [
+        "stage          seconds",
+        "ingest_events     12.5",
+        "check_events       3.0",
+    ]
