@@ -11,6 +11,7 @@ from pipelines.errors import StoreLocked
 
 PRIVATE_FOLDER_MODE = 0o700
 PRIVATE_FILE_MODE = 0o600
+READ_ONLY_MODE = 0o440
 
 
 def private_folder(path: Path) -> Path:

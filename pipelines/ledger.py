@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.durable import only_writer, rename_into_place
+from pipelines.durable import READ_ONLY_MODE, only_writer, rename_into_place
 from pipelines.errors import ArtefactCorrupt
 
 BEFORE_THE_FIRST = "0" * 64
 LOCK_WAIT_SECONDS = 10.0
-ENTRY_MODE = 0o440
 
 Content = dict[str, Any]
 
@@ -58,7 +57,7 @@ class Ledger:
         draft = self.folder / ".draft"
         draft.unlink(missing_ok=True)
         draft.write_text(json.dumps({"previous_sha256": previous, "content": content}, indent=1))
-        rename_into_place(draft, self.folder / f"{_stem(len(files) + 1)}.json", ENTRY_MODE)
+        rename_into_place(draft, self.folder / f"{_stem(len(files) + 1)}.json", READ_ONLY_MODE)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]" * 6 + ".json"))

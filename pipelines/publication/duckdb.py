@@ -138,7 +138,7 @@ def publish(
         if known is not None and not known.stands:
             raise _gate_closed(publication, "this very generation was withdrawn")
         generation = known or add_generation(writer, publication, rows)
-        refresh_snapshot(writer, folders)
+        parquet = refresh_snapshot(writer, folders, keep_previous=True)
     return GenerationReceipt(
         study=publication.study,
         generation_id=publication.generation_id,
@@ -147,7 +147,7 @@ def publish(
         made=known is None,
         published_at=generation.published_at,
         snapshot=folders.snapshot,
-        parquet=folders.parquet,
+        parquet=parquet,
     )
 
 

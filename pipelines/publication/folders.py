@@ -19,8 +19,13 @@ class PublicationFolders:
 
     @property
     def parquet(self) -> Path:
-        """The current predictions of every study, for notebooks."""
+        """A link to the newest of ``parquet_files``: resolve it, then read."""
         return self.root / "predictions.parquet"
+
+    @property
+    def parquet_files(self) -> Path:
+        """The current predictions of every study, for notebooks; no file is ever replaced."""
+        return self.root / "parquet"
 
     @property
     def private(self) -> Path:

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.durable import fsync_path, rename_into_place
+from pipelines.durable import READ_ONLY_MODE, fsync_path, rename_into_place
 from pipelines.errors import ArtefactCorrupt
 from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.parquet import place_parquet
 from pipelines.publication.schema import VIEWS
-
-# Readers need no write access; without it DuckDB cannot lay a log file beside the snapshot.
-READ_ONLY_MODE = 0o440
 
 COPIES = (
     "CREATE TABLE snapshot.audits AS SELECT * FROM writer.audits",
@@ -40,8 +38,12 @@ TO $path (FORMAT parquet, COMPRESSION zstd)
 """
 
 
-def refresh_snapshot(writer: duckdb.DuckDBPyConnection, folders: PublicationFolders) -> None:
-    """Build the snapshot and its Parquet from the writer and rename both into place.
+def refresh_snapshot(
+    writer: duckdb.DuckDBPyConnection, folders: PublicationFolders, *, keep_previous: bool
+) -> Path:
+    """Build the snapshot and its Parquet from the writer and put both in their places.
+
+    Returns the Parquet file. ``keep_previous`` leaves the one before beside it.
 
     Raises:
         ArtefactCorrupt: a generation does not hold the rows that were published.
@@ -60,13 +62,14 @@ def refresh_snapshot(writer: duckdb.DuckDBPyConnection, folders: PublicationFold
         writer.execute("USE writer")
         writer.execute("DETACH snapshot")
     _place(snapshot, folders.snapshot)
-    rename_into_place(parquet, folders.parquet, READ_ONLY_MODE)
+    return place_parquet(parquet, folders, keep_previous=keep_previous)
 
 
 def _place(draft: Path, target: Path) -> None:
     """Rename the database, after any log that a stray writer of the old one left beside it.
 
-    DuckDB would try to replay that log into the new file, and readers could not open it.
+    DuckDB would try to replay that log into the new file, and readers could not open it. The file
+    is read-only so that nobody but root leaves one.
     """
     log = target.with_name(target.name + ".wal")
     if log.exists():

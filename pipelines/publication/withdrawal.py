@@ -71,7 +71,7 @@ def _change_state(
         with transaction(writer):
             for name in changed:
                 writer.execute(INSERT_STATE_CHANGE, words | {"generation_id": name, "state": state})
-        refresh_snapshot(writer, folders)
+        refresh_snapshot(writer, folders, keep_previous=False)
     return changed
 
 

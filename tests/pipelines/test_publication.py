@@ -1,0 +1,422 @@
+"""A generation is published whole, found again by date, taken back without losing a row."""
+
+import stat
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from pydantic import ValidationError
+
+from pipelines.errors import GateClosed, NoRelease, PublicationGateClosed, SourceMissing
+from pipelines.publication.contract import AuditReference, Publication
+from pipelines.publication.duckdb import publish
+from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.reading import (
+    list_generations,
+    open_snapshot,
+    read_as_of,
+    read_current,
+    read_withdrawn,
+)
+from pipelines.publication.withdrawal import reinstate, withdraw
+from pipelines.releases import Verdict, withdraw_release
+from pipelines.settings import Settings, settings
+from tests.pipelines.publication_examples import (
+    PASSED,
+    STUDY,
+    predictions,
+    publication,
+    recorded_release,
+    release,
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "it's home"))
+    return settings()
+
+
+def folders(home: Settings) -> PublicationFolders:
+    return PublicationFolders(home.publication_dir)
+
+
+def publish_number(home: Settings, number: int, *, day: int | None = None, rows: int = 4) -> str:
+    receipt = publish(publication(number, day=day), predictions(number, rows=rows), home)
+    return receipt.generation_id
+
+
+def numbers(frame: pl.DataFrame) -> list[float]:
+    """The generations that a table shows: ``score`` is the number of its generation."""
+    return frame["score"].unique().sort().to_list()
+
+
+def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:
+    before = datetime.now(UTC)
+    receipt = publish(publication(7), predictions(7), home)
+
+    row = read_current(STUDY, home).row(2, named=True)
+    published_at = row.pop("published_at")
+    assert before <= published_at <= datetime.now(UTC)
+    assert published_at == receipt.published_at
+    assert row == {
+        "study": STUDY,
+        "subject_id": 3,
+        "index_time": datetime(2020, 1, 1, tzinfo=UTC),
+        "score": 7.0,
+        "score_calibrated": 0.75,
+        "score_low": 0.375,
+        "score_high": 0.875,
+        "threshold": 0.5,
+        "decision": True,
+        "sequence_length": 7,
+        "share_missing": 0.25,
+        "split": "none",
+        "model_key": "train_model/0001",
+        "model_sha256": "1" * 64,
+        "model_audit_id": "audit_model/of-0001",
+        "model_evidence_sha256": "a" * 64,
+        "release_id": release().release_id,
+        "audit_id": "audit_predictions/00aa",
+        "evidence_sha256": "b" * 64,
+        "scores_key": "score_subjects/0007",
+        "events_key": "ingest_events/0007",
+        "sequences_key": "build_sequences/0007",
+        "generation_id": receipt.generation_id,
+        "as_of": datetime(2020, 1, 8, tzinfo=UTC),
+    }
+
+
+def test_the_decision_is_taken_at_the_threshold_of_the_release(home: Settings) -> None:
+    publish_number(home, 1)
+    # Calibrated scores of subjects 1..4 are .25, .5, .75 and 0; the threshold is .5.
+    assert read_current(STUDY, home)["decision"].to_list() == [False, True, True, False]
+
+
+def test_the_current_view_shows_the_newest_generation_alone(home: Settings) -> None:
+    publish_number(home, 1, rows=4)
+    publish_number(home, 2, rows=3)
+
+    current = read_current(STUDY, home)
+    assert numbers(current) == [2.0]
+    assert current["subject_id"].to_list() == [1, 2, 3]
+
+
+def test_a_rerun_for_an_old_date_does_not_hide_a_newer_date(home: Settings) -> None:
+    publish_number(home, 1, day=10)
+    publish_number(home, 2, day=5)
+
+    assert numbers(read_current(STUDY, home)) == [1.0]
+
+
+def test_of_two_generations_for_one_date_the_later_publication_is_current(home: Settings) -> None:
+    publish_number(home, 1, day=10)
+    publish_number(home, 2, day=10)
+
+    assert numbers(read_current(STUDY, home)) == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (date(2020, 1, 1), []),
+        (date(2020, 1, 2), [1.0]),
+        (date(2020, 1, 4), [1.0]),
+        (date(2020, 1, 5), [4.0]),
+        (date(2030, 1, 1), [4.0]),
+    ],
+)
+def test_a_date_finds_the_generation_that_stood_for_it(
+    home: Settings, day: date, expected: list[float]
+) -> None:
+    publish_number(home, 1)
+    publish_number(home, 4)
+
+    assert numbers(read_as_of(STUDY, day, home)) == expected
+
+
+def test_a_date_means_that_whole_day_in_utc_whatever_the_zone_of_the_session(
+    home: Settings,
+) -> None:
+    evening = publication(1).model_copy(update={"as_of": datetime(2020, 1, 2, 23, 30, tzinfo=UTC)})
+    publish(evening, predictions(1), home)
+
+    with open_snapshot(home) as snapshot:
+        for zone in ("Pacific/Kiritimati", "UTC", "Pacific/Honolulu"):
+            snapshot.execute(f"SET TimeZone = '{zone}'")
+            found = snapshot.execute("SELECT count(*) FROM predictions_as_of(DATE '2020-01-02')")
+            assert found.fetchall() == [(4,)]
+            found = snapshot.execute("SELECT count(*) FROM predictions_as_of('2020-01-01')")
+            assert found.fetchall() == [(0,)]
+
+
+def test_two_studies_share_the_tables_and_not_their_rows(home: Settings) -> None:
+    publish_number(home, 1)
+    other = recorded_release("other_study")
+    publish(publication(2, of=other), predictions(2, rows=2), home)
+
+    assert numbers(read_current(STUDY, home)) == [1.0]
+    assert numbers(read_current("other_study", home)) == [2.0]
+
+
+def test_publishing_the_same_generation_twice_adds_no_copy(home: Settings) -> None:
+    first = publish(publication(1), predictions(1), home)
+    second = publish(publication(1), predictions(1), home)
+
+    assert (first.made, second.made) == (True, False)
+    assert second.model_copy(update={"made": True}) == first
+    assert len(list_generations(STUDY, home)) == 1
+    assert read_current(STUDY, home).height == 4
+
+
+def test_the_parquet_file_equals_the_current_view(home: Settings) -> None:
+    publish_number(home, 1)
+    publish_number(home, 2, rows=100)
+
+    parquet = pl.read_parquet(folders(home).parquet)
+    assert_frame_equal(parquet, read_current(STUDY, home))
+    assert parquet.height == 100
+
+
+def test_a_parquet_file_is_never_replaced_and_the_one_before_stays_a_while(home: Settings) -> None:
+    resolved = [publish(publication(n), predictions(n), home).parquet for n in (1, 2)]
+
+    assert folders(home).parquet.resolve() == resolved[1]
+    assert [numbers(pl.read_parquet(path)) for path in resolved] == [[1.0], [2.0]]
+    third = publish(publication(3), predictions(3), home).parquet
+    assert set(folders(home).parquet_files.iterdir()) == {resolved[1], third}
+
+
+def test_publishing_the_same_generation_again_leaves_the_same_parquet_file(home: Settings) -> None:
+    first = publish(publication(1), predictions(1), home).parquet
+    assert publish(publication(1), predictions(1), home).parquet == first
+    assert list(folders(home).parquet_files.iterdir()) == [first]
+
+
+def test_a_withdrawal_leaves_no_parquet_file_with_withdrawn_rows(home: Settings) -> None:
+    publish_number(home, 1)
+    publish_number(home, 2)
+    withdraw(STUDY, "wrong units", "Ada", home)
+
+    (only,) = folders(home).parquet_files.iterdir()
+    assert pl.read_parquet(only).is_empty()
+
+
+def test_the_publication_can_be_moved_to_another_folder(home: Settings) -> None:
+    publish_number(home, 1)
+    moved = home.publication_dir.rename(home.home / "elsewhere")
+    assert numbers(pl.read_parquet(moved / "predictions.parquet")) == [1.0]
+
+
+def test_withdrawn_predictions_leave_every_view_but_their_own(home: Settings) -> None:
+    first, second = publish_number(home, 1), publish_number(home, 2)
+
+    assert withdraw(STUDY, "wrong units", "Ada", home) == (first, second)
+
+    assert read_current(STUDY, home).is_empty()
+    assert read_as_of(STUDY, date(2030, 1, 1), home).is_empty()
+    assert pl.read_parquet(folders(home).parquet).is_empty()
+    withdrawn = read_withdrawn(STUDY, home)
+    assert numbers(withdrawn) == [1.0, 2.0]
+    assert withdrawn.height == 8
+    assert set(withdrawn.select("reason", "changed_by").rows()) == {("wrong units", "Ada")}
+
+
+def test_withdrawing_one_generation_shows_the_one_before(home: Settings) -> None:
+    publish_number(home, 1)
+    second = publish_number(home, 2)
+
+    assert withdraw(STUDY, "wrong units", "Ada", home, generation_id=second) == (second,)
+    assert numbers(read_current(STUDY, home)) == [1.0]
+    assert numbers(read_withdrawn(STUDY, home)) == [2.0]
+
+
+def test_a_withdrawal_is_not_repeated_and_can_be_undone(home: Settings) -> None:
+    only = publish_number(home, 1)
+    withdraw(STUDY, "wrong units", "Ada", home)
+
+    assert withdraw(STUDY, "once more", "Ada", home) == ()
+    assert reinstate(STUDY, only, "the units were right", "Grace", home) == (only,)
+    assert numbers(read_current(STUDY, home)) == [1.0]
+    assert read_withdrawn(STUDY, home).is_empty()
+    assert [listed.state for listed in list_generations(STUDY, home)] == ["reinstated"]
+
+
+def test_a_withdrawn_generation_does_not_come_back_by_a_rerun(home: Settings) -> None:
+    publish_number(home, 1)
+    withdraw(STUDY, "wrong units", "Ada", home)
+
+    with pytest.raises(PublicationGateClosed, match="was withdrawn"):
+        publish_number(home, 1)
+    assert read_current(STUDY, home).is_empty()
+
+
+def test_withdrawing_what_was_never_published_is_refused(home: Settings) -> None:
+    with pytest.raises(NoRelease, match="published nothing"):
+        withdraw(STUDY, "why", "Ada", home)
+    assert not home.publication_dir.exists()
+    publish_number(home, 1)
+    with pytest.raises(NoRelease, match="published nothing named 00ff"):
+        withdraw(STUDY, "why", "Ada", home, generation_id="00ff")
+    with pytest.raises(GateClosed, match="needs a reason"):
+        withdraw(STUDY, "", "Ada", home)
+
+
+def test_the_generations_are_listed_with_their_state(home: Settings) -> None:
+    publish_number(home, 1, rows=2)
+    second = publish_number(home, 2, rows=3)
+    publish_number(home, 3, rows=4)
+    withdraw(STUDY, "why", "Ada", home, generation_id=second)
+
+    listed = list_generations(STUDY, home)
+    assert [(entry.row_count, entry.state, entry.is_current) for entry in listed] == [
+        (2, "published", False),
+        (3, "withdrawn", False),
+        (4, "published", True),
+    ]
+
+
+def test_before_the_first_publication_there_is_nothing_to_read(home: Settings) -> None:
+    assert list_generations(STUDY, home) == ()
+    with pytest.raises(SourceMissing, match="Nothing was published"):
+        read_current(STUDY, home)
+
+
+@pytest.mark.parametrize("verdict", ["fail", "cannot_tell"])
+def test_a_generation_whose_audit_did_not_pass_leaves_the_readers_files_untouched(
+    home: Settings, verdict: Verdict
+) -> None:
+    publish_number(home, 1)
+    before = folders(home).snapshot.read_bytes(), folders(home).parquet.read_bytes()
+    failed = AuditReference(
+        audit_id="audit_predictions/bad", verdict=verdict, evidence_sha256="c" * 64
+    )
+
+    with pytest.raises(PublicationGateClosed, match=f"predictions says {verdict}"):
+        publish(publication(2, audit=failed), predictions(2), home)
+
+    assert (folders(home).snapshot.read_bytes(), folders(home).parquet.read_bytes()) == before
+
+
+def test_a_release_whose_audit_did_not_pass_publishes_nothing(home: Settings) -> None:
+    with pytest.raises(PublicationGateClosed, match="model says fail"):
+        publish(publication(1, of=release(verdict="fail")), predictions(1), home)
+    assert list_generations(STUDY, home) == ()
+
+
+def test_a_release_that_was_never_recorded_publishes_nothing(home: Settings) -> None:
+    with pytest.raises(PublicationGateClosed, match="not in the record"):
+        publish(publication(1, of=release()), predictions(1), home)
+
+
+def test_a_release_withdrawn_after_the_scoring_publishes_nothing(home: Settings) -> None:
+    scored = publication(1)
+    withdraw_release(STUDY, "why", "Ada")
+
+    with pytest.raises(PublicationGateClosed, match="release is withdrawn"):
+        publish(scored, predictions(1), home)
+
+
+def test_one_audit_cannot_have_failed_once_and_pass_now(home: Settings) -> None:
+    failed = PASSED.model_copy(update={"verdict": "fail"})
+    with pytest.raises(PublicationGateClosed, match="says fail"):
+        publish(publication(1, audit=failed), predictions(1), home)
+    with pytest.raises(PublicationGateClosed, match="a constraint of the database"):
+        publish(publication(1), predictions(1), home)
+
+
+BREAKAGES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
+    "a column is missing": (lambda rows: rows.drop("split"), r"missing \['split'\]"),
+    "a column is unknown": (
+        lambda rows: rows.with_columns(name=pl.lit("x")),
+        r"unknown \['name'\]",
+    ),
+    "a type does not fit": (
+        lambda rows: rows.with_columns(sequence_length=pl.lit("long")),
+        "another type",
+    ),
+    "no row": (lambda rows: rows.clear(), "there is no row"),
+    "a score is null": (
+        lambda rows: rows.with_columns(score=pl.lit(None, pl.Float64)),
+        "4 of 4 rows break: score is known",
+    ),
+    "a score is infinite": (
+        lambda rows: rows.with_columns(score=pl.lit(float("inf"))),
+        "score is a finite number",
+    ),
+    "a share is NaN": (
+        lambda rows: rows.with_columns(share_missing=pl.lit(float("nan"))),
+        "share_missing is within 0 and 1",
+    ),
+    "a calibrated score is above one": (
+        lambda rows: rows.with_columns(score_calibrated=pl.lit(1.5)),
+        "score_calibrated is within",
+    ),
+    "an interval is upside down": (
+        lambda rows: rows.with_columns(score_low=pl.lit(0.9), score_high=pl.lit(0.1)),
+        "not above score_high",
+    ),
+    "a length is negative": (
+        lambda rows: rows.with_columns(sequence_length=pl.lit(-1, pl.Int32)),
+        "not negative",
+    ),
+    "a split is unheard of": (
+        lambda rows: rows.with_columns(split=pl.lit("holdout")),
+        "split is one of",
+    ),
+    "a subject comes twice": (
+        lambda rows: pl.concat([rows, rows.head(1)]),
+        "1 of 5 rows break: one row per subject",
+    ),
+    "the index time lies after the day of as_of": (
+        lambda rows: rows.with_columns(index_time=pl.datetime(2020, 1, 3, time_zone="UTC")),
+        "not after the day of as_of",
+    ),
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_rows_that_break_the_contract_are_refused_by_rule_and_count(
+    home: Settings, breakage: str
+) -> None:
+    damage, message = BREAKAGES[breakage]
+    with pytest.raises(PublicationGateClosed, match=message):
+        publish(publication(1), damage(predictions(1)), home)
+    assert list_generations(STUDY, home) == ()
+
+
+def test_a_refusal_never_shows_a_value_of_a_record(home: Settings) -> None:
+    secret = predictions(1).with_columns(split=pl.lit("ssn-123-45"), score_low=pl.lit(77.25))
+    with pytest.raises(PublicationGateClosed) as refused:
+        publish(publication(1), secret, home)
+    assert "ssn" not in str(refused.value)
+    assert "77" not in str(refused.value)
+
+
+def test_a_publication_of_another_study_than_its_release_cannot_be_made(home: Settings) -> None:
+    content = publication(1).model_dump() | {"study": "other_study"}
+    with pytest.raises(ValidationError, match="another study"):
+        Publication.model_validate(content)
+
+
+def test_a_date_without_a_zone_is_read_as_utc(home: Settings) -> None:
+    content = publication(1).model_dump() | {"as_of": "2020-03-01"}
+    assert Publication.model_validate(content).as_of == datetime(2020, 3, 1, tzinfo=UTC)
+
+
+def test_the_private_part_is_for_its_owner_and_the_rest_is_read_only(home: Settings) -> None:
+    publish_number(home, 1)
+
+    def mode(path: Path) -> int:
+        return stat.S_IMODE(path.stat().st_mode)
+
+    assert mode(folders(home).private) == 0o700
+    assert mode(folders(home).writer) == 0o600
+    assert mode(folders(home).snapshot) == 0o440
+    assert mode(folders(home).parquet) == 0o440
+    assert list(folders(home).drafts.iterdir()) == []
+    names = sorted(path.name for path in home.publication_dir.iterdir())
+    assert names == ["parquet", "predictions.duckdb", "predictions.parquet", "private"]
