@@ -153,13 +153,6 @@ def data_evidence() -> DataEvidence:
         ),
         flow=(
             FlowStep(
-                step="source",
-                words="In the source",
-                excluded=0,
-                remaining=17549,
-                remaining_groups=_groups([9348, 8201, 5190, 7896, 4463]),
-            ),
-            FlowStep(
                 step="too_young",
                 words="Younger than 18 on the index day",
                 excluded=11,

@@ -164,6 +164,12 @@ def test_hidden_counts_are_shown_as_below_eleven(page: Page) -> None:
     assert "“<11” stands for a count that is hidden" in page.text
 
 
+def test_the_flow_starts_with_everybody_and_ends_with_the_study(page: Page) -> None:
+    steps = page.table_with("Stayed")
+    assert steps[0] == ["Subjects in the source", "", "17,549", "100.0 %"]
+    assert steps[-1][1:] == ["2,383", "15,155", "86.4 %"]
+
+
 def test_rows_add_up_file_by_file_and_a_file_that_does_not_is_named(page: Page) -> None:
     assert page.table_with("Rows in")[2] == [
         *("nafld2", "400,123", "396,292", "14", "3,817", "0", "✓ yes")

@@ -16,7 +16,8 @@ from validation.report.limits import cannot_tell
     [
         (0.78349, "0.783"),
         (-0.0312, "\N{MINUS SIGN}0.031"),
-        (-0.0004, "0.000"),
+        (-0.0004, "\N{MINUS SIGN}0.000"),
+        (-0.0, "0.000"),
         (1234.5, "1,234.500"),
         (None, "\N{EN DASH}"),
     ],
@@ -81,6 +82,11 @@ def test_a_limit_is_said_in_words(
 def test_every_metric_has_a_name_and_an_explanation() -> None:
     assert set(formatting.METRICS) == set(METRIC_NAMES)
     assert formatting.metric_name("some_new_metric") == "some new metric"
+
+
+def test_a_small_setting_is_not_rounded_away() -> None:
+    assert formatting.detail(0.0003) == "0.0003"
+    assert [formatting.detail(v) for v in (2048, "cpu", None)] == ["2048", "cpu", "\N{EN DASH}"]
 
 
 def test_words_are_joined_as_people_do() -> None:

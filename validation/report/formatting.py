@@ -52,11 +52,8 @@ def number(value: float | None, decimals: int = DECIMALS) -> str:
     """A number with a fixed count of decimals and a true minus sign; a dash for none."""
     if value is None:
         return NOTHING
-    text = f"{value:,.{decimals}f}"
-    # Minus zero would say that a gap leans to a side that it does not lean to.
-    if float(text.replace(",", "")) == 0:
-        text = text.removeprefix("-")
-    return text.replace("-", MINUS)
+    # A small loss stays a loss: -0.0003 is written with its sign, only zero itself has none.
+    return f"{value or 0.0:,.{decimals}f}".replace("-", MINUS)
 
 
 def count(value: int | None) -> str:
@@ -110,10 +107,10 @@ def limit(line: LineVerdict) -> str:
 
 
 def detail(value: str | int | float | None) -> str:
-    """A detail of the model: a number as a number, a word as it is."""
-    if isinstance(value, str):
-        return value
-    return f"{value:,}" if isinstance(value, int) else number(value)
+    """A setting of the model: as short as it was written, however small."""
+    if isinstance(value, float):
+        return f"{value:g}".replace("-", MINUS)
+    return NOTHING if value is None else str(value)
 
 
 def measurement(name: str) -> str:

@@ -14,7 +14,8 @@ TITLES: Final[dict[VerdictName, str]] = {
 RULES: Final = (
     "The study sets the lines and their limits, before its test subjects are looked at. A line "
     "passes when its whole interval lies within the limit, fails when all of it lies outside, "
-    "and is otherwise “cannot tell”. The gate opens only if every line passes."
+    "and is otherwise “cannot tell”. A network that is shown to be worse than the best simple "
+    "model fails, whatever loss is tolerated. The gate opens only if every line passes."
 )
 PREDICTION_RULES: Final = (
     "Every measurement must lie within the limit that the study sets; what could not be measured "
