@@ -214,6 +214,12 @@ def test_challengers_stand_beside_the_network(page: Page) -> None:
     assert numbers(rows[2][5])[0] == round(paired.value or 0.0, 3)
 
 
+def test_limits_are_drawn_for_the_attribute_and_metric_they_judge_and_no_other(page: Page) -> None:
+    drawn = [a for _, a in page.tags if a.get("class") == "limit"]
+    # The key, and two limits at two levels of sex for each of TPR and FPR.
+    assert len(drawn) == 1 + 2 * 2 * 2
+
+
 def test_the_report_of_predictions_shows_each_measurement_and_its_limit() -> None:
     evidence = prediction_evidence()
     assert evidence.gate is not None
