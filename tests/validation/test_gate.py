@@ -186,6 +186,17 @@ def test_the_worst_level_decides_a_gap() -> None:
     assert (line.verdict, line.level) == ("pass", "m")
 
 
+@pytest.mark.parametrize(("limit", "level"), [({"at_most": 0.2}, "f"), ({"at_least": -0.2}, "m")])
+def test_the_level_nearest_to_the_limit_is_the_one_shown(limit: dict[str, Any], level: str) -> None:
+    config = policy(
+        gating=[
+            gating_line(line="tpr by sex", metric="tpr", group="sex", **limit),
+            gating_line(line="no worse", against="best_challenger", at_least=-0.02),
+        ]
+    )
+    assert line_of(judge(evidence(config), config), 0).level == level
+
+
 @pytest.mark.parametrize(
     ("difference", "verdict"),
     [
