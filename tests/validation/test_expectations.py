@@ -214,6 +214,12 @@ BREAKAGES = [
         lambda t: with_cell(t, 0, code="stroke's"),
         (IN_SET, "acknowledged", None),
     ),
+    (
+        "a copy of another channel than the acknowledged one",
+        "copies",
+        lambda t: with_cell(t, 0, copy_of="stroke's"),
+        (IN_SET, "acknowledged", None),
+    ),
 ]
 
 
