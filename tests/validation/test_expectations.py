@@ -95,9 +95,8 @@ NOT_NULL = "expect_column_values_to_not_be_null"
 LATER = "expect_column_pair_values_a_to_be_greater_than_b"
 ROWS = "expect_table_row_count_to_be_between"
 
-# (what is broken, in which table, how, which expectation must say so: name, column, code)
 BREAKAGES: list[tuple[str, TableName, Callable[[pl.DataFrame], pl.DataFrame], tuple[object, ...]]]
-BREAKAGES = [
+BREAKAGES = [  # name, table, damage, (expectation, column, code) that must fail
     ("too few events", "events", lambda t: t.head(2), (ROWS, None, None)),
     (
         "an unknown code",
