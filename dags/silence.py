@@ -3,6 +3,7 @@
 import functools
 import logging
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ def without_values(function: Callable[..., str]) -> Callable[..., str]:
     def call(*args: Any, **kwargs: Any) -> str:
         failure: EquipoiseError
         try:
-            return function(*args, **kwargs)
+            with warnings.catch_warnings():
+                # skops looks for names in every loaded module when it is imported, and each
+                # deprecated name of Airflow's that it touches would be a line in the task's log.
+                warnings.filterwarnings("ignore", message=r"The `airflow\.")
+                return function(*args, **kwargs)
         except EquipoiseError as error:
             failure = error
         except Exception as error:

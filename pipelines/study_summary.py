@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.artefacts import ArtefactStore
+from pipelines.errors import ArtefactCorrupt
 from pipelines.journal import JournalEntry, read_entries
 from pipelines.publication.reading import ListedGeneration, list_generations
 from pipelines.releases import ListedRelease, list_releases
@@ -42,7 +43,8 @@ def summarise(study: str) -> StudySummary:
     """Read what stands; empty parts are of a study that has not come so far.
 
     Raises:
-        ArtefactCorrupt: a file of the newest audit is not the one that was written.
+        ArtefactCorrupt: a file of the newest audit is not the one that was written, or of
+            another version.
     """
     newest = {entry.stage: entry for entry in read_entries(study)}
     ingested = newest.get("ingest_events")
@@ -57,10 +59,18 @@ def summarise(study: str) -> StudySummary:
 
 
 def _audit(entry: JournalEntry | None) -> AuditSummary | None:
-    if entry is None:
+    artefacts = ArtefactStore(settings().artefacts_dir)
+    if entry is None or not artefacts.path(entry.key).exists():
         return None
-    folder = ArtefactStore(settings().artefacts_dir).open(entry.key)
-    evidence = load_evidence(folder / "evidence.json")
+    folder = artefacts.open(entry.key)
+    try:
+        evidence = load_evidence(folder / "evidence.json")
+    except ValueError:
+        raise ArtefactCorrupt(
+            f"The evidence of {entry.key} is not what this version of Equipoise writes.",
+            where=str(folder / "evidence.json"),
+            remedy=f"Audit anew: equipoise run {entry.study}",
+        ) from None
     return AuditSummary(
         key=entry.key,
         verdict=evidence.gate.verdict if evidence.gate else None,

@@ -65,3 +65,20 @@ def calls(home: Path) -> list[str]:
     """The toy stages that were called, in order, each with its arguments as JSON."""
     file = home.parent / "calls"
     return file.read_text().splitlines() if file.exists() else []
+
+
+def quick_study() -> str:
+    """The demo's records and rules with a network that trains in seconds and a gate ajar."""
+    audit = yaml.safe_load(MODEL_STUDY.read_text().replace(" on:", ' "on":'))["audit"]
+    measured = {"metric": "auroc", "on": "holdout", "group": "overall"}
+    ajar = {
+        "bootstrap_draws": 100,
+        "gating": [
+            {"line": "Ranks at all", **measured, "at_least": 0.1},
+            {"line": "Beside others", **measured, "against": "best_challenger", "at_least": -0.9},
+        ],
+        "predictions": audit["predictions"]
+        | {"max_score_shift_psi": 100.0, "max_selection_rate_change": 1.0},
+    }
+    model = {"hidden_size": 16, "seeds": [0], "max_epochs": 8, "cross_fit_folds": 0}
+    return study_text(model=model, audit=audit | ajar)

@@ -91,8 +91,10 @@ def test_studies_are_listed_with_the_broken_one_marked(home: Path) -> None:
     code, output, _ = equipoise(home, "studies")
     broken, demo = output.splitlines()[1:]
     assert code == 0
-    assert broken.startswith("broken") and "cannot be read" in broken
-    assert demo.startswith("demo") and demo.endswith("none")
+    assert broken.startswith("broken")
+    assert "cannot be read" in broken
+    assert demo.startswith("demo")
+    assert demo.endswith("none")
 
 
 def test_a_run_ends_with_the_code_of_its_failure_after_the_table_of_its_stages(
