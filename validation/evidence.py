@@ -177,7 +177,7 @@ class CheckResult(_Record):
 
     name: str
     table: str
-    kind: Literal["rule", "contract", "leakage"]
+    kind: Literal["rule", "contract", "leakage", "audit"]
     passed: bool
     words: str
     unexpected: Count | None = None

@@ -13,13 +13,15 @@ from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.audit import audit_predictions_table
 from validation.evidence import (
+    CheckResult,
     Evidence,
     PopulationEvidence,
     PredictionSource,
     dump_evidence,
 )
 from validation.gate import closed, judge
-from validation.report.render import render_report
+from validation.report.render import render_crash_report, render_report
+from validation.second_route import agreement_with_fairlearn
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def recipe_for(
             ),
         },
         inputs=keys,
-        libraries=("polars", "numpy", "scipy", "fairlearn", "matplotlib"),
+        libraries=("polars", "numpy", "scipy", "fairlearn"),
         files=data_hashes("validation/report"),
     )
 
@@ -66,17 +68,16 @@ def _write(spec: Study, keys: Mapping[str, str], draft: Path) -> Counts:
     inputs = open_inputs(keys)
     table = inputs["predictions"] / "predictions.parquet"
     predictions = pl.read_parquet(table)
-    populations, reason = _measured(spec, predictions)
+    populations, agreement, reason = _measured(spec, predictions)
     everybody = max(populations, key=lambda one: one.overall.counts.subjects or 0, default=None)
     minimum = spec.audit.minimum_cell_subjects
+    data = data_evidence(inputs, predictions, minimum, everybody if len(populations) > 1 else None)
     evidence = Evidence(
         study=f"{spec.name}: {spec.title}",
-        intended_use=f"{spec.purpose.strip()} {spec.not_for.strip()}",
+        intended_use=f"{spec.purpose.strip()}\n{spec.not_for.strip()}",
         policy=spec.audit,
         populations=populations,
-        data=data_evidence(
-            inputs, predictions, minimum, everybody if len(populations) > 1 else None
-        ),
+        data=data.model_copy(update={"checks": (*data.checks, *agreement)}),
         data_limits=tuple(spec.limits_of_the_data),
         model=model_summary(inputs["model"]),
         lineage=lineage(keys),
@@ -85,7 +86,7 @@ def _write(spec: Study, keys: Mapping[str, str], draft: Path) -> Counts:
     gate = closed(reason) if reason else judge(evidence, spec.audit)
     evidence = evidence.model_copy(update={"gate": gate})
     dump_evidence(evidence, draft / "evidence.json")
-    (draft / "report.html").write_text(render_report(evidence), encoding="utf-8")
+    (draft / "report.html").write_text(_report(evidence, reason), encoding="utf-8")
     lines = [line.verdict for line in gate.lines]
     return {
         "gating_lines": len(lines),
@@ -95,13 +96,20 @@ def _write(spec: Study, keys: Mapping[str, str], draft: Path) -> Counts:
     }
 
 
+def _report(evidence: Evidence, crashed: str | None) -> str:
+    if crashed is None:
+        return render_report(evidence)
+    return render_crash_report(evidence.study, "audit_model", ValueError(crashed), evidence.lineage)
+
+
 def _measured(
     spec: Study, predictions: pl.DataFrame
-) -> tuple[tuple[PopulationEvidence, ...], str | None]:
-    """The populations, or none and why: a table that cannot be audited closes the gate."""
+) -> tuple[tuple[PopulationEvidence, ...], tuple[CheckResult, ...], str | None]:
+    """The populations and Fairlearn's agreement, or nothing and why: then the gate is closed."""
     try:
         populations = audit_predictions_table(predictions, spec.audit, challengers=CHALLENGERS)
+        agreement = agreement_with_fairlearn(predictions, spec.audit, populations, CHALLENGERS)
     except ValueError as error:
         log.warning("the predictions cannot be audited: %s", error)
-        return (), f"the predictions cannot be audited: {error}"
-    return tuple(populations), None
+        return (), (), f"the predictions cannot be audited: {error}"
+    return populations, (agreement,), None
