@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.validation.audit_examples import policy
-from validation.disclosure import Cell, CountArray, Key, hidden_cells
+from validation.disclosure import Cell, CountArray, Key, hidden_cells, largest_possible
 from validation.group_counts import CENSORED, NEGATIVE, POSITIVE, shown_counts
 
 MINIMUM = 11
@@ -95,6 +95,33 @@ def test_a_difference_that_nobody_prints_is_protected_too() -> None:
         Cell(("difference",), ~inner, published=False),
     ]
     assert hidden_cells(np.array([20, 5]), cells, MINIMUM) == {("inner",)}
+
+
+def test_a_cell_that_could_just_reach_the_minimum_is_protected() -> None:
+    parts = [Cell((str(i),), np.arange(3) == i) for i in range(3)]
+    total = Cell(("total",), np.array([True, True, False]), rank=1)
+    assert hidden_cells(np.array([5, 6, 50]), [*parts, total], MINIMUM) == {("0",), ("1",)}
+
+
+def test_a_cell_that_nothing_bounds_needs_no_companion() -> None:
+    cells = [Cell((str(i),), np.arange(3) == i) for i in range(3)]
+    assert hidden_cells(np.array([4, 60, 70]), cells, MINIMUM) == {("0",)}
+
+
+def test_only_counts_that_the_attack_leans_on_are_hidden() -> None:
+    finest = np.array([4, 30, 31, 32, 33, 34, 12, 35, 36])
+    hidden = hidden_cells(finest, margins((3, 3)), MINIMUM)
+    # Two columns are enough; the third and all totals have nothing to do with it.
+    assert {("0", "0"), ("0", "1"), ("2", "0")} <= hidden
+    assert {column for _, column in hidden} == {"0", "1"}
+    assert "None" not in {row for row, _ in hidden}
+
+
+def test_counts_that_contradict_each_other_are_not_taken_for_safe() -> None:
+    cell = Cell(("0",), np.array([True, False]))
+    shown = [Cell(("a",), np.array([True, True])), Cell(("b",), np.array([True, True]))]
+    attack = largest_possible(cell, shown, {("a",): 20, ("b",): 90})
+    assert attack.largest == 0.0
 
 
 def test_a_count_shown_elsewhere_is_not_hidden_here() -> None:

@@ -159,6 +159,31 @@ def test_the_gate_of_a_generation_closes_without(missing: str) -> None:
     assert words in reasons
 
 
+def lines_that_fail(evidence: PredictionEvidence) -> list[str]:
+    assert evidence.gate is not None
+    return [line.line for line in evidence.gate.lines if line.verdict == "fail"]
+
+
+def test_one_bad_score_among_thousands_is_one_too_many() -> None:
+    one = pl.when(pl.col("subject_id") == 5).then(pl.lit(None)).otherwise("score").alias("score")
+    assert lines_that_fail(audit(scored(2).with_columns(one))) == ["scores_null_or_outside_0_1"]
+
+
+def test_one_subject_scored_twice_is_one_too_many() -> None:
+    one = pl.when(pl.col("subject_id") == 5).then(6).otherwise("subject_id").alias("subject_id")
+    assert lines_that_fail(audit(scored(2).with_columns(one))) == ["subjects_scored_twice"]
+
+
+def test_a_line_names_its_limits_and_what_came_of_it() -> None:
+    gate = audit(scored(2)).gate
+    assert gate is not None
+    words = {(line.line, line.group, line.level): line.words for line in gate.lines}
+    assert words["rows", "overall", None] == "2000, must be at least 100: holds"
+    assert words["subjects_scored_twice", "overall", None] == "0, must be at most 0: holds"
+    assert words["selection_rate_change", "sex", "f"].startswith("sex f: ")
+    assert words["selection_rate_change", "sex", "f"].endswith("between -0.1 and 0.1: holds")
+
+
 def test_an_empty_generation_is_refused() -> None:
     assert verdict_and_reasons(audit(scored(2).clear()))[0] == "fail"
 
