@@ -53,12 +53,13 @@ def fit_calibration(logits: Floats, label: Floats, weight: Floats) -> Calibratio
         logits, label, weight: [R]; rows of weight 0 or label NaN do not count.
 
     Returns:
-        the identity where there is one class only, or no finite slope above 0 to be found:
+        the identity where there is one class only, or no finite slope above 0 to be found (one
+        score for all, classes that do not overlap, ranks the wrong way round):
         ranks are the network's business, and a calibration must never turn them around.
     """
     known = (weight > 0) & ~np.isnan(label)
     x, y, w = (a[known].astype(np.float64) for a in (logits, label, weight))
-    if len(np.unique(y)) < 2 or np.ptp(x) == 0.0:
+    if len(np.unique(y)) < 2 or np.ptp(x) == 0.0 or x[y == 1].min() >= x[y == 0].max():
         return IDENTITY
     design = np.stack([np.ones_like(x), x], axis=1)  # [R, 2]
     beta = np.array([0.0, 1.0])

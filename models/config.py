@@ -31,11 +31,11 @@ class ModelConfig(BaseModel):
     hidden_size: Annotated[int, Field(ge=1, le=4096)] = 32
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-3
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     max_epochs: Annotated[int, Field(ge=1)] = 30
-    patience_epochs: Annotated[int, Field(ge=1)] = 6
+    patience_epochs: Annotated[int, Field(ge=1)] = 8
     tokens_per_batch: Annotated[int, Field(ge=1)] = 2048
     window_batches: Annotated[int, Field(ge=1)] = 16
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from models.calibration import Calibration
@@ -117,7 +118,7 @@ def read_network(path: Path, scaler: Scaler, config: ModelConfig) -> MaskedLSTM:
     network = new_network(scaler, config)
     try:
         network.load_state_dict(load_file(path))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelUnusable(f"{path} does not hold the network of model.json") from error
     return network.eval()
 

@@ -21,7 +21,7 @@ from models.config import ModelConfig
 from models.estimator import best_device, new_network
 from models.losses import example_weights, weighted_bce_sum
 from models.lstm import MaskedLSTM
-from models.parts import Part, known
+from models.parts import Part, TrainingImpossible, known
 from models.progress import Report
 from models.scaling import Scaler
 from models.store import SequenceStore
@@ -75,7 +75,11 @@ class Task:
 def train_network(
     store: SequenceStore, task: Task, config: ModelConfig, report: Report
 ) -> Standing:
-    """Train until the validation loss stops falling; `best` holds the best epoch's weights."""
+    """Train until the validation loss stops falling; `best` holds the best epoch's weights.
+
+    Raises:
+        TrainingImpossible: the loss is no number any more; a lower learning rate may help.
+    """
     device = best_device()
     train, validation = known(store, task.part.train), known(store, task.part.validation)
     positive_weight = class_weight(store, train, config)
@@ -87,6 +91,8 @@ def train_network(
         entry = _train_epoch(store, train, standing, config, (task.seed, epoch), positive_weight)
         logits = predict_logits(standing.network, store, validation, config.max_steps, device)
         loss = mean_loss(store, validation, logits, positive_weight)
+        if not math.isfinite(loss):
+            raise TrainingImpossible(f"{task.name}: the loss is not finite after epoch {epoch}")
         standing.log.append(EpochLog(epoch=epoch, validation_loss=loss, **entry))
         if standing.best_epoch == epoch:
             standing.best = _copy(standing.network.state_dict())

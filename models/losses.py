@@ -18,7 +18,8 @@ def weighted_bce_sum(logit: Tensor, label: Tensor, weights: Tensor) -> Tensor:
     A sum and not a mean: an example then adds the same gradient whoever shares its batch.
     """
     counts = weights > 0
+    # where, on the way in and out, and not a product: 0 x NaN would poison sum and gradient.
     target = torch.where(counts, label, 0.0)
-    loss = binary_cross_entropy_with_logits(logit.float(), target, reduction="none")
-    # where, not a product: 0 x inf would poison the sum, and its gradient.
+    answer = torch.where(counts, logit.float(), 0.0)
+    loss = binary_cross_entropy_with_logits(answer, target, reduction="none")
     return torch.where(counts, weights * loss, 0.0).sum()

@@ -8,86 +8,32 @@ sees what is known of each channel at the end, so that the LSTM need not learn t
 import torch
 from torch import Tensor, nn
 
-from models.batches import Batch, latest_observed
+from models.batches import Batch
 from models.heads import RiskHead
+from models.inputs import Inputs
 from models.scaling import Scaler
-
-EXTREME_DEVIATIONS = 5.0
 
 
 class MaskedLSTM(nn.Module):
-    """Logit [B] of a Batch. Padding (amount, side, value) and batch mates change nothing.
-
-    What padding holds is replaced by 0 with `where` before anything is computed from it: a
-    product with a mask would let NaN and inf through, forwards and backwards.
-    """
+    """Logit [B] of a Batch. Padding (amount, side, value) and batch mates change nothing."""
 
     def __init__(self, scaler: Scaler, *, hidden_size: int, layers: int, dropout: float) -> None:
         super().__init__()
-        channels, statics = len(scaler.channel_mean), len(scaler.static_mean)
-        self.scaler = scaler
-        for name in ("channel_mean", "channel_std", "static_mean", "static_std"):
-            self.register_buffer(name, torch.tensor(getattr(scaler, name)), persistent=False)
+        self.inputs = Inputs(scaler)
         self.lstm = nn.LSTM(
-            input_size=3 * channels + 1,
+            input_size=self.inputs.step_size,
             hidden_size=hidden_size,
             num_layers=layers,
             dropout=dropout if layers > 1 else 0.0,
             batch_first=True,
         )
-        self.head = RiskHead(hidden_size, 4 * channels + 2 * statics + 1, hidden_size, dropout)
+        self.head = RiskHead(hidden_size, self.inputs.fact_size, hidden_size, dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        observed = batch.observed & batch.steps.unsqueeze(-1)  # [B, T, C]
-        value = self._scale(torch.where(observed, batch.value, 0.0), "channel")
-        value = torch.where(observed, value, 0.0)
-        days_before = torch.where(batch.steps, -batch.step_days, 0.0)  # [B, T]
-        elapsed = torch.where(batch.steps.unsqueeze(-1), batch.elapsed_days, -1.0)
-        inputs = torch.cat(
-            [value, observed.float(), self._log_gap(elapsed), self._log_age(days_before)], dim=2
-        )
-        memory = last_state(self.lstm, inputs, batch.steps)  # [B, H]
-        facts = self._facts(value, observed, days_before, batch.statics)
+        steps, facts = self.inputs(batch)  # [B, T, 3C + 1], [B, K]
+        memory = last_state(self.lstm, steps, batch.steps)  # [B, H]
         logit: Tensor = self.head(memory, facts)
         return logit
-
-    def _facts(self, value: Tensor, observed: Tensor, days_before: Tensor, raw: Tensor) -> Tensor:
-        """[B, 4C + 2F + 1]: last value, whether and how long ago and how often seen; statics."""
-        latest = latest_observed(observed)[:, -1]  # [B, C], -1 if never
-        step = latest.clamp(min=0)
-        ever = latest >= 0
-        last_value = torch.where(ever, value.gather(1, step.unsqueeze(1)).squeeze(1), 0.0)
-        since = torch.where(ever, days_before.gather(1, step), -1.0)
-        unknown = torch.isnan(raw)
-        statics = self._scale(torch.where(unknown, 0.0, raw), "static")
-        count = observed.sum(dim=1)
-        return torch.cat(
-            [
-                last_value,
-                ever.float(),
-                self._log_gap(since),
-                torch.log1p(count),
-                torch.where(unknown, 0.0, statics),
-                unknown.float(),
-                torch.log1p(count.sum(dim=1, keepdim=True)),
-            ],
-            dim=1,
-        )
-
-    def _scale(self, raw: Tensor, kind: str) -> Tensor:
-        mean, std = self.get_buffer(f"{kind}_mean"), self.get_buffer(f"{kind}_std")
-        return ((raw - mean) / std).clamp(-EXTREME_DEVIATIONS, EXTREME_DEVIATIONS)
-
-    def _log_gap(self, days: Tensor) -> Tensor:
-        """Scaled log of days; 0 where days are -1 (never)."""
-        scaled = (torch.log1p(days.clamp(min=0)) - self.scaler.gap_mean) / self.scaler.gap_std
-        return torch.where(days >= 0, scaled, 0.0)
-
-    def _log_age(self, days_before: Tensor) -> Tensor:
-        """[B, T, 1] scaled log of the days from each step to the index time."""
-        return ((torch.log1p(days_before) - self.scaler.age_mean) / self.scaler.age_std).unsqueeze(
-            2
-        )
 
 
 def last_state(lstm: nn.LSTM, inputs: Tensor, steps: Tensor) -> Tensor:

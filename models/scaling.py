@@ -22,6 +22,7 @@ class Scaler:
         static_mean, static_std: [F] of the known values; an unknown one is scaled to 0.
         gap_mean, gap_std: of log(1 + days) between neighbouring time steps.
         age_mean, age_std: of log(1 + days) from a time step to the index time.
+        fact_mean, fact_std: [K] of what the network's head sees; models/inputs.py fits them.
     """
 
     channel_mean: Numbers
@@ -32,6 +33,8 @@ class Scaler:
     gap_std: float
     age_mean: float
     age_std: float
+    fact_mean: Numbers = ()
+    fact_std: Numbers = ()
 
     def fingerprint(self) -> str:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +96,7 @@ def _challengers(
             name: estimator.challengers[name](kind.read(folder).logits(features.columns[rows]))
             for name, kind in CHALLENGERS.items()
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise ModelUnusable(f"{folder} does not hold the challengers of model.json") from error
 
 

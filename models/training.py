@@ -24,10 +24,10 @@ from models.checkpoints import write_atomically
 from models.config import ModelConfig
 from models.estimator import Estimator, Model, best_device, new_network
 from models.features import build_features
+from models.inputs import fit_inputs
 from models.loop import Standing, Task, predict_logits, train_network
 from models.parts import Part, assign_folds, fold_part, known, released_part
 from models.progress import Report, reporting
-from models.scaling import fit_scaler
 from models.store import SequenceStore
 
 Floats = npt.NDArray[np.float64]
@@ -79,7 +79,7 @@ class Fitting:
 
     def fit(self, part: Part, networks: list[tuple[str, int]]) -> Estimator:
         """Scaler, networks (name, seed), their calibration and the challengers for one part."""
-        scaler = fit_scaler(self.store, part.train)
+        scaler = fit_inputs(self.store, part.train, self.config.max_steps)
         judged = known(self.store, part.validation)
         logits = np.zeros(len(judged))
         for name, seed in networks:

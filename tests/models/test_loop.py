@@ -1,0 +1,139 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.config import ModelConfig
+from models.inputs import fit_inputs
+from models.loop import (
+    Standing,
+    Task,
+    class_weight,
+    mean_loss,
+    predict_logits,
+    train_network,
+)
+from models.parts import TrainingImpossible, released_part
+from models.store import SequenceStore
+from tests.models.generated_stores import everyone, make_learnable_store, make_store
+
+SMALL = ModelConfig(hidden_size=4, tokens_per_batch=256, max_epochs=4, patience_epochs=4)
+
+
+def train_small(
+    store: SequenceStore, folder: Path, config: ModelConfig = SMALL, seed: int = 0
+) -> tuple[Standing, list[str]]:
+    part, lines = released_part(store), []
+
+    def report(network: str, epoch: int, epochs: int, losses: str) -> None:
+        lines.append(f"{network} {epoch}/{epochs}")
+
+    task = Task(
+        "seed_0", seed, part, fit_inputs(store, part.train, config.max_steps), folder, "fingerprint"
+    )
+    return train_network(store, task, config, report), lines
+
+
+def test_training_lowers_the_loss_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    store = make_learnable_store(600)
+    config = SMALL.model_copy(update={"learning_rate": 0.02, "max_epochs": 8})
+    standing, _ = train_small(store, tmp_path, config)
+    losses = [entry.validation_loss for entry in standing.log]
+    assert standing.log[-1].train_loss < 0.95 * standing.log[0].train_loss
+    assert standing.best_epoch == 1 + int(np.argmin(losses))
+    standing.network.load_state_dict(standing.best)
+    rows = released_part(store).validation
+    rows = rows[store.weight[rows] > 0]
+    logits = predict_logits(standing.network, store, rows, 256, torch.device("cpu"))
+    assert mean_loss(store, rows, logits, 1.0) == min(losses)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path: Path) -> None:
+    store = make_learnable_store(200)
+    first, again, other = (
+        train_small(store, tmp_path / str(n), seed=seed)[0] for n, seed in enumerate((0, 0, 1))
+    )
+    assert all(torch.equal(first.best[name], again.best[name]) for name in first.best)
+    assert not all(torch.equal(first.best[name], other.best[name]) for name in first.best)
+
+
+def test_a_resumed_training_equals_one_that_was_never_stopped(tmp_path: Path) -> None:
+    store = make_learnable_store(200)
+    whole, _ = train_small(store, tmp_path / "whole")
+    for path in (tmp_path / "whole").glob("000004.*"):
+        path.unlink()  # as if killed before the last epoch's checkpoint
+    resumed, lines = train_small(store, tmp_path / "whole")
+    assert lines == ["seed_0 4/4"]
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(resumed.network.state_dict()[name], tensor)
+    assert [replace(e, steps_per_second=0.0) for e in resumed.log] == [
+        replace(e, steps_per_second=0.0) for e in whole.log
+    ]
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
+    store = make_learnable_store(200)
+    train_small(store, tmp_path)
+    assert train_small(store, tmp_path)[1] == []
+
+
+def test_training_stops_when_the_validation_loss_stops_falling(tmp_path: Path) -> None:
+    config = SMALL.model_copy(
+        update={"max_epochs": 50, "learning_rate": 0.05, "patience_epochs": 2}
+    )
+    standing, _ = train_small(make_learnable_store(150), tmp_path, config)
+    assert len(standing.log) < 50
+    assert len(standing.log) == standing.best_epoch + config.patience_epochs
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
+    store = make_learnable_store(100)
+    weight = np.where(store.weight > 0, np.inf, 0.0).astype(np.float32)
+    with pytest.raises(TrainingImpossible, match="not finite after epoch 1"):
+        train_small(replace(store, weight=weight), tmp_path)
+
+
+@pytest.mark.parametrize(("norm", "rate"), [(1e-6, 1.0), (1e6, 0.0)])
+def test_the_log_says_how_often_gradients_were_clipped(
+    norm: float, rate: float, tmp_path: Path
+) -> None:
+    config = SMALL.model_copy(update={"clip_norm": norm})
+    standing, _ = train_small(make_learnable_store(150), tmp_path, config)
+    assert {entry.clip_rate for entry in standing.log} == {rate}
+    assert all(entry.steps_per_second > 0 for entry in standing.log)
+
+
+def test_balanced_classes_weigh_the_same() -> None:
+    store = make_store([1] * 40)
+    rows = np.flatnonzero(store.weight > 0)
+    factor = class_weight(store, rows, ModelConfig(positive_weight="balanced"))
+    positive = store.label[rows] == 1
+    assert factor * store.weight[rows[positive]].sum() == pytest.approx(
+        store.weight[rows[~positive]].sum(), rel=1e-5
+    )
+    assert class_weight(store, rows, ModelConfig(positive_weight=3.0)) == 3.0
+
+
+def test_before_training_everybody_has_the_weighted_risk(tmp_path: Path) -> None:
+    """With a learning rate of nothing the loss stays the entropy of the training share."""
+    store = make_learnable_store(300)
+    config = SMALL.model_copy(update={"learning_rate": 1e-12, "dropout": 0.0, "max_epochs": 1})
+    standing, _ = train_small(store, tmp_path, config)
+    train = released_part(store).train
+    train = train[store.weight[train] > 0]
+    share = np.average(store.label[train], weights=store.weight[train])
+    entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    assert standing.log[0].train_loss == pytest.approx(entropy, rel=1e-5)
+
+
+def test_logits_come_back_in_the_order_of_the_rows(tmp_path: Path) -> None:
+    store = make_learnable_store(80)
+    network = train_small(store, tmp_path)[0].network
+    cpu = torch.device("cpu")
+    rows = np.random.default_rng(0).permutation(everyone(store))[:50]
+    together = predict_logits(network, store, rows, 256, cpu)
+    alone = [predict_logits(network, store, np.array([row]), 256, cpu)[0] for row in rows]
+    np.testing.assert_allclose(together, alone, atol=1e-6)

@@ -1,0 +1,116 @@
+"""The training process as it is really run: a child, killed, started again."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.config import ModelConfig
+from models.estimator import Model
+from tests.models.generated_stores import make_learnable_store, write_store
+
+CONFIG = ModelConfig(
+    hidden_size=4,
+    tokens_per_batch=128,
+    max_epochs=6,
+    patience_epochs=6,
+    seeds=(0, 1),
+    cross_fit_folds=2,
+)
+EPOCHS = CONFIG.max_epochs * 4
+
+
+def command(folder: Path, name: str) -> list[str]:
+    config = folder / "config.json"
+    config.write_text(CONFIG.model_dump_json())
+    return [
+        *(sys.executable, "-m", "models.training"),
+        *("--sequences", str(folder / "sequences"), "--config", str(config)),
+        *("--output", str(folder / name), "--checkpoints", str(folder / f"{name}_checkpoints")),
+    ]
+
+
+def train_killed(folder: Path, name: str, kills: list[tuple[int, float]]) -> None:
+    """Train, with a kill -9 so many epochs and so many seconds after each start."""
+    for epochs, seconds in kills:
+        with subprocess.Popen(command(folder, name), stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            for _ in range(epochs):
+                child.stdout.readline()
+            time.sleep(seconds)
+            child.send_signal(signal.SIGKILL)
+        assert child.returncode == -signal.SIGKILL
+    subprocess.run(command(folder, name), check=True, stdout=subprocess.PIPE)
+
+
+def model_bytes(directory: Path) -> dict[str, bytes]:
+    """Every file of a model but the log, which tells the time."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.suffix != ".skops" and path.name != "training_log.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sequences and the model that an undisturbed training made of them."""
+    folder = tmp_path_factory.mktemp("training")
+    write_store(make_learnable_store(400), folder / "sequences")
+    train_killed(folder, "undisturbed", [])
+    return folder
+
+
+def test_a_training_writes_every_network_and_challenger(trained: Path) -> None:
+    directory = trained / "undisturbed"
+    model = Model.read(directory)
+    assert model.released.networks == ("seed_0", "seed_1")
+    assert [fold.networks for fold in model.folds] == [("fold_0",), ("fold_1",)]
+    for name in ("seed_0", "seed_1", "fold_0", "fold_1"):
+        assert (directory / f"{name}.safetensors").is_file()
+    for name in ("released", "fold_0", "fold_1"):
+        assert (directory / "challengers" / name / "hist_gradient_boosting.skops").is_file()
+    assert np.load(directory / "folds.npy").shape == (400,)
+
+
+def test_the_log_tells_every_epoch_of_every_network(trained: Path) -> None:
+    log = json.loads((trained / "undisturbed" / "training_log.json").read_text())
+    assert sorted(log) == ["fold_0", "fold_1", "seed_0", "seed_1"]
+    for entry in log.values():
+        assert [epoch["epoch"] for epoch in entry["epochs"]] == list(range(1, 7))
+        assert 1 <= entry["best_epoch"] <= 6
+
+
+def test_no_pickle_is_written(trained: Path) -> None:
+    suffixes = {p.suffix for p in (trained / "undisturbed").rglob("*") if p.is_file()}
+    assert suffixes == {".json", ".safetensors", ".skops", ".npy"}
+    np.load(trained / "undisturbed" / "folds.npy", allow_pickle=False)
+
+
+def test_a_training_killed_twice_ends_with_the_same_bits(trained: Path) -> None:
+    train_killed(trained, "killed", [(3, 0.0), (9, 0.01)])
+    assert model_bytes(trained / "killed") == model_bytes(trained / "undisturbed")
+
+
+@pytest.mark.faults
+def test_trainings_killed_at_five_random_moments_end_with_the_same_bits(trained: Path) -> None:
+    expected = model_bytes(trained / "undisturbed")
+    for attempt in range(5):
+        moments = np.random.default_rng(attempt)
+        kills = [(int(moments.integers(1, EPOCHS // 3)), moments.random() * 0.05) for _ in range(2)]
+        train_killed(trained, f"killed_{attempt}", kills)
+        assert model_bytes(trained / f"killed_{attempt}") == expected
+
+
+def test_a_part_without_positives_is_told_in_the_last_line(tmp_path: Path) -> None:
+    store = make_learnable_store(60)
+    store.label[store.split == 1] = 0.0
+    write_store(store, tmp_path / "sequences")
+    child = subprocess.run(command(tmp_path, "model"), capture_output=True, text=True, check=False)
+    assert child.returncode == 1
+    assert "the validation part of released holds 1 of the two classes" in child.stderr
