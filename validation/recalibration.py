@@ -22,6 +22,7 @@ NODES_HOLD_TO_SLOPE = 2.0
 STEEPEST_SLOPE = 20.0
 _NODE_ACCURACY = 1e-9
 _STEP_TOLERANCE = 1e-9
+_ROUNDING = 1e-9
 _MAX_ITERATIONS = 60
 
 
@@ -69,7 +70,9 @@ def intercept_at_slope_one(nodes: FloatArray, weight: FloatArray, events: FloatA
     nodes [m], weight [draws, m], events [draws] (weight of events).
     """
     a = np.zeros(len(weight))
-    solvable = (events > 0) & (events < weight.sum(axis=1))
+    total = weight.sum(axis=1)
+    # Weights moved to nodes add up but for rounding: only events is not quite only events.
+    solvable = (events > _ROUNDING * total) & (events < (1.0 - _ROUNDING) * total)
     for _ in range(_MAX_ITERATIONS):
         p = _logistic(a[:, None] + nodes)
         curvature = (weight * p * (1.0 - p)).sum(axis=1)

@@ -100,3 +100,12 @@ def test_scores_of_exactly_zero_and_one_are_tolerated() -> None:
     score[:2] = [0.0, 1.0]
     assert np.isfinite(calibration_slope(y, score, weight[None])[0])
     assert np.isfinite(calibration_intercept(y, score, weight[None])[0])
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_draws_of_only_one_label_have_no_intercept_whatever_rounding_says(label: float) -> None:
+    y, score, weight = sample(8, rows=200)
+    # Many weightings, so that the sum over nodes errs on either side of the sum over rows.
+    weights = np.where(y == label, weight, 0.0) * np.random.default_rng(0).random((500, 1))
+    assert np.isnan(calibration_intercept(y, score, weights)).all()
+    assert np.isnan(calibration_slope(y, score, weights)).all()
