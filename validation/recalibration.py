@@ -91,7 +91,8 @@ def slope_with_intercept(
 
     nodes [m], weight [draws, m], events [draws] = sum w y, events_x [draws] = sum w y x.
     """
-    a = np.nan_to_num(intercept_at_slope_one(nodes, weight, events))
+    intercept = intercept_at_slope_one(nodes, weight, events)
+    a = np.nan_to_num(intercept)
     b = np.ones(len(weight))
     size = np.full(len(weight), np.inf)
     for _ in range(_MAX_ITERATIONS):
@@ -103,7 +104,7 @@ def slope_with_intercept(
         b += np.nan_to_num(step_b * shorten)
         if not np.any(size > _STEP_TOLERANCE):
             break
-    found = (size <= _STEP_TOLERANCE) & (np.abs(b) <= STEEPEST_SLOPE)
+    found = (size <= _STEP_TOLERANCE) & (np.abs(b) <= STEEPEST_SLOPE) & np.isfinite(intercept)
     return np.where(found, b, np.nan)
 
 
