@@ -64,35 +64,6 @@ FROM incoming
 """
 
 GENERATION = """
-INSERT INTO generations (
-    generation_id, generation_number, study, release_id, audit_id, evidence_sha256, audit_kind,
-    audit_verdict, scores_key, events_key, sequences_key, as_of, published_at, row_count
-) SELECT
-    $generation_id, COALESCE(max(generation_number), 0) + 1, $study, $release_id, $audit_id,
-    $evidence_sha256, 'generation', $verdict, $scores_key, $events_key, $sequences_key, $as_of,
-    $published_at, $row_count
-FROM generations
-"""
-
-INSERT_PREDICTIONS = """
-INSERT INTO predictions (
-    generation_id, release_id, audit_id, subject_id, index_time, score, score_calibrated,
-    score_low, score_high, sequence_length, share_missing, split, threshold, decision
-) SELECT
-    $generation_id, $release_id, $audit_id, subject_id, index_time, score, score_calibrated,
-    score_low, score_high, sequence_length, share_missing, split, threshold, decision
-FROM incoming
-"""
-
-INSERT_STATE_CHANGE = """
-INSERT INTO state_changes (
-    change_number, generation_id, state, reason, changed_by, changed_at
-) SELECT
-    COALESCE(max(change_number), 0) + 1, $generation_id, $state, $reason, $changed_by, $changed_at
-FROM state_changes
-"""
-
-GENERATION = """
 SELECT published_at AT TIME ZONE 'UTC', row_count, stands
 FROM generation_states
 WHERE generation_id = $generation_id
@@ -131,7 +102,7 @@ def publish(
     """
     folders = PublicationFolders(settings.publication_dir)
     with open_writer(folders, lock_wait_seconds) as writer:
-        _record_audits(writer, publication)
+        record_audits(writer, publication)
         _require_open_gate(publication, settings)
         rows = published_rows(publication, predictions)
         known = find_generation(writer, publication)
@@ -209,7 +180,8 @@ def _insert_all(
     writer.execute(INSERT_PREDICTIONS, names)
 
 
-def _record_audits(writer: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+def record_audits(writer: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+    """Add the audits of model and generation with their verdicts, whatever these are."""
     audits: dict[str, AuditReference] = {
         "model": publication.model_audit,
         "generation": publication.audit,

@@ -200,3 +200,14 @@ def test_a_publisher_killed_while_it_makes_the_store_leaves_one_that_can_be_made
         with publishing(home, 1):
             time.sleep(step / 10 * seconds)
         repair(STRIDE)
+
+
+def test_a_publisher_killed_the_moment_its_database_appears_leaves_no_half_of_one(
+    home: Path,
+) -> None:
+    private = PublicationFolders(home / "publication").private
+    with publishing(home, 1):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not any(private.rglob("writer.duckdb")) and time.monotonic() < deadline:
+            time.sleep(0.001)
+    repair(STRIDE)

@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
 from pipelines.errors import GateClosed, NoRelease, PublicationGateClosed, SourceMissing
-from pipelines.publication.contract import AuditReference, Publication
-from pipelines.publication.duckdb import publish
+from pipelines.publication.contract import AuditReference, Publication, published_rows
+from pipelines.publication.duckdb import add_generation, publish, record_audits
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import (
     list_generations,
@@ -22,6 +22,7 @@ from pipelines.publication.reading import (
     read_withdrawn,
 )
 from pipelines.publication.withdrawal import reinstate, withdraw
+from pipelines.publication.writer import open_writer
 from pipelines.releases import Verdict, withdraw_release
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
@@ -326,6 +327,17 @@ def test_one_audit_cannot_have_failed_once_and_pass_now(home: Settings) -> None:
         publish(publication(1, audit=failed), predictions(1), home)
     with pytest.raises(PublicationGateClosed, match="a constraint of the database"):
         publish(publication(1), predictions(1), home)
+
+
+def test_rows_that_the_database_refuses_leave_no_generation_without_rows(home: Settings) -> None:
+    twice = pl.concat([published_rows(publication(1), predictions(1))] * 2)
+    with open_writer(folders(home), 1) as writer:
+        record_audits(writer, publication(1))
+        with pytest.raises(PublicationGateClosed, match="a constraint"):
+            add_generation(writer, publication(1), twice)
+        for table in ("releases", "generations", "predictions"):
+            assert writer.table(table).fetchall() == []
+    assert publish(publication(1), predictions(1), home).made
 
 
 BREAKAGES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
