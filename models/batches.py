@@ -16,10 +16,16 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Padding:
-    """How a batch is filled up. Nothing may depend on it: tests vary it, training leaves it."""
+    """How a batch is filled up. Nothing may depend on it: tests vary it, training leaves it.
+
+    Attributes:
+        side: where the padding lies: after the true steps or before them.
+        least_steps: every example is filled up to at least this many steps.
+        value: what the padding holds.
+    """
 
     side: Literal["right", "left"] = "right"
-    extra_steps: int = 0
+    least_steps: int = 1
     value: float = 0.0
 
 
@@ -103,7 +109,7 @@ def assemble(
     end = offsets[chosen + 1]
     begin = torch.maximum(offsets[chosen], end - max_steps)  # [B]
     length = end - begin
-    width = max(1, int(length.max())) + padding.extra_steps  # T
+    width = max(padding.least_steps, int(length.max()))  # T
     example, position = _ranges(length)  # [N] the batch's N true steps
     step = begin[example] + position
     if padding.side == "left":

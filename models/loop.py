@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.batches import Rows, assemble, plan_batches
+from models.batches import Padding, Rows, assemble, plan_batches
 from models.checkpoints import Checkpoint, read_latest, write_checkpoint
 from models.config import ModelConfig
 from models.estimator import best_device, new_network
@@ -83,12 +83,13 @@ def train_network(
     device = best_device()
     train, validation = known(store, task.part.train), known(store, task.part.validation)
     positive_weight = class_weight(store, train, config)
-    standing = _resume(_start(store, train, task, config, positive_weight), task)
+    standing = _resume(start_training(store, train, task, config, positive_weight), task)
     while not standing.finished(config):
         epoch = len(standing.log) + 1
         torch.manual_seed(_seed_of(task.seed, epoch))
         _set_rate(standing.optimizer, config, epoch)
-        entry = _train_epoch(store, train, standing, config, (task.seed, epoch), positive_weight)
+        plan = plan_epoch(store, train, config, (task.seed, epoch))
+        entry = train_epoch(store, plan, standing, config, positive_weight)
         logits = predict_logits(standing.network, store, validation, config.max_steps, device)
         loss = mean_loss(store, validation, logits, positive_weight)
         if not math.isfinite(loss):
@@ -102,27 +103,33 @@ def train_network(
     return standing
 
 
-def _train_epoch(
-    store: SequenceStore,
-    rows: Rows,
-    standing: Standing,
-    config: ModelConfig,
-    seed: tuple[int, int],
-    positive_weight: float,
-) -> dict[str, float]:
-    """One pass over `rows`. Each example weighs the same in it whatever its batch's company."""
-    network, optimizer, device = standing.network.train(), standing.optimizer, best_device()
-    batches = plan_batches(
+def plan_epoch(
+    store: SequenceStore, rows: Rows, config: ModelConfig, seed: tuple[int, int]
+) -> list[Rows]:
+    """The batches of one pass over `rows`."""
+    return plan_batches(
         store.lengths.clip(max=config.max_steps),
         rows,
         tokens=config.tokens_per_batch,
         window_batches=config.window_batches,
         seed=seed,
     )
-    everything = float(_weights(store, rows, positive_weight).sum())
+
+
+def train_epoch(
+    store: SequenceStore,
+    plan: list[Rows],
+    standing: Standing,
+    config: ModelConfig,
+    positive_weight: float,
+    padding: Padding | None = None,
+) -> dict[str, float]:
+    """One pass over `plan`. Each example weighs the same in it whatever its batch's company."""
+    network, optimizer, device = standing.network.train(), standing.optimizer, best_device()
+    everything = float(_weights(store, np.concatenate(plan), positive_weight).sum())
     began, total, clipped, steps, padded = time.perf_counter(), 0.0, 0, 0, 0
-    for chosen in batches:
-        batch = assemble(store, chosen, max_steps=config.max_steps)
+    for chosen in plan:
+        batch = assemble(store, chosen, max_steps=config.max_steps, padding=padding)
         steps, padded = steps + int(batch.steps.sum()), padded + batch.steps.numel()
         batch = batch.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
@@ -130,13 +137,13 @@ def _train_epoch(
         weights = example_weights(batch.label, batch.weight, positive_weight)
         loss = weighted_bce_sum(logit, batch.label, weights)
         optimizer.zero_grad()
-        torch.autograd.backward(loss * (len(batches) / everything))
+        torch.autograd.backward(loss * (len(plan) / everything))
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
         optimizer.step()
         total, clipped = total + float(loss.detach()), clipped + int(norm > config.clip_norm)
     return {
         "train_loss": total / everything,
-        "clip_rate": clipped / len(batches),
+        "clip_rate": clipped / len(plan),
         "padded_per_step": padded / max(steps, 1),
         "steps_per_second": steps / (time.perf_counter() - began),
     }
@@ -182,7 +189,7 @@ def _weights(store: SequenceStore, rows: Rows, positive_weight: float) -> Tensor
     return example_weights(label, weight, positive_weight)
 
 
-def _start(
+def start_training(
     store: SequenceStore, train: Rows, task: Task, config: ModelConfig, positive_weight: float
 ) -> Standing:
     """A new network whose first answer is everybody's weighted risk."""

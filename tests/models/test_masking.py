@@ -23,7 +23,7 @@ lengths_of_examples = st.lists(st.integers(0, 10), min_size=1, max_size=7)
 paddings = st.builds(
     Padding,
     side=st.sampled_from(["left", "right"]),
-    extra_steps=st.integers(0, 6),
+    least_steps=st.integers(1, 14),
     value=st.sampled_from([0.0, float("nan"), 1e6, -1e6, float("inf")]),
 )
 
@@ -106,7 +106,7 @@ def test_the_gradient_of_padding_is_exactly_zero(
 
 def test_a_true_step_has_a_gradient() -> None:
     store = replace(make_store([5]), label=np.ones(1, np.float32), weight=np.ones(1, np.float32))
-    batch = assemble(store, np.array([0]), max_steps=9, padding=Padding(extra_steps=2))
+    batch = assemble(store, np.array([0]), max_steps=9, padding=Padding(least_steps=7))
     value = batch.value.clone().requires_grad_()
     _, loss = loss_of(network_for(store), replace(batch, value=value))
     torch.autograd.backward(loss)

@@ -1,0 +1,126 @@
+"""Training speed: our batches against every sequence padded to the global maximum.
+
+Generated sequences of log-normal length (median 20, at most 512), one thread, the same network
+and the same training loop on both sides; only the batches differ. Counted are useful time steps,
+padding not among them, per CPU-second; shown is the median of interleaved repeats. The limit: ours
+trains at least eight times as many.
+
+    python -m benchmarks.training_throughput
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from models.batches import Padding, Rows
+from models.config import ModelConfig
+from models.inputs import fit_inputs
+from models.loop import Standing, Task, plan_epoch, start_training, train_epoch
+from models.parts import Part
+from models.store import Channel, SequenceStore
+from models.training import use_threads
+
+LEAST_RATIO = 8.0
+MEDIAN_STEPS, SPREAD, MOST_STEPS = 20, 1.3, 512
+CHANNELS, OBSERVED_PER_STEP = 21, 4  # 3 x 21 + 1 = 64 inputs a step
+EXAMPLES, PADDED_EXAMPLES, PADDED_BATCH = 8192, 512, 256
+CONFIG = ModelConfig(
+    hidden_size=128, tokens_per_batch=16_384, window_batches=50, max_steps=MOST_STEPS, threads=1
+)
+
+
+def main() -> int:
+    """Measure both, print the table, fail if the limit is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    use_threads(CONFIG.threads)
+    store = _generate(EXAMPLES)
+    padded_rows = _every_so_many(store, EXAMPLES // PADDED_EXAMPLES)
+    sides: dict[str, tuple[Rows, Padding | None]] = {
+        "padded to the longest": (padded_rows, Padding(least_steps=MOST_STEPS)),
+        "our batches": (np.arange(EXAMPLES), None),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    padding: dict[str, float] = {}
+    for _ in range(repeats):
+        for name, (rows, fill) in sides.items():
+            rate, padding[name] = _measure(store, rows, fill)
+            rates[name].append(rate)
+    return _judge({name: median(found) for name, found in rates.items()}, padding)
+
+
+def _measure(store: SequenceStore, rows: Rows, fill: Padding | None) -> tuple[float, float]:
+    """Useful time steps per CPU-second of one epoch, and padded steps per useful one."""
+    standing = _fresh(store, rows)
+    plan = plan_epoch(store, rows, CONFIG, (0, 1)) if fill is None else _at_random(rows)
+    train_epoch(store, plan[:1], standing, CONFIG, 1.0, fill)  # warm: memory, kernels
+    began = time.process_time()
+    entry = train_epoch(store, plan, standing, CONFIG, 1.0, fill)
+    seconds = time.process_time() - began
+    return float(store.lengths[rows].sum() / seconds), entry["padded_per_step"]
+
+
+def _at_random(rows: Rows) -> list[Rows]:
+    shuffled = np.random.default_rng(0).permutation(rows)
+    return np.split(shuffled, len(rows) // PADDED_BATCH)
+
+
+def _fresh(store: SequenceStore, rows: Rows) -> Standing:
+    part = Part("benchmark", train=rows, validation=rows)
+    scaler = fit_inputs(store, rows, CONFIG.max_steps)
+    return start_training(
+        store, rows, Task("benchmark", 0, part, scaler, Path(), ""), CONFIG, positive_weight=1.0
+    )
+
+
+def _every_so_many(store: SequenceStore, stride: int) -> Rows:
+    """A subset with the lengths' own distribution, so that no luck of a draw decides the ratio."""
+    return np.sort(np.argsort(store.lengths, kind="stable")[stride // 2 :: stride])
+
+
+def _generate(examples: int) -> SequenceStore:
+    """Sequences of log-normal length whose steps each hold four different channels."""
+    random = np.random.default_rng(0)
+    drawn = random.lognormal(np.log(MEDIAN_STEPS), SPREAD, examples)
+    lengths = np.clip(np.round(drawn), 1, MOST_STEPS).astype(np.int64)
+    steps = int(lengths.sum())
+    owner_end = np.repeat(np.cumsum(lengths), lengths)
+    first = random.integers(0, CHANNELS, (steps, 1))
+    channel = np.sort((first + 5 * np.arange(OBSERVED_PER_STEP)) % CHANNELS, axis=1)
+    return SequenceStore(
+        step_offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        observation_offsets=np.arange(steps + 1) * OBSERVED_PER_STEP,
+        step_days=(np.arange(steps) - owner_end).astype(np.float32),
+        observation_channel=channel.ravel().astype(np.int32),
+        observation_value=random.normal(size=channel.size).astype(np.float32),
+        static_value=random.normal(size=(examples, 2)).astype(np.float32),
+        label=(random.random(examples) < 0.1).astype(np.float32),
+        weight=np.ones(examples, np.float32),
+        split=np.zeros(examples, np.int8),
+        cluster=np.arange(examples),
+        channels=tuple(Channel(f"lab_{c}", "numeric") for c in range(CHANNELS)),
+        statics=("age_years", "sex_male"),
+        horizon_days=365,
+    )
+
+
+def _judge(rates: dict[str, float], padding: dict[str, float]) -> int:
+    print(f"torch {torch.__version__}, {CONFIG.threads} thread, LSTM 64 -> {CONFIG.hidden_size}")
+    print(f"{'batches':24}{'padded per useful':>18}{'useful steps per CPU-second':>30}")
+    for name, rate in rates.items():
+        print(f"{name:24}{padding[name]:>18.2f}{rate:>30,.0f}")
+    padded, ours = rates.values()
+    ratio = ours / padded
+    verdict = "reached" if ratio >= LEAST_RATIO else "MISSED"
+    print(f"ours / padded: {ratio:.1f} (limit {LEAST_RATIO:.0f}: {verdict})")
+    return 0 if ratio >= LEAST_RATIO else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
