@@ -194,7 +194,8 @@ JOIN generation_states
 WHERE NOT generation_states.stands
 """
 
-# A date means all of that day in UTC, whatever the zone of the reader's session.
+# A date means all of that day in UTC, whatever the zone of the reader's session. DuckDB looks up a
+# macro's tables where the session is: who attaches the snapshot beside others says USE first.
 PREDICTIONS_AS_OF = """
 CREATE OR REPLACE MACRO predictions_as_of(asked_day) AS TABLE
 SELECT predictions_published.*
