@@ -95,6 +95,7 @@ def test_training_started_by_the_api_releases_and_its_release_starts_scoring(
 ) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         airflow.log_in("not the password")
+    refused.value.close()
     assert refused.value.code == 401
     passwords = airflow.home / "secrets" / "airflow_passwords.json"
     assert passwords.stat().st_mode & 0o077 == 0
