@@ -123,8 +123,9 @@ def _newton_step(
     g1 = events_x - expected @ nodes
     h00, h01, h11 = spread.sum(axis=1), spread @ nodes, spread @ nodes**2
     determinant = h00 * h11 - h01**2
-    # Constant scores: the determinant is rounding only, and no slope exists.
-    determinant = np.where(determinant > 1e-10 * h00 * h11, determinant, 0.0)
+    # Constant scores leave a determinant of rounding only; separated ones no curvature at all.
+    curved = (determinant > 1e-10 * h00 * h11) & (h00 > _ROUNDING * weight.sum(axis=1))
+    determinant = np.where(curved, determinant, 0.0)
     return (
         ratio(h11 * g0 - h01 * g1, determinant),
         ratio(h00 * g1 - h01 * g0, determinant),

@@ -109,3 +109,11 @@ def test_draws_of_only_one_label_have_no_intercept_whatever_rounding_says(label:
     weights = np.where(y == label, weight, 0.0) * np.random.default_rng(0).random((500, 1))
     assert np.isnan(calibration_intercept(y, score, weights)).all()
     assert np.isnan(calibration_slope(y, score, weights)).all()
+
+
+def test_a_few_scores_that_separate_the_events_backwards_have_no_slope() -> None:
+    # Newton's steps run down a plateau here until every probability is exactly 0 or 1.
+    y = np.array([0.0, 1.0, 1.0, 1.0, 1.0])
+    score = np.array([1.0, 0.2, 0.8, 0.5, 0.4])
+    weight = np.array([1.0, 1.0, 1.83, 1.59, 1.36])
+    assert np.isnan(calibration_slope(y, score, weight[None])[0])
