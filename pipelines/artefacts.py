@@ -17,6 +17,7 @@ from pipelines.errors import ArtefactCorrupt
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+LOG_ENDING = "_log.json"
 DRAFT_LIFETIME_SECONDS = 24 * 3600
 
 Counts = dict[str, int]
@@ -113,6 +114,16 @@ class ArtefactStore:
         if hash_json(manifest["recipe"])[:16] != Path(key).name:
             raise _corrupt(file, "does not belong to this key")
         return manifest
+
+    def content_sha256(self, key: str) -> str:
+        """One hash over the names and hashes of an artefact's files, logs of timings left out.
+
+        The same bytes made twice, on another day, are the same content.
+        """
+        files = self.manifest(key)["files"]
+        return hash_json(
+            {name: file["sha256"] for name, file in files.items() if not name.endswith(LOG_ENDING)}
+        )
 
     def make(self, recipe: Recipe, write: Callable[[Path], Counts]) -> Artefact:
         """Reuse the artefact of ``recipe``, or let ``write`` fill a draft and rename it into place.

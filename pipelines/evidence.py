@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.artefacts import MANIFEST, hash_file
 from pipelines.stage import store
 from validation.evidence import (
     CheckResult,
@@ -76,11 +75,9 @@ def model_summary(model: Path) -> ModelSummary:
 
 
 def lineage(keys: Mapping[str, str]) -> tuple[LineageEntry, ...]:
-    """The artefacts behind a set of input keys, each with the sha256 of its manifest."""
+    """The artefacts behind a set of input keys, each with one sha256 over its files."""
     return tuple(
-        LineageEntry(
-            stage=key.split("/")[0], key=key, sha256=hash_file(store().path(key) / MANIFEST)
-        )
+        LineageEntry(stage=key.split("/")[0], key=key, sha256=store().content_sha256(key))
         for key in keys.values()
     )
 

@@ -47,7 +47,7 @@ def exclude(
     counts = [
         (group, str(level), int(gone), int(total - gone))
         for group in groups
-        for level, gone, total in marked.group_by(group)
+        for level, gone, total in marked.group_by(pl.col(group).fill_null("unknown"))
         .agg(pl.col("_excluded").sum(), pl.len())
         .sort(group)
         .iter_rows()

@@ -15,8 +15,13 @@ CARRIERS = frozenset(
     {
         "pipelines.artefacts",
         "pipelines.domains",
+        "pipelines.durable",
         "pipelines.errors",
         "pipelines.journal",
+        "pipelines.ledger",
+        "pipelines.publication.crosswalk",
+        "pipelines.publication.folders",
+        "pipelines.releases",
         "pipelines.settings",
         "pipelines.source_code",
         "pipelines.stage",

@@ -211,7 +211,7 @@ class ModelSummary(_Record):
 
 
 class LineageEntry(_Record):
-    """An artefact that stands behind this evidence; sha256 is that of its manifest."""
+    """An artefact that stands behind this evidence; sha256 is one over all its files."""
 
     stage: str
     key: str

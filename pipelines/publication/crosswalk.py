@@ -37,6 +37,11 @@ def write_crosswalk(study: str, frame: pl.DataFrame, settings: Settings) -> Path
     return path
 
 
+def has_crosswalk(study: str, settings: Settings) -> bool:
+    """Whether the study has a crosswalk."""
+    return _path(study, settings).exists()
+
+
 def read_crosswalk(study: str, settings: Settings) -> pl.DataFrame:
     """The pairs (subject_id i64, source_id str) of a study, by subject_id.
 

@@ -8,9 +8,9 @@ import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import Domain, load_domain, source_module
-from pipelines.events import ingest
+from pipelines.events import Ingested, ingest
 from pipelines.pseudonyms import pseudonym_key, pseudonyms
-from pipelines.publication.crosswalk import write_crosswalk
+from pipelines.publication.crosswalk import has_crosswalk, write_crosswalk
 from pipelines.settings import settings
 from pipelines.stage import recipe_of, run_stage
 from pipelines.study import load_study
@@ -20,9 +20,13 @@ def ingest_events(study: str) -> str:
     """Read the study's source, judge every row, and keep what is sound under pseudonyms."""
     spec = load_study(study)
     domain = load_domain(spec.domain)
-    return run_stage(
+    artefact = run_stage(
         study, recipe_for(study), lambda draft: _write(study, domain, spec.records, draft)
-    ).key
+    )
+    if not artefact.made and not has_crosswalk(study, settings()):
+        # The tables are reused and the way back is gone: it is made again from the source.
+        write_crosswalk(study, _ingested(domain, spec.records).crosswalk, settings())
+    return artefact.key
 
 
 def recipe_for(study: str) -> Recipe:
@@ -38,8 +42,7 @@ def recipe_for(study: str) -> Recipe:
 
 
 def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
-    key = pseudonym_key(config.source.records_are_public)
-    ingested = ingest(domain.read_records(config), lambda ids: pseudonyms(ids, key))
+    ingested = _ingested(domain, config)
     tables = {
         "events": ingested.events,
         "subjects": ingested.subjects,
@@ -64,3 +67,8 @@ def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
         "events": ingested.events.height,
         "subjects": ingested.subjects.height,
     }
+
+
+def _ingested(domain: Domain, config: Any) -> Ingested:
+    key = pseudonym_key(config.source.records_are_public)
+    return ingest(domain.read_records(config), lambda ids: pseudonyms(ids, key))

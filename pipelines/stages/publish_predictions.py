@@ -16,7 +16,8 @@ from pipelines.releases import Release, list_releases
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.study import load_study
-from validation.evidence import load_prediction_evidence
+from validation.evidence import GateVerdict, load_prediction_evidence
+from validation.gate import closed
 from validation.prediction_gate import judge_predictions
 
 
@@ -29,7 +30,8 @@ def publish_predictions(study: str, scores: str, audit: str) -> str:
     """
     started = time.monotonic()
     folder = store().open(scores)
-    evidence_file = _passed(study, scores, audit)
+    evidence_file = store().open(audit) / "evidence.json"
+    verdict = _verdict(study, scores, audit)
     inputs = store().manifest(scores)["recipe"]["inputs"]
     sequences = store().manifest(inputs["sequences"])["recipe"]
     publication = Publication(
@@ -37,13 +39,16 @@ def publish_predictions(study: str, scores: str, audit: str) -> str:
         as_of=datetime.fromisoformat(sequences["config"]["as_of"]),
         release=_release(study, folder),
         audit=AuditReference(
-            audit_id=audit, verdict="pass", evidence_sha256=hash_file(evidence_file)
+            audit_id=audit, verdict=verdict.verdict, evidence_sha256=hash_file(evidence_file)
         ),
         scores_key=scores,
         events_key=sequences["inputs"]["events"],
         sequences_key=inputs["sequences"],
     )
-    receipt = publish(publication, _rows(folder), settings())
+    try:
+        receipt = publish(publication, _rows(folder), settings())
+    except PublicationGateClosed as refused:
+        raise _with_reasons(refused, verdict, evidence_file.with_name("report.html")) from None
     key = f"publications/{receipt.generation_id}"
     append_entry(
         JournalEntry(
@@ -72,22 +77,30 @@ def _rows(folder: Path) -> pl.DataFrame:
     )
 
 
-def _passed(study: str, scores: str, audit: str) -> Path:
-    """The evidence file, after the gate judged its numbers once more."""
-    folder = store().open(audit)
+def _verdict(study: str, scores: str, audit: str) -> GateVerdict:
+    """The gate's verdict on the evidence, judged once more; the one in the file is not believed."""
     audited = store().manifest(audit)["recipe"]["inputs"]["scores"]
-    evidence = load_prediction_evidence(folder / "evidence.json")
-    verdict = judge_predictions(evidence, load_study(study).audit)
-    if verdict.verdict != "pass" or evidence.gate != verdict or audited != scores:
-        reasons = verdict.reasons or ("the audit is of other scores, or its verdict was altered",)
-        raise PublicationGateClosed(
-            "The audit of this generation did not pass, so nothing is published:\n"
-            + "\n".join(f"  {reason}" for reason in reasons),
-            where=str(folder / "report.html"),
-            remedy="The previous generation stands. Read the report; train again if the people "
-            "or the data have changed.",
-        )
-    return folder / "evidence.json"
+    evidence = load_prediction_evidence(store().path(audit) / "evidence.json")
+    if audited != scores:
+        return closed("the audit is of other scores")
+    if evidence.gate != (verdict := judge_predictions(evidence, load_study(study).audit)):
+        return closed("the verdict in the evidence is not the gate's")
+    return verdict
+
+
+def _with_reasons(
+    refused: PublicationGateClosed, verdict: GateVerdict, report: Path
+) -> PublicationGateClosed:
+    """The store's refusal, with what the audit found where that is the cause."""
+    if verdict.is_open:
+        return refused
+    return PublicationGateClosed(
+        "The audit of this generation did not pass, so nothing is published:\n"
+        + "\n".join(f"  {reason}" for reason in verdict.reasons),
+        where=str(report),
+        remedy="The previous generation stands. Read the report; train again if the people or the "
+        "data have changed.",
+    )
 
 
 def _release(study: str, scores: Path) -> Release:

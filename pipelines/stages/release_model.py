@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.artefacts import MANIFEST, hash_file
+from pipelines.artefacts import hash_file
 from pipelines.errors import GateClosed
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.releases import Release, list_releases, record_release
@@ -58,7 +58,7 @@ def _release(study: str, audit: str, evidence: Evidence, threshold: float) -> Re
     return Release.of(
         study=study,
         model_key=inputs["model"],
-        model_sha256=hash_file(opened["model"] / MANIFEST),
+        model_sha256=store().content_sha256(inputs["model"]),
         audit_key=audit,
         audit_sha256=hash_file(store().path(audit) / "evidence.json"),
         verdict="pass",
