@@ -6,7 +6,6 @@ when it is terminated, hence sessions: whatever a process starts stays in its se
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,19 +29,26 @@ class Service:
     def log_file(self) -> Path:
         return self.folder / f"{self.name}.log"
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it in a new session, its output in the log."""
+    def start(self, command: list[str], environment: Mapping[str, str]) -> None:
+        """Start it in a new session, its output in the log; it outlives this process.
+
+        Args:
+            command: the program's whole path and its arguments.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self.log_file.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.pid_file.write_text(f"{process.pid} {_began(process.pid)}")
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        pid = os.posix_spawn(
+            command[0],
+            command,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log_file), append, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        self.pid_file.write_text(f"{pid} {_began(pid)}")
 
     def leader(self) -> int | None:
         """The pid of the process that was started, if it lives; a reused pid is not it."""

@@ -51,6 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
 def up() -> int:
     """Start what does not run yet and wait until all of it is healthy."""
     wanted = [service for service in services() if service.leader() is None]
+    if wanted:
+        _start(wanted)
+    print(f"Airflow: {url()}  user {USER}, password in {password_file()}")
+    return 0
+
+
+def _start(wanted: list[Service]) -> None:
     if any(service.name == "api-server" for service in wanted):
         _require_free_port()
     # Whatever an earlier service left behind would work beside the new one.
@@ -66,8 +73,6 @@ def up() -> int:
     except BaseException:
         stop(wanted)
         raise
-    print(f"Airflow: {url()}  user {USER}, password in {password_file()}")
-    return 0
 
 
 def down() -> int:

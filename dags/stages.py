@@ -6,7 +6,7 @@ from datetime import timedelta
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, task
 from airflow.sdk.bases.decorator import Task
 
-from dags.alerts import tell_someone
+from dags.alerts import tell_of_task
 from dags.silence import without_values
 from pipelines.errors import EquipoiseError, RunFailed, StoreLocked, TrainingFailed
 
@@ -38,7 +38,7 @@ def stage(
         retry_delay=RETRY_DELAY,
         retry_policy=RETRY_POLICY,
         execution_timeout=timedelta(hours=hours),
-        on_failure_callback=tell_someone,
+        on_failure_callback=tell_of_task,
         queue=queue,
         pool=pool,
     )

@@ -7,8 +7,10 @@ from typing import Any
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 
+from dags.alerts import tell_of_run
 from dags.stages import stage
 from pipelines.errors import EquipoiseError, StudyInvalid
+from pipelines.releases import require_study_name
 from pipelines.study import Study, load_study, study_names
 
 Schedule = AssetOrTimeSchedule | CronTriggerTimetable | list[Asset] | None
@@ -19,6 +21,7 @@ COMMON: dict[str, Any] = {
     "catchup": False,
     "max_active_runs": 1,
     "is_paused_upon_creation": False,
+    "on_failure_callback": tell_of_run,
 }
 
 
@@ -64,7 +67,7 @@ def _dag(
     params: Mapping[str, Param],
 ) -> DAG:
     try:
-        study = load_study(name)
+        study = _readable(name)
         schedule = when(study)
     except Exception as error:
         return _broken(flow, name, error)
@@ -99,7 +102,12 @@ def _broken(flow: str, name: str, error: Exception) -> DAG:
 @stage(hours=0.1)
 def read_study(study: str) -> str:
     """Read the study. Fails with every line that is wrong in it."""
-    spec = load_study(study)
-    for cron in (spec.schedule.train, spec.schedule.score):
+    return _readable(study).name
+
+
+def _readable(name: str) -> Study:
+    """The study, if DAGs can be made of it."""
+    study = load_study(require_study_name(name))
+    for cron in (study.schedule.train, study.schedule.score):
         at(cron or "@daily")
-    return spec.name
+    return study

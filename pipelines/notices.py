@@ -17,7 +17,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
 from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from pipelines.settings import settings
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ class NotDelivered(Exception):
 def send(notice: Notice) -> list[str]:
     """Send a notice by every way that is configured; a way that fails never stops another.
 
+    A notice that somebody took is kept in the journal's folder.
+
     Returns:
         The ways that took it: ``webhook``, ``mail``.
     """
@@ -54,11 +59,28 @@ def send(notice: Notice) -> list[str]:
         "mail": ("EQUIPOISE_ALERT_MAIL_TO", mail),
     }
     wanted = {way: (os.environ.get(name, ""), deliver) for way, (name, deliver) in ways.items()}
-    return [
+    taken = [
         way
         for way, (target, deliver) in wanted.items()
         if target and _delivered(way, deliver, target, notice)
     ]
+    if taken:
+        _record().parent.mkdir(parents=True, exist_ok=True)
+        with _record().open("a") as record:
+            record.write(json.dumps(asdict(notice) | {"taken_by": taken}) + "\n")
+    return taken
+
+
+def was_told(dag: str, run: str) -> bool:
+    """Whether anybody took a notice of this run."""
+    if not _record().exists():
+        return False
+    lines = [json.loads(line) for line in _record().read_text().splitlines()]
+    return any((line["dag"], line["run"]) == (dag, run) for line in lines)
+
+
+def _record() -> Path:
+    return settings().journal_dir / "notices.jsonl"
 
 
 def post(url: str, notice: Notice) -> None:

@@ -49,6 +49,7 @@ def describe(dag: Any) -> dict[str, Any]:
         "max_active_runs": dag.max_active_runs,
         "paused": dag.is_paused_upon_creation,
         "tags": sorted(dag.tags),
+        "on_failure": dag.on_failure_callback.__name__,
         "params": {name: dag.params.get_param(name).schema for name in dag.params},
         "tasks": {task.task_id: describe_task(task) for task in dag.topological_sort()},
     }

@@ -67,6 +67,18 @@ def calls(home: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
+def processes_of(home: Path) -> list[str]:
+    """The command lines of all processes whose environment names this installation."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(home).encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
 def quick_study() -> str:
     """The demo's records and rules with a network that trains in seconds and a gate ajar."""
     audit = yaml.safe_load(MODEL_STUDY.read_text().replace(" on:", ' "on":'))["audit"]

@@ -1,11 +1,12 @@
 """A failure reaches a person, over real connections, and says nothing of a record."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dags.alerts import notice_of, tell_someone
+from dags.alerts import notice_of, tell_of_run, tell_of_task
 from pipelines import notices
 from pipelines.errors import GateClosed
 from pipelines.notices import Notice, send
@@ -23,7 +24,8 @@ NOTICE = Notice(
 
 
 @pytest.fixture(autouse=True)
-def _no_ways_and_no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_ways_and_no_pauses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
     for name in ("WEBHOOK", "MAIL_TO", "MAIL_FROM", "SMTP"):
         monkeypatch.delenv(f"EQUIPOISE_ALERT_{name}", raising=False)
     monkeypatch.setattr(notices, "PAUSE_SECONDS", 0.0)
@@ -33,7 +35,8 @@ def context(error: object) -> dict[str, Any]:
     instance = SimpleNamespace(
         dag_id="train__demo", task_id="release_model", run_id="manual__1", try_number=3
     )
-    return {"ti": instance, "exception": error}
+    dag = SimpleNamespace(dag_id="train__demo")
+    return {"ti": instance, "exception": error, "dag": dag, "run_id": "manual__1"}
 
 
 def test_a_webhook_is_posted_the_notice_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,5 +119,28 @@ def test_any_other_failure_is_told_with_the_code_for_unexpected_ones(
 
 
 def test_a_failure_that_nobody_is_told_of_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    tell_someone(context(None))
+    tell_of_task(context(None))
     assert "nobody was told of this failure" in caplog.text
+
+
+def test_a_run_tells_of_a_killed_task_and_keeps_silent_where_its_task_has_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with webhook_server() as server:
+        monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK", f"http://127.0.0.1:{server.port}/")
+        tell_of_run(context(None) | {"run_id": "manual__0"})
+        tell_of_task(context(GateClosed("", where="", remedy="")))
+        tell_of_run(context(None))
+    assert [(body["run"], body["error"]) for body in server.bodies] == [
+        ("manual__0", "Killed"),
+        ("manual__1", "GateClosed"),
+    ]
+
+
+def test_a_run_tells_what_its_task_could_not_deliver(monkeypatch: pytest.MonkeyPatch) -> None:
+    with webhook_server(status=503) as server:
+        monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK", f"http://127.0.0.1:{server.port}/")
+        tell_of_task(context(None))
+        server.status = 200
+        tell_of_run({"dag": SimpleNamespace(dag_id="train__demo"), "run_id": "manual__1"})
+    assert [body["task"] for body in server.bodies] == [*["release_model"] * 3, "unknown"]

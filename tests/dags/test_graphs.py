@@ -39,12 +39,13 @@ def test_every_task_has_retries_a_timeout_words_an_owner_and_somebody_to_tell(
     described: dict[str, Any],
 ) -> None:
     for dag in described["dags"].values():
+        assert dag["on_failure"] == "tell_of_run"
         for name, task in dag["tasks"].items():
             assert task["retries"] == 2, name
             assert task["retry_delay_s"] == 300, name
             assert 0 < task["timeout_s"] <= 24 * 3600, name
             assert task["doc"].strip(), name
-            assert task["on_failure"] == ["tell_someone"], name
+            assert task["on_failure"] == ["tell_of_task"], name
     tasks = described["dags"]["train__both"]["tasks"]
     assert {task["owner"] for task in tasks.values()} == {"Equipoise demonstration"}
 

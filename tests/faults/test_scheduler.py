@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.dags.installations import environment, python, quick_study, write_studies
+from tests.dags.installations import (
+    environment,
+    processes_of,
+    python,
+    quick_study,
+    write_studies,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -76,18 +82,6 @@ def wait_for(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < ends, "waited for too long"
         time.sleep(2)
-
-
-def processes_of(home: Path) -> list[str]:
-    """The command lines of all processes whose environment names this installation."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(home).encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
 
 
 def test_training_started_by_the_api_releases_and_its_release_starts_scoring(

@@ -2,13 +2,14 @@
 
 Each call adds ``<function> <arguments as JSON>`` to the file ``TOY_CALLS`` and a line to the
 journal. ``TOY_FAILURE`` is ``<function> <ErrorClass>``: that function raises that class, of
-``pipelines.errors`` or built in.
+``pipelines.errors`` or built in, or sleeps for ten minutes if it is ``Sleep``.
 """
 
 import builtins
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -52,6 +53,8 @@ def toy(name: str, stage: str) -> Callable[..., str]:
 def raise_error(name: str) -> None:
     from pipelines import errors
 
+    if name == "Sleep":
+        time.sleep(600)
     if hasattr(errors, name):
         raise getattr(errors, name)("cause", where="place", remedy="remedy")
     raise getattr(builtins, name)(RECORD)
