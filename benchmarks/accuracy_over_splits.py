@@ -20,6 +20,8 @@ import numpy.typing as npt
 import polars as pl
 import yaml
 
+from pipelines.strict_yaml import strict_yaml
+
 SCORES = ("score", "hist_gradient_boosting", "logistic_regression", "prevalence")
 # Least mean AUROC of the network, and least mean difference to gradient boosting.
 LIMITS = {"nafld_diabetes": (0.755, -0.005), "nafld_death": (0.865, None)}
@@ -76,8 +78,7 @@ def _enter(study: str, seed: int, home: Path) -> None:
     """An installation of its own for the split: the study with another seed, no cross-fitting."""
     folder = home / str(seed)
     (folder / "studies").mkdir(parents=True)
-    text = (STUDIES / f"{study}.yaml").read_text().replace(" on:", ' "on":')
-    raw = yaml.safe_load(text)
+    raw = strict_yaml((STUDIES / f"{study}.yaml").read_text())
     raw["split"]["seed"] = seed
     raw["model"]["cross_fit_folds"] = 0
     (folder / "studies" / f"{study}.yaml").write_text(yaml.safe_dump(raw))
