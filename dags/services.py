@@ -158,7 +158,14 @@ def _database() -> Path:
 
 
 def _port() -> int:
-    return int(os.environ.get("EQUIPOISE_WEB_PORT", "8080"))
+    text = os.environ.get("EQUIPOISE_WEB_PORT", "8080")
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ServicesFailed(
+            "EQUIPOISE_WEB_PORT is no port.",
+            where="the environment",
+            remedy="Set it to a number from 1 to 65535, or not at all: 8080 is the default.",
+        )
+    return int(text)
 
 
 def _reading(name: str) -> str:

@@ -137,6 +137,26 @@ def withdraw(study: StudyName, reason: Reason, person: Person) -> None:
 
 
 @app.command()
+def reinstate(
+    study: StudyName,
+    name: Annotated[str, typer.Argument(help="A release or a generation, as `show` names it.")],
+    reason: Reason,
+    person: Person,
+) -> None:
+    """Bring back a release, or one generation of predictions, that people had withdrawn."""
+    from pipelines.publication.withdrawal import reinstate as reinstate_predictions
+    from pipelines.releases import list_releases, reinstate_release
+    from pipelines.settings import settings
+
+    if any(listed.release.release_id == name for listed in list_releases(study)):
+        reinstate_release(study, name, reason, person)
+        print(f"reinstated: release {name}")
+        return
+    for generation in reinstate_predictions(study, name, reason, person, settings()):
+        print(f"reinstated: predictions {generation}")
+
+
+@app.command()
 def studies() -> None:
     """The studies of this installation and what stands of each."""
     from pipelines.console import print_table

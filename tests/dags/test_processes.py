@@ -87,3 +87,10 @@ def test_starting_on_a_port_in_use_says_so_with_a_code_of_its_own(tmp_path: Path
     assert code == 42
     assert f"Port {port} is in use." in errors
     assert "EQUIPOISE_WEB_PORT" in errors
+
+
+def test_a_port_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
+    studies = write_studies(tmp_path / "studies")
+    env = environment(tmp_path / "home", studies) | {"EQUIPOISE_WEB_PORT": "http"}
+    code, _, errors = python("-m", "dags.services", "up", env=env)
+    assert (code, errors.splitlines()[0]) == (42, "EQUIPOISE_WEB_PORT is no port.")

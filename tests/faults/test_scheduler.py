@@ -117,6 +117,20 @@ def test_training_started_by_the_api_releases_and_its_release_starts_scoring(
     assert shown["rows"]["rows_in"] == 539_757
 
 
+def test_the_trigger_form_takes_a_date_and_refuses_anything_else(airflow: Airflow) -> None:
+    runs = "/api/v2/dags/score__quick/dagRuns"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        airflow.ask(runs, {"logical_date": None, "conf": {"as_of": "last spring"}})
+    refused.value.close()
+    assert refused.value.code == 400
+    run = airflow.ask(runs, {"logical_date": None, "conf": {"as_of": "2009-06-30"}})
+    path = f"{runs}/{run['dag_run_id']}"
+    wait_for(lambda: airflow.ask(path)["state"] in FINISHED)
+    task = airflow.ask(f"{path}/taskInstances/build_sequences")
+    assert task["state"] == "success"
+    assert "2009-06-30" in json.dumps(task["rendered_fields"])
+
+
 def test_a_second_start_leaves_what_runs_alone(airflow: Airflow) -> None:
     before = python(*SERVICES, "status", env=airflow.env)
     assert python(*SERVICES, "up", env=airflow.env)[0] == 0

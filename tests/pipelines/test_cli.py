@@ -1,6 +1,8 @@
 """The command: light, plain, and an exit code for each error."""
 
 import json
+import os
+import pty
 import sys
 from pathlib import Path
 from subprocess import run
@@ -68,7 +70,7 @@ def test_help_imports_nothing_heavy_and_takes_less_than_a_second() -> None:
     assert set(packages) & HEAVY == set()
     assert "pipelines" in packages
     assert float(seconds) < 1.0
-    for command in ("run", "show", "explain", "report", "withdraw", "studies"):
+    for command in ("run", "show", "explain", "report", "withdraw", "reinstate", "studies"):
         assert f" {command} " in done.stdout
 
 
@@ -147,6 +149,16 @@ def test_withdrawing_leaves_nothing_standing_and_is_recorded_with_reason_and_nam
     ]
 
 
+def test_a_person_brings_a_withdrawn_release_back_and_no_other_name_does(home: Path) -> None:
+    name = record_release("demo", release()).release_id
+    words = ("--reason", "a wrong unit", "--as", "Ana")
+    assert equipoise(home, "withdraw", "demo", *words)[0] == 0
+    assert equipoise(home, "reinstate", "demo", "0" * 16, *words)[0] == 24
+    code, output, errors = equipoise(home, "reinstate", "demo", name, *words)
+    assert (code, output) == (0, f"reinstated: release {name}\n"), errors
+    assert current_release("demo").release_id == name
+
+
 def test_there_is_nothing_to_withdraw_from_a_study_without_a_release(home: Path) -> None:
     code, _, errors = equipoise(home, "withdraw", "demo", "--reason", "a wrong unit", "--as", "Ana")
     assert code == 24
@@ -164,6 +176,18 @@ def test_the_newest_report_is_named_and_its_absence_is_an_error_of_its_own(home:
     code, output, _ = equipoise(home, "report", "demo", "--no-open")
     assert code == 0
     assert output == f"{folder / 'report.html'}\n"
+
+
+def test_a_terminal_is_shown_a_drawn_table(home: Path) -> None:
+    screen, keyboard = pty.openpty()
+    env = environment(home, home.parent / "studies") | {"TERM": "xterm", "COLUMNS": "120"}
+    command = [sys.executable, "-m", "tests.pipelines.equipoise", "studies"]
+    run(command, env=env, stdout=keyboard, check=True)
+    os.close(keyboard)
+    shown = os.read(screen, 10_000).decode()
+    os.close(screen)
+    assert "─" in shown
+    assert "cannot be read" in shown
 
 
 def test_a_table_that_no_terminal_shows_is_plain_columns(
