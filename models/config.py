@@ -16,6 +16,8 @@ class ModelConfig(BaseModel):
         weight_decay: AdamW's decoupled decay of matrices (biases do not decay).
         clip_norm: gradients longer than this are shortened to it.
         max_epochs: passes over the training split at most.
+        min_epochs: no earlier epoch is kept: while the loss still falls fast, a small validation
+            part cannot tell a good epoch from a lucky one.
         patience_epochs: stop after this many epochs without a lower validation loss.
         tokens_per_batch: time steps of a batch, padding included.
         window_batches: batches' worth of shuffled examples that are sorted by length together.
@@ -34,7 +36,8 @@ class ModelConfig(BaseModel):
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
-    max_epochs: Annotated[int, Field(ge=1)] = 30
+    min_epochs: Annotated[int, Field(ge=1)] = 8
+    max_epochs: Annotated[int, Field(ge=1)] = 24
     patience_epochs: Annotated[int, Field(ge=1)] = 8
     tokens_per_batch: Annotated[int, Field(ge=1)] = 2048
     window_batches: Annotated[int, Field(ge=1)] = 16

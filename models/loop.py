@@ -42,6 +42,9 @@ class EpochLog:
     steps_per_second: float
 
 
+_NONE = EpochLog(0, math.inf, math.inf, 0.0, 0.0, 0.0)
+
+
 @dataclass
 class Standing:
     """Where a training stands between two epochs: all that changes, all that a resume needs."""
@@ -50,14 +53,18 @@ class Standing:
     optimizer: torch.optim.Optimizer
     best: dict[str, Tensor]
     log: list[EpochLog]
+    min_epochs: int
 
     @property
     def best_epoch(self) -> int:
-        return min(self.log, key=lambda entry: entry.validation_loss).epoch if self.log else 0
+        """The epoch of the lowest validation loss from `min_epochs` on; until then, of all."""
+        candidates = self.log[self.min_epochs - 1 :] or self.log
+        return min(candidates, key=lambda entry: entry.validation_loss, default=_NONE).epoch
 
     def finished(self, config: ModelConfig) -> bool:
-        waited = len(self.log) - self.best_epoch
-        return len(self.log) >= config.max_epochs or waited >= config.patience_epochs
+        epochs = len(self.log)
+        waited = epochs >= self.min_epochs and epochs - self.best_epoch >= config.patience_epochs
+        return waited or epochs >= config.max_epochs
 
 
 @dataclass(frozen=True)
@@ -206,7 +213,7 @@ def start_training(
         {"params": biases, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-    return Standing(network, optimizer, _copy(network.state_dict()), [])
+    return Standing(network, optimizer, _copy(network.state_dict()), [], config.min_epochs)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, config: ModelConfig, epoch: int) -> None:

@@ -20,7 +20,9 @@ from models.parts import TrainingImpossible, released_part
 from models.store import SequenceStore
 from tests.models.generated_stores import everyone, make_learnable_store, make_store
 
-SMALL = ModelConfig(hidden_size=4, tokens_per_batch=256, max_epochs=4, patience_epochs=4)
+SMALL = ModelConfig(
+    hidden_size=4, tokens_per_batch=256, min_epochs=1, max_epochs=4, patience_epochs=4
+)
 
 
 def train_small(
@@ -49,6 +51,30 @@ def test_training_lowers_the_loss_and_keeps_the_best_epoch(tmp_path: Path) -> No
     rows = rows[store.weight[rows] > 0]
     logits = predict_logits(standing.network, store, rows, 256, torch.device("cpu"))
     assert mean_loss(store, rows, logits, 1.0) == min(losses)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "finished"),
+    [
+        ([1.0], 1, False),
+        ([1.0, 9.0, 9.0, 9.0], 1, False),
+        ([1.0, 9.0, 9.0, 9.0, 8.0], 5, False),
+        ([1.0, 9.0, 9.0, 9.0, 8.0, 7.0, 8.0], 6, False),
+        ([1.0, 9.0, 9.0, 9.0, 8.0, 7.0, 8.0, 8.0], 6, True),
+        ([1.0, 9.0, 9.0, 9.0, 9.0, 8.0, 7.0, 6.0, 5.0], 9, True),
+    ],
+)
+def test_no_epoch_before_the_least_one_is_kept_and_patience_counts_from_it(
+    losses: list[float], best: int, finished: bool, tmp_path: Path
+) -> None:
+    config = SMALL.model_copy(update={"min_epochs": 5, "max_epochs": 9, "patience_epochs": 2})
+    standing, _ = train_small(make_learnable_store(100), tmp_path)
+    standing.min_epochs = config.min_epochs
+    standing.log = [
+        replace(standing.log[0], epoch=number, validation_loss=loss)
+        for number, loss in enumerate(losses, start=1)
+    ]
+    assert (standing.best_epoch, standing.finished(config)) == (best, finished)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path: Path) -> None:
