@@ -65,9 +65,15 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     assert code == 0, errors
     assert f"127.0.0.1:{port}" in output
     try:
-        yield Airflow(home, env, f"http://127.0.0.1:{port}")
+        running = Airflow(home, env, f"http://127.0.0.1:{port}")
+        running.log_in(json.loads(passwords(home).read_text())["admin"])
+        yield running
     finally:
         python(*SERVICES, "down", env=env)
+
+
+def passwords(home: Path) -> Path:
+    return home / "secrets" / "airflow_passwords.json"
 
 
 def free_port() -> int:
@@ -91,9 +97,7 @@ def test_training_started_by_the_api_releases_and_its_release_starts_scoring(
         airflow.log_in("not the password")
     refused.value.close()
     assert refused.value.code == 401
-    passwords = airflow.home / "secrets" / "airflow_passwords.json"
-    assert passwords.stat().st_mode & 0o077 == 0
-    airflow.log_in(json.loads(passwords.read_text())["admin"])
+    assert passwords(airflow.home).stat().st_mode & 0o077 == 0
     assert airflow.ask("/api/v2/importErrors")["import_errors"] == []
 
     airflow.ask("/api/v2/dags/train__quick/dagRuns", {"logical_date": None})
