@@ -8,6 +8,8 @@ IN := $(UV) run --no-sync
 # The machine's own Python, never a downloaded one.
 export UV_PYTHON = $(PYTHON)
 export UV_PYTHON_DOWNLOADS = never
+# Compiled once, so that the first run of each process does not pay for it.
+export UV_COMPILE_BYTECODE = 1
 
 export DO_NOT_TRACK = 1
 export GX_ANALYTICS_ENABLED = false
@@ -35,10 +37,10 @@ report: setup  ## open the newest report of STUDY
 	$(IN) equipoise report $(STUDY)
 
 test: setup  ## the tests
-	$(IN) pytest -m "not slow or ci"
+	$(IN) pytest -m "not slow"
 
-faults: setup  ## the whole matrix of killed processes and every slow trial
-	$(IN) pytest -m "slow or faults"
+faults: setup  ## the long trials: every repetition of killed trainings and publishers
+	$(IN) pytest -m slow
 
 check: setup  ## ruff, mypy, import-linter, lock
 	$(UV) lock --check --quiet
@@ -56,6 +58,8 @@ down: setup  ## stop it
 benchmarks: setup  ## every figure of README and docs
 	$(IN) python -m benchmarks.sequence_building
 	$(IN) python -m benchmarks.training_throughput
+	$(IN) python -m benchmarks.accuracy_over_splits nafld_diabetes --splits 20
+	$(IN) python -m benchmarks.accuracy_over_splits nafld_death --splits 5
 
 clean:  ## remove environments, artefacts and tables
 	rm -rf .venv .venv-uv var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,6 +8,8 @@ import argparse
 import hashlib
 import json
 import platform
+import sys
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,16 @@ from models.estimator import Estimator, Model, best_device, new_network
 from models.features import build_features
 from models.inputs import fit_inputs
 from models.loop import Standing, Task, predict_logits, train_network
-from models.parts import Part, assign_folds, fold_part, known, released_part
+from models.parts import (
+    Part,
+    TrainingImpossible,
+    assign_folds,
+    fold_part,
+    known,
+    released_part,
+)
 from models.progress import Report, reporting
-from models.store import SequenceStore
+from models.store import SequenceStore, SequencesUnusable
 
 Floats = npt.NDArray[np.float64]
 
@@ -179,7 +188,8 @@ def made_with() -> dict[str, str]:
     }
 
 
-def main() -> None:
+def main() -> int:
+    """Train as the command line says; what goes wrong is told in the last line on stderr."""
     parser = argparse.ArgumentParser(description="Train a study's networks and challengers.")
     parser.add_argument("--sequences", type=Path, required=True, help="a sequence store")
     parser.add_argument("--config", type=Path, required=True, help="JSON of a ModelConfig")
@@ -187,8 +197,19 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, required=True, help="kept until it is whole")
     told = parser.parse_args()
     config = ModelConfig.model_validate_json(told.config.read_text())
-    train(told.sequences, config, told.output, told.checkpoints)
+    try:
+        train(told.sequences, config, told.output, told.checkpoints)
+    except (SequencesUnusable, TrainingImpossible) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except Exception as error:
+        # Another library's message may quote a value: its class and place say enough.
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno} in {last.name}"
+        print(f"{type(error).__name__} at {place}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -93,16 +93,27 @@ def _run(command: list[str], lock: int) -> None:
         pass_fds=(lock,),
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     ) as child:
-        last = ""
-        for line in child.stdout or ():
-            last = line.strip() or last
-            log.info("training: %s", line.rstrip())
+        try:
+            last = _lines_to_log(child)
+        except BaseException:
+            # A timeout or a stop of the task must not wait for the epochs that are left.
+            child.kill()
+            raise
     if child.returncode:
         raise TrainingFailed(
             f"The training process ended with {child.returncode}; it last said: {last}",
-            where=" ".join(command[1:3]),
+            where="python -m models.training",
             remedy="See the task's log. Finished epochs are kept: the next attempt goes on there.",
         )
+
+
+def _lines_to_log(child: subprocess.Popen[str]) -> str:
+    """Log the child's lines until it ends; the last one says how it went."""
+    last = ""
+    for line in child.stdout or ():
+        last = line.strip() or last
+        log.info("training: %s", line.rstrip())
+    return last
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from tests.dags.installations import (
     write_studies,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = pytest.mark.faults
 
 SERVICES = ("-m", "dags.services")
 PATIENCE_SECONDS = 900.0
