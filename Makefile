@@ -59,7 +59,7 @@ benchmarks: setup  ## every figure of README and docs
 	$(IN) python -m benchmarks.sequence_building
 	$(IN) python -m benchmarks.training_throughput
 	$(IN) python -m benchmarks.accuracy_over_splits nafld_diabetes --splits 20
-	$(IN) python -m benchmarks.accuracy_over_splits nafld_death --splits 5
+	$(IN) python -m benchmarks.accuracy_over_splits nafld_death --splits 5 --first-seed 5
 
 clean:  ## remove environments, artefacts and tables
 	rm -rf .venv .venv-uv var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -35,15 +35,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", choices=sorted(LIMITS))
     parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     with tempfile.TemporaryDirectory() as home:
-        jobs = [(asked.study, seed, Path(home)) for seed in range(asked.splits)]
+        seeds = range(asked.first_seed, asked.first_seed + asked.splits)
+        jobs = [(asked.study, seed, Path(home)) for seed in seeds]
         with ProcessPoolExecutor(asked.processes, mp_context=get_context("spawn")) as pool:
             rows = []
-            for seed, row in enumerate(pool.map(_areas, jobs)):
+            for seed, row in zip(seeds, pool.map(_areas, jobs), strict=True):
                 print(f"seed {seed:2}: " + _words(row), flush=True)
                 rows.append(row)
     return _judge(asked.study, np.array(rows))
