@@ -54,6 +54,8 @@ class Release(BaseModel):
     verdict: Verdict
     events_key: Key
     sequences_key: Key
+    records_sha256: Sha256
+    policy_sha256: Sha256
     threshold: float = Field(ge=0, le=1)
     created_at: UtcMoment
 
@@ -69,9 +71,17 @@ class Release(BaseModel):
         verdict: Verdict,
         events_key: str,
         sequences_key: str,
+        records_sha256: str,
+        policy_sha256: str,
         threshold: float,
     ) -> Self:
-        """A release created now. ``audit_sha256`` is that of the audit's evidence.json."""
+        """A release created now.
+
+        Args:
+            audit_sha256: of the audit's evidence.json.
+            records_sha256: of the study's records section that the model was trained under.
+            policy_sha256: of the audit policy that the model was judged under.
+        """
         content = {
             "study": study,
             "model_key": model_key,
@@ -81,6 +91,8 @@ class Release(BaseModel):
             "verdict": verdict,
             "events_key": events_key,
             "sequences_key": sequences_key,
+            "records_sha256": records_sha256,
+            "policy_sha256": policy_sha256,
             "threshold": float(threshold),
         }
         return cls.model_validate(

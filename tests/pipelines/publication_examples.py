@@ -25,6 +25,8 @@ def release(
         verdict=verdict,
         events_key="ingest_events/0001",
         sequences_key="build_sequences/0001",
+        records_sha256="2" * 64,
+        policy_sha256="3" * 64,
         threshold=0.5,
     )
 
