@@ -1,9 +1,19 @@
-"""A folder of numbered JSON files that are only ever added, each naming the one before it."""
+"""A folder of numbered JSON files that are only ever added, each naming the one before it.
+
+Nothing names the newest entry but the head: a small file with the number of entries and the sha256
+of the last. It is written after each entry under the same lock, so a process killed between the
+two leaves one entry more than the head says, never more and never fewer.
+
+Out of scope: who can write the folder can rewrite all entries and the head, or remove the folder.
+The hashes find accidents and partial edits; against that person only the folder's permissions
+and a backup elsewhere help.
+"""
 
 import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +26,17 @@ LOCK_WAIT_SECONDS = 10.0
 Content = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Head:
+    """How many entries there are, and the sha256 of the last."""
+
+    count: int
+    sha256: str
+
+
+NO_ENTRY = Head(0, BEFORE_THE_FIRST)
+
+
 class Ledger:
     """Entries in the order of their writing; an edit or a gap is found at the next read."""
 
@@ -26,17 +47,15 @@ class Ledger:
         """All entries, oldest first.
 
         Raises:
-            ArtefactCorrupt: a file is missing, was edited or cannot be read.
+            ArtefactCorrupt: a file is missing, was edited or cannot be read, the newest included.
         """
-        entries: list[Content] = []
-        expected = BEFORE_THE_FIRST
-        for number, file in enumerate(self._files(), start=1):
-            text = file.read_bytes()
-            entry = _parsed(file, text)
-            if file.stem != _stem(number) or entry["previous_sha256"] != expected:
-                raise corrupt(file, "does not follow the entry before it")
-            expected = _sha256(text)
-            entries.append(entry["content"])
+        while True:
+            head = self._head()
+            entries, heads = self._chain()
+            # A writer may have added entries in between; its head only ever grows.
+            if self._head() == head:
+                break
+        self._require_agreement(head, heads)
         return entries
 
     @contextmanager
@@ -48,16 +67,65 @@ class Ledger:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with only_writer(self.folder / ".lock", LOCK_WAIT_SECONDS):
+            self._settle_head()
             yield
 
     def add(self, content: Content) -> None:
         """Add one entry, whole or not at all; call it inside ``writing``."""
-        files = self._files()
-        previous = _sha256(files[-1].read_bytes()) if files else BEFORE_THE_FIRST
+        last = self._head() or NO_ENTRY
+        text = json.dumps({"previous_sha256": last.sha256, "content": content}, indent=1)
+        self._place(f"{_stem(last.count + 1)}.json", text)
+        self._write_head(Head(last.count + 1, _sha256(text.encode())))
+
+    def _chain(self) -> tuple[list[Content], list[Head]]:
+        """The entries, and the head that belongs to the first 0, 1, 2 … of them."""
+        entries: list[Content] = []
+        heads = [NO_ENTRY]
+        for number, file in enumerate(self._files(), start=1):
+            text = file.read_bytes()
+            entry = _parsed(file, text)
+            if file.stem != _stem(number) or entry["previous_sha256"] != heads[-1].sha256:
+                raise corrupt(file, "does not follow the entry before it")
+            heads.append(Head(number, _sha256(text)))
+            entries.append(entry["content"])
+        return entries, heads
+
+    def _require_agreement(self, head: Head | None, heads: list[Head]) -> None:
+        """The head is that of all entries, or of all but the last: its writer was killed."""
+        if head is None and len(heads) > 1:
+            raise corrupt(self._head_file, "is missing, though there are entries")
+        if head is not None and head not in heads[-2:]:
+            raise corrupt(self._head_file, "does not agree with the last entry")
+
+    def _settle_head(self) -> None:
+        """Give the head what a killed writer left out; the first one comes before any entry."""
+        self.entries()
+        _, heads = self._chain()
+        if self._head() != heads[-1]:
+            self._write_head(heads[-1])
+
+    @property
+    def _head_file(self) -> Path:
+        return self.folder / "head.json"
+
+    def _head(self) -> Head | None:
+        try:
+            text = self._head_file.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return Head(**json.loads(text))
+        except (ValueError, TypeError):
+            raise corrupt(self._head_file, "cannot be read as a head") from None
+
+    def _write_head(self, head: Head) -> None:
+        self._place(self._head_file.name, json.dumps(asdict(head)))
+
+    def _place(self, name: str, text: str) -> None:
         draft = self.folder / ".draft"
         draft.unlink(missing_ok=True)
-        draft.write_text(json.dumps({"previous_sha256": previous, "content": content}, indent=1))
-        rename_into_place(draft, self.folder / f"{_stem(len(files) + 1)}.json", READ_ONLY_MODE)
+        draft.write_bytes(text.encode())
+        rename_into_place(draft, self.folder / name, READ_ONLY_MODE)
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]" * 6 + ".json"))

@@ -136,7 +136,7 @@ def record_release(study: str, release: Release) -> Release:
     Returns the release that stands: with its first ``created_at`` when it was there already.
 
     Raises:
-        GateClosed: its audit did not pass, or people withdrew this very release.
+        GateClosed: its audit did not pass, or people withdrew its model, under whatever audit.
         StudyInvalid: it is another study's release.
     """
     ledger = _ledger(study)
@@ -145,12 +145,13 @@ def record_release(study: str, release: Release) -> Release:
     if release.verdict != "pass":
         raise _gate_closed(release, f"its verdict is {release.verdict}")
     with ledger.writing():
-        known = {listed.release.release_id: listed for listed in list_releases(study)}
-        listed = known.get(release.release_id)
-        if listed is not None and listed.state == "withdrawn":
-            raise _gate_closed(release, f"{listed.by} withdrew this very release")
-        if listed is not None and listed.state == "current":
-            return listed.release
+        listed = list_releases(study)
+        for known in listed:
+            if known.release.release_id == release.release_id and known.state == "current":
+                return known.release
+        withdrawn = withdrawal_of_model(release.model_sha256, listed)
+        if withdrawn is not None:
+            raise _gate_closed(release, f"{withdrawn.by} withdrew this very model")
         _add(ledger, "release", release, reason="the audit passed", by="gate")
     return release
 
@@ -214,6 +215,18 @@ def list_releases(study: str, installation: Settings | None = None) -> tuple[Lis
         )
         for release_id, entry in newest.items()
     )
+
+
+def withdrawal_of_model(
+    model_sha256: str, listed: tuple[ListedRelease, ...]
+) -> ListedRelease | None:
+    """The withdrawn release of these very weights, if there is one.
+
+    Another audit is another release, but the harm is in the model: only a reinstatement of what
+    was withdrawn clears it.
+    """
+    of_model = (known for known in listed if known.release.model_sha256 == model_sha256)
+    return next((known for known in of_model if known.state == "withdrawn"), None)
 
 
 def require_words(reason: str, by: str) -> None:

@@ -21,10 +21,16 @@ from pipelines.publication.contract import (
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.snapshot import refresh_snapshot
 from pipelines.publication.writer import LOCK_WAIT_SECONDS, open_writer, transaction
-from pipelines.releases import list_releases
+from pipelines.releases import ListedRelease, Release, list_releases, withdrawal_of_model
 from pipelines.settings import Settings
 
-# An audit that is there already stays as it is; if its verdict differs, the next key is refused.
+KNOWN_AUDIT = """
+SELECT kind, verdict
+FROM audits
+WHERE study = $study AND audit_id = $audit_id AND evidence_sha256 = $evidence_sha256
+"""
+
+# An audit that is there already stays as it is: it was compared with the known one before.
 INSERT_AUDIT = """
 INSERT INTO audits (study, audit_id, evidence_sha256, kind, verdict, recorded_at)
 VALUES ($study, $audit_id, $evidence_sha256, $kind, $verdict, $recorded_at)
@@ -96,7 +102,8 @@ def publish(
 
     Raises:
         PublicationGateClosed: an audit did not pass, the release is not recorded or was withdrawn,
-            this generation was withdrawn, or the rows break the contract.
+            or superseded with none standing since, this generation was withdrawn, the store knows
+            an audit with another verdict, or the rows break the contract.
         StoreLocked: another process publishes, or holds the writer's database open.
         ArtefactCorrupt: the writer's database was changed by hand.
     """
@@ -164,7 +171,9 @@ def _insert_all(
         "release_id": release.release_id,
         "audit_id": publication.audit.audit_id,
     }
-    writer.execute(INSERT_RELEASE, release.model_dump())
+    # What it was trained and judged under is in its name; the table has no column for it.
+    columns = release.model_dump(exclude={"records_sha256", "policy_sha256"})
+    writer.execute(INSERT_RELEASE, columns)
     described = names | {
         "study": publication.study,
         "evidence_sha256": publication.audit.evidence_sha256,
@@ -181,28 +190,67 @@ def _insert_all(
 
 
 def record_audits(writer: duckdb.DuckDBPyConnection, publication: Publication) -> None:
-    """Add the audits of model and generation with their verdicts, whatever these are."""
+    """Add the audits of model and generation with their verdicts, whatever these are.
+
+    Raises:
+        PublicationGateClosed: the store knows one of them otherwise; then neither is added.
+    """
     audits: dict[str, AuditReference] = {
         "model": publication.model_audit,
         "generation": publication.audit,
     }
     with transaction(writer):
         for kind, audit in audits.items():
+            _require_no_contradiction(writer, publication, kind, audit)
             named = {"study": publication.study, "kind": kind, "recorded_at": datetime.now(UTC)}
             writer.execute(INSERT_AUDIT, audit.model_dump() | named)
+
+
+def _require_no_contradiction(
+    writer: duckdb.DuckDBPyConnection, publication: Publication, kind: str, audit: AuditReference
+) -> None:
+    named = {
+        "study": publication.study,
+        "audit_id": audit.audit_id,
+        "evidence_sha256": audit.evidence_sha256,
+    }
+    known = writer.execute(KNOWN_AUDIT, named).fetchone()
+    if known not in (None, (kind, audit.verdict)):
+        raise PublicationGateClosed(
+            f"Nothing is published for {publication.study}: on the same evidence the store knows "
+            f"this audit as of a {known[0]} with verdict {known[1]}, and it is now said to be of "
+            f"a {kind} with verdict {audit.verdict}.",
+            where=audit.audit_id,
+            remedy="The previous generation stands untouched. The evidence tells which verdict is "
+            "the gate's; audit anew, so that the new audit has a key of its own.",
+        )
 
 
 def _require_open_gate(publication: Publication, settings: Settings) -> None:
     for kind, audit in (("model", publication.model_audit), ("predictions", publication.audit)):
         if audit.verdict != "pass":
             raise _gate_closed(publication, f"the audit of the {kind} says {audit.verdict}")
-    listed = {
-        known.release.release_id: known.state
-        for known in list_releases(publication.study, settings)
-    }
-    state = listed.get(publication.release.release_id, "not in the record of releases")
-    if state not in ("current", "superseded"):
-        raise _gate_closed(publication, f"its release is {state}")
+    why = _why_release_is_closed(publication.release, list_releases(publication.study, settings))
+    if why is not None:
+        raise _gate_closed(publication, why)
+
+
+def _why_release_is_closed(release: Release, listed: tuple[ListedRelease, ...]) -> str | None:
+    """Scores under way when a newer release came may still be published; none after a withdrawal.
+
+    After a withdrawal no older release comes back by itself, neither to score nor to publish.
+    """
+    states = {known.release.release_id: known.state for known in listed}
+    state = states.get(release.release_id)
+    if state == "current":
+        return None
+    if state != "superseded":
+        return f"its release is {state or 'not in the record of releases'}"
+    if "current" not in states.values():
+        return "its release is superseded, and the one after it was withdrawn: none stands"
+    if withdrawal_of_model(release.model_sha256, listed) is not None:
+        return "its release is superseded, and its model was withdrawn under another audit"
+    return None
 
 
 def _gate_closed(publication: Publication, why: str) -> PublicationGateClosed:

@@ -1,7 +1,9 @@
 """The readers' files, built anew from the writer's tables and renamed into place.
 
-An open reader keeps the old file; who opens next gets the new one; nobody sees a mix. A publisher
-killed between the commit and the rename leaves the old files, and the next one builds new ones.
+An open reader keeps the old file; who opens next gets the new one; nobody sees a mix. A process
+killed between the commit and the rename leaves the old files; whoever opens the writer next finds
+the snapshot behind and builds new ones first, whatever becomes of the rest of its work. The
+snapshot is renamed last, so that one which is not behind tells that the Parquet is new too.
 """
 
 from pathlib import Path
@@ -30,6 +32,13 @@ LEFT JOIN (
     SELECT generation_id, count(*) AS found FROM predictions GROUP BY generation_id
 ) AS counted ON counted.generation_id = generations.generation_id
 WHERE COALESCE(counted.found, 0) <> generations.row_count
+"""
+
+# The newest state change and the newest generation of a database, 0 where there is none.
+NEWEST = """
+SELECT
+    (SELECT COALESCE(max(change_number), 0) FROM {database}.state_changes),
+    (SELECT COALESCE(max(generation_number), 0) FROM {database}.generations)
 """
 
 EXPORT = """
@@ -61,8 +70,47 @@ def refresh_snapshot(
     finally:
         writer.execute("USE writer")
         writer.execute("DETACH snapshot")
+    placed = place_parquet(parquet, folders, keep_previous=keep_previous)
     _place(snapshot, folders.snapshot)
-    return place_parquet(parquet, folders, keep_previous=keep_previous)
+    return placed
+
+
+def repair_snapshot(writer: duckdb.DuckDBPyConnection, folders: PublicationFolders) -> bool:
+    """Refresh the readers' files if a killed process left them behind; tells whether it did.
+
+    Raises:
+        ArtefactCorrupt: a generation does not hold the rows that were published.
+    """
+    committed = _newest(writer, "writer")
+    shown = _shown(writer, folders)
+    if shown == committed:
+        return False
+    same_changes = shown is not None and shown[0] == committed[0]
+    refresh_snapshot(writer, folders, keep_previous=same_changes)
+    return True
+
+
+def _shown(
+    writer: duckdb.DuckDBPyConnection, folders: PublicationFolders
+) -> tuple[int, int] | None:
+    """The newest change and generation that readers see; None for a file that cannot be read."""
+    if not folders.snapshot.exists():
+        return (0, 0)
+    try:
+        writer.execute("ATTACH $path AS shown (READ_ONLY)", {"path": str(folders.snapshot)})
+    except duckdb.Error:
+        return None
+    try:
+        return _newest(writer, "shown")
+    except duckdb.Error:
+        return None
+    finally:
+        writer.execute("DETACH shown")
+
+
+def _newest(writer: duckdb.DuckDBPyConnection, database: str) -> tuple[int, int]:
+    ((change, generation),) = writer.execute(NEWEST.format(database=database)).fetchall()
+    return change, generation
 
 
 def _place(draft: Path, target: Path) -> None:

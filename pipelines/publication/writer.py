@@ -11,6 +11,7 @@ from pipelines.durable import PRIVATE_FILE_MODE, only_writer, rename_into_place
 from pipelines.errors import ArtefactCorrupt, EquipoiseError, StoreLocked
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.schema import TABLES, VIEWS
+from pipelines.publication.snapshot import repair_snapshot
 
 LOCK_WAIT_SECONDS = 60.0
 
@@ -34,9 +35,12 @@ def open_writer(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Hold the writer's database alone, made at first use; the catalog's name is ``writer``.
 
+    Readers' files that a killed process left behind the database are built anew first.
+
     Raises:
         StoreLocked: another process publishes, or holds the file open.
-        ArtefactCorrupt: the file is not a database, or its tables are not those of the contract.
+        ArtefactCorrupt: the file is not a database, its tables are not those of the contract, or
+            readers' files had to be built anew and rows were changed by hand.
     """
     folders.make_private()
     with only_writer(folders.lock, lock_wait_seconds):
@@ -46,6 +50,7 @@ def open_writer(
             _require_contract(connection, folders.writer)
             for statement in VIEWS:
                 connection.execute(statement)
+            repair_snapshot(connection, folders)
             yield connection
 
 

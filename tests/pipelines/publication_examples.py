@@ -15,11 +15,11 @@ PASSED = AuditReference(audit_id="audit_predictions/00aa", verdict="pass", evide
 def release(
     study: str = STUDY, *, model: str = "train_model/0001", verdict: Verdict = "pass"
 ) -> Release:
-    """A release of the toy study; the model's key alone tells two of them apart."""
+    """A release of the toy study; the model's key, and weights after it, tell two apart."""
     return Release.of(
         study=study,
         model_key=model,
-        model_sha256="1" * 64,
+        model_sha256=model[-4:].rjust(64, "1"),
         audit_key=f"audit_model/of-{model[-4:]}",
         audit_sha256="a" * 64,
         verdict=verdict,
@@ -29,6 +29,12 @@ def release(
         policy_sha256="3" * 64,
         threshold=0.5,
     )
+
+
+def audited_anew(known: Release) -> Release:
+    """The same model under another audit: another release of the same weights."""
+    content = known.model_dump(exclude={"release_id", "created_at"})
+    return Release.of(**content | {"audit_key": "audit_model/anew", "audit_sha256": "c" * 64})
 
 
 def recorded_release(study: str = STUDY, *, model: str = "train_model/0001") -> Release:

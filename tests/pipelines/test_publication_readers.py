@@ -10,10 +10,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
-from pipelines.errors import StoreLocked
-from pipelines.publication.contract import published_rows
+from pipelines.errors import PublicationGateClosed, StoreLocked
+from pipelines.publication.contract import AuditReference, published_rows
 from pipelines.publication.duckdb import add_generation, publish
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import list_generations, read_current
@@ -144,6 +145,66 @@ def test_a_publisher_killed_between_commit_and_rename_is_repaired_by_the_next(
     assert receipt.made is False
     assert read_current(STUDY, home)["score"].unique().to_list() == [2.0]
     assert [listed.row_count for listed in list_generations(STUDY, home)] == [ROWS, 4]
+
+
+KILLED_WITHDRAWAL = (
+    "import os, sys\n"
+    "from pipelines.publication import snapshot\n"
+    "from pipelines.publication.withdrawal import withdraw\n"
+    "from pipelines.settings import settings\n"
+    "setattr(snapshot, sys.argv[1], lambda *given, **named: os._exit(9))\n"
+    "withdraw('toy_study', 'harms one group', 'Ada', settings())\n"
+)
+CLOSED = AuditReference(audit_id="audit_predictions/bad", verdict="fail", evidence_sha256="c" * 64)
+
+
+@pytest.mark.parametrize("killed_before", ["_require_whole_generations", "place_parquet", "_place"])
+def test_a_withdrawal_killed_before_readers_saw_it_is_finished_by_a_publication_refused(
+    home: Settings, killed_before: str
+) -> None:
+    refused = publication(2, audit=CLOSED)
+    killed = subprocess.run([sys.executable, "-c", KILLED_WITHDRAWAL, killed_before], check=False)
+    assert killed.returncode == 9
+    assert read_current(STUDY, home).height == ROWS
+
+    with pytest.raises(PublicationGateClosed, match="says fail"):
+        publish(refused, predictions(2), home)
+
+    assert read_current(STUDY, home).is_empty()
+    (only,) = folders(home).parquet_files.iterdir()
+    assert pl.read_parquet(only).is_empty()
+    assert folders(home).parquet.resolve() == only
+
+
+def test_a_snapshot_that_is_not_behind_is_not_built_anew_by_a_refusal(home: Settings) -> None:
+    before = folders(home).snapshot.stat().st_ino
+    with pytest.raises(PublicationGateClosed):
+        publish(publication(2, audit=CLOSED), predictions(2), home)
+    assert folders(home).snapshot.stat().st_ino == before
+
+
+def test_a_snapshot_that_is_open_in_this_process_is_not_taken_for_one_behind(
+    home: Settings,
+) -> None:
+    before = folders(home).snapshot.stat().st_ino
+    with (
+        duckdb.connect(str(folders(home).snapshot), read_only=True),
+        open_writer(folders(home), 1),
+    ):
+        pass
+    assert folders(home).snapshot.stat().st_ino == before
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", None])
+def test_a_snapshot_that_cannot_be_read_is_built_anew_by_whoever_opens_the_writer(
+    home: Settings, content: bytes | None
+) -> None:
+    folders(home).snapshot.unlink()
+    if content is not None:
+        folders(home).snapshot.write_bytes(content)
+    with open_writer(folders(home), 1):
+        pass
+    assert read_current(STUDY, home).height == ROWS
 
 
 def test_drafts_of_a_killed_publisher_are_no_hindrance(home: Settings) -> None:

@@ -1,5 +1,6 @@
 """Which model may score is told by files that are only ever added."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ from pipelines.releases import (
     withdraw_release,
 )
 from pipelines.settings import settings
-from tests.pipelines.publication_examples import STUDY, recorded_release, release
+from tests.pipelines.publication_examples import STUDY, audited_anew, recorded_release, release
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,16 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def entries() -> list[Path]:
-    return sorted((settings().releases_dir / STUDY).glob("*.json"))
+    return sorted((settings().releases_dir / STUDY).glob("0*.json"))
+
+
+def head() -> Path:
+    return settings().releases_dir / STUDY / "head.json"
+
+
+def overwrite(file: Path, text: str) -> None:
+    file.chmod(0o600)
+    file.write_text(text)
 
 
 def states() -> list[tuple[str, str]]:
@@ -93,6 +103,33 @@ def test_a_withdrawn_release_cannot_be_recorded_again_by_a_rerun() -> None:
         recorded_release()
 
 
+def test_a_withdrawn_model_does_not_come_back_under_another_audit() -> None:
+    first = recorded_release()
+    withdraw_release(STUDY, "harms one group", "Ada")
+
+    with pytest.raises(GateClosed, match="Ada withdrew this very model"):
+        record_release(STUDY, audited_anew(first))
+    assert states() == [("train_model/0001", "withdrawn")]
+
+
+def test_a_withdrawn_model_stays_out_while_another_one_stands() -> None:
+    first = recorded_release(model="train_model/0001")
+    withdraw_release(STUDY, "harms one group", "Ada")
+    second = recorded_release(model="train_model/0002")
+
+    with pytest.raises(GateClosed, match="Ada withdrew this very model"):
+        record_release(STUDY, audited_anew(first))
+    assert current_release(STUDY) == second
+
+
+def test_a_reinstated_model_may_be_audited_and_released_anew() -> None:
+    first = recorded_release()
+    withdraw_release(STUDY, "a mistake", "Ada")
+    reinstate_release(STUDY, first.release_id, "it was the wrong study", "Grace")
+
+    assert record_release(STUDY, audited_anew(first)) == current_release(STUDY)
+
+
 def test_a_person_can_reinstate_what_a_person_withdrew() -> None:
     first = recorded_release()
     withdraw_release(STUDY, "a mistake", "Ada")
@@ -145,13 +182,134 @@ def test_a_removed_entry_is_found() -> None:
         current_release(STUDY)
 
 
+def test_without_its_withdrawal_a_release_does_not_stand_again() -> None:
+    recorded_release()
+    withdraw_release(STUDY, "harms one group", "Ada")
+    entries()[1].unlink()
+
+    with pytest.raises(ArtefactCorrupt, match=r"head\.json does not agree"):
+        current_release(STUDY)
+    with pytest.raises(ArtefactCorrupt, match=r"head\.json does not agree"):
+        recorded_release(model="train_model/0002")
+
+
+def test_an_edit_of_the_newest_entry_is_found() -> None:
+    recorded_release()
+    withdraw_release(STUDY, "harms one group", "Ada")
+    newest = entries()[1]
+    overwrite(newest, newest.read_text().replace('"withdrawal"', '"reinstatement"'))
+
+    with pytest.raises(ArtefactCorrupt, match="does not agree"):
+        current_release(STUDY)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_entries_without_a_head_are_not_believed(count: int) -> None:
+    for number in range(count):
+        recorded_release(model=f"train_model/{number:04d}")
+    head().unlink()
+
+    with pytest.raises(ArtefactCorrupt, match=r"head\.json is missing"):
+        current_release(STUDY)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"count": 1}', '{"number": 1, "sha256": ""}'])
+def test_a_head_that_is_none_is_told_as_such(text: str) -> None:
+    recorded_release()
+    overwrite(head(), text)
+
+    with pytest.raises(ArtefactCorrupt, match="cannot be read as a head"):
+        current_release(STUDY)
+
+
+def test_a_removed_record_whose_head_was_left_is_found() -> None:
+    recorded_release()
+    entries()[0].unlink()
+
+    with pytest.raises(ArtefactCorrupt, match="does not agree"):
+        current_release(STUDY)
+
+
+KILLED_BEFORE_ITS_HEAD = (
+    "import os\n"
+    "from pipelines.ledger import Ledger\n"
+    "from tests.pipelines.publication_examples import STUDY, recorded_release\n"
+    "from pipelines.releases import withdraw_release\n"
+    "def killed_after_an_entry(ledger, head):\n"
+    "    if head.count:\n"
+    "        os._exit(9)\n"
+    "    write_head(ledger, head)\n"
+    "write_head = Ledger._write_head\n"
+    "Ledger._write_head = killed_after_an_entry\n"
+)
+
+
+def killed(change: str) -> None:
+    """Make the change in a process that dies between the entry and its head."""
+    script = KILLED_BEFORE_ITS_HEAD + change
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+
+
+def test_a_process_killed_before_the_first_head_leaves_a_release_that_stands() -> None:
+    killed("recorded_release()")
+    assert states() == [("train_model/0001", "current")]
+
+    withdraw_release(STUDY, "why", "Ada")
+    assert states() == [("train_model/0001", "withdrawn")]
+    assert json.loads(head().read_text())["count"] == 2
+
+
+def test_a_withdrawal_killed_before_its_head_counts_and_the_next_change_follows_it() -> None:
+    recorded_release()
+    killed("withdraw_release(STUDY, 'why', 'Ada')")
+    with pytest.raises(NoRelease, match="withdrawn by Ada"):
+        current_release(STUDY)
+
+    second = recorded_release(model="train_model/0002")
+    assert current_release(STUDY) == second
+    assert [entry.name for entry in entries()] == ["000001.json", "000002.json", "000003.json"]
+
+
+def test_two_entries_more_than_the_head_says_are_not_believed() -> None:
+    recorded_release()
+    old = head().read_text()
+    withdraw_release(STUDY, "why", "Ada")
+    recorded_release(model="train_model/0002")
+    overwrite(head(), old)
+
+    with pytest.raises(ArtefactCorrupt, match="does not agree"):
+        current_release(STUDY)
+
+
+def test_a_refused_change_on_an_empty_record_leaves_it_empty() -> None:
+    with pytest.raises(NoRelease):
+        withdraw_release(STUDY, "why", "Ada")
+    assert list_releases(STUDY) == ()
+    assert recorded_release() == current_release(STUDY)
+
+
+def test_reading_while_another_process_writes_never_finds_the_record_corrupt() -> None:
+    script = (
+        "from tests.pipelines.publication_examples import recorded_release\n"
+        "for number in range(60):\n"
+        "    recorded_release(model=f'train_model/{number:04d}')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], env=os.environ.copy()) as writer:
+        while writer.poll() is None:
+            list_releases(STUDY)
+    assert writer.returncode == 0
+    assert len(list_releases(STUDY)) == 60
+
+
 def test_an_entry_whose_release_was_changed_is_no_release() -> None:
     recorded_release()
     only = entries()[0]
     entry = json.loads(only.read_text())
     entry["content"]["release"]["threshold"] = 0.9
-    only.chmod(0o600)
-    only.write_text(json.dumps(entry))
+    text = json.dumps(entry)
+    overwrite(only, text)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    overwrite(head(), json.dumps({"count": 1, "sha256": sha256}))
 
     with pytest.raises(ArtefactCorrupt, match="no release"):
         current_release(STUDY)
