@@ -31,7 +31,11 @@ def without_values(function: Callable[..., str]) -> Callable[..., str]:
                 return function(*args, **kwargs)
         except EquipoiseError as error:
             failure = error
-        except Exception as error:
+        except BaseException as error:
+            if not isinstance(error, Exception) and not _is_panic(error):
+                # A stop from outside goes on, without what was being handled when it came.
+                error.__cause__ = error.__context__ = None
+                raise
             failure = _anonymous(error, function.__name__)
         failure.__cause__ = failure.__context__ = None
         raise failure
@@ -39,7 +43,15 @@ def without_values(function: Callable[..., str]) -> Callable[..., str]:
     return call
 
 
-def _anonymous(error: Exception, stage: str) -> RunFailed:
+def _is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust broke down: its exception is no ``Exception``, and it quotes.
+
+    By name, because the class lives in the library and Polars is not imported to parse a DAG.
+    """
+    return any(cls.__name__ == "PanicException" for cls in type(error).__mro__)
+
+
+def _anonymous(error: BaseException, stage: str) -> RunFailed:
     """The class of an error and where it arose; its words stay unsaid."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]

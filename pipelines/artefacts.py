@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.durable import PRIVATE_FOLDER_MODE, fsync_path, private_folder
 from pipelines.errors import ArtefactCorrupt
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def hash_file(path: Path) -> str:
 
 
 class ArtefactStore:
-    """A folder of artefacts, ``<root>/<stage>/<hash>/``."""
+    """A folder of artefacts, ``<root>/<stage>/<hash>/``, which its owner alone may enter."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -137,9 +138,12 @@ class ArtefactStore:
             counts = self.manifest(recipe.key)["counts"]
             path = self.open(recipe.key)
             return Artefact(recipe.key, path, False, time.monotonic() - started, counts)
+        private_folder(self.root)
+        private_folder(final.parent)
         _sweep_drafts(final.parent)
         draft = final.parent / f".draft-{final.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        draft.mkdir(parents=True)
+        draft.mkdir(mode=PRIVATE_FOLDER_MODE)
+        draft.chmod(PRIVATE_FOLDER_MODE)  # whatever the umask took away
         counts = write(draft)
         seconds = time.monotonic() - started
         _write_manifest(draft, recipe, counts, seconds)
@@ -177,16 +181,8 @@ def _write_manifest(draft: Path, recipe: Recipe, counts: Counts, seconds: float)
         "made_at_unix": round(time.time()),
     }
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
-    for file in [*files, draft / MANIFEST]:
-        _fsync(file)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for path in [*draft.rglob("*"), draft]:
+        fsync_path(path)
 
 
 def _rename(draft: Path, final: Path) -> None:
@@ -197,7 +193,8 @@ def _rename(draft: Path, final: Path) -> None:
         if not (final / MANIFEST).exists():
             raise
         shutil.rmtree(draft)
-    _fsync(final.parent)
+    fsync_path(final.parent)
+    fsync_path(final.parent.parent)
 
 
 def _sweep_drafts(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Source rows become the event table, the subject table and the quarantine; nothing is lost."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -22,7 +22,8 @@ class Records:
     known_time, code, value_text and unit. ``codes`` declares per code needs_value, low, high and
     declared_unit.
     ``part`` says which columns of a file a row stands for, ``empty_cells`` counts by (file, part)
-    the cells of wide tables that state nothing.
+    the cells of wide tables that state nothing, ``parts`` names every (file, part) of events that
+    the study declares, so that one without rows is accounted for too.
     """
 
     subjects: pl.DataFrame
@@ -31,11 +32,15 @@ class Records:
     empty_cells: Mapping[tuple[str, str], int]
     earliest: datetime
     latest: datetime
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class FileAccount:
-    """rows in = empty + accepted + quarantined + duplicates, for one part of one file."""
+    """rows in = empty + accepted + quarantined + duplicates, for one part of one file.
+
+    A duplicate breaks no rule: every broken row is quarantined, however often it is repeated.
+    """
 
     file: str
     part: str
@@ -84,10 +89,13 @@ def ingest(records: Records, pseudonymise: Pseudonymise) -> Ingested:
 
 def _judge_subjects(subjects: pl.DataFrame) -> pl.DataFrame:
     stated = [name for name in subjects.columns if name not in ("file", "part", "source_row")]
-    staged = subjects.with_columns(duplicate=~pl.struct(stated).is_first_distinct())
-    repeated = ~pl.struct("subject", "duplicate").is_first_distinct() & ~pl.col("duplicate")
-    return staged.with_columns(repeated=repeated).with_columns(
-        rule=first_broken_rule(subject_rules())
+    return (
+        subjects.with_row_index("place")
+        .with_columns(first_said=pl.col("place").min().over(stated))
+        .with_columns(repeated=pl.col("first_said") != pl.col("first_said").min().over("subject"))
+        .with_columns(rule=first_broken_rule(subject_rules()))
+        .with_columns(duplicate=_is_duplicate(stated))
+        .drop("place", "first_said")
     )
 
 
@@ -95,14 +103,20 @@ def _judge_events(records: Records, subjects: pl.DataFrame) -> pl.DataFrame:
     known = subjects.select("subject", "birth", known_subject=pl.lit(True))
     return (
         records.events.with_columns(
-            duplicate=~pl.struct(STATEMENT).is_first_distinct(),
             value=pl.col("value_text").cast(pl.Float64, strict=False),
         )
         .join(records.codes, on="code", how="left", maintain_order="left")
         .join(known, on="subject", how="left", maintain_order="left")
         .with_columns(pl.col("known_subject").fill_null(False))
         .with_columns(rule=first_broken_rule(event_rules(records.earliest, records.latest)))
+        .with_columns(duplicate=_is_duplicate(STATEMENT))
     )
+
+
+def _is_duplicate(statement: Iterable[str]) -> pl.Expr:
+    """Whether a row breaks no rule and says again what an earlier such row said."""
+    is_first = pl.struct(*statement, "rule").is_first_distinct()
+    return pl.col("rule").is_null() & ~is_first
 
 
 def _accepted(judged: pl.DataFrame) -> pl.DataFrame:
@@ -156,7 +170,7 @@ def _quarantine_table(judged: list[pl.DataFrame]) -> pl.DataFrame:
     for frame in judged:
         kept = [name for name in texts if name in frame.columns]
         frames.append(
-            frame.filter(~pl.col("duplicate") & pl.col("rule").is_not_null()).select(
+            frame.filter(pl.col("rule").is_not_null()).select(
                 *[pl.col(name).cast(pl.String) for name in kept],
                 "rule",
                 pl.col("rule").replace_strict(REASONS, return_dtype=pl.String).alias("reason"),
@@ -169,23 +183,30 @@ def _quarantine_table(judged: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _accounts(records: Records, judged: list[pl.DataFrame]) -> list[FileAccount]:
+    people = _places(records.subjects)
+    declared = [place for place in (*records.parts, *records.empty_cells) if place not in people]
+    places = [people, list(dict.fromkeys([*declared, *_places(records.events)]))]
     accounts = []
-    for source, frame in zip([records.subjects, records.events], judged, strict=True):
-        for (file, part), rows in source.group_by("file", "part", maintain_order=True):
-            mine = frame.filter(pl.col("file") == file, pl.col("part") == part)
-            empty = records.empty_cells.get((str(file), str(part)), 0)
-            accounts.append(_account(str(file), str(part), rows.height + empty, empty, mine))
+    for source, frame, own in zip([records.subjects, records.events], judged, places, strict=True):
+        for file, part in own:
+            here = (pl.col("file") == file) & (pl.col("part") == part)
+            empty = 0 if own is people else records.empty_cells.get((file, part), 0)
+            rows_in = source.filter(here).height + empty
+            accounts.append(_account(file, part, rows_in, empty, frame.filter(here)))
     return accounts
+
+
+def _places(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    """The (file, part) of rows, in the order of their first."""
+    return [
+        (file, part)
+        for file, part in rows.select("file", "part").unique(maintain_order=True).iter_rows()
+    ]
 
 
 def _account(file: str, part: str, rows_in: int, empty: int, judged: pl.DataFrame) -> FileAccount:
     duplicates = int(judged["duplicate"].sum())
-    by_rule = (
-        judged.filter(~pl.col("duplicate") & pl.col("rule").is_not_null())
-        .group_by("rule")
-        .len()
-        .sort("rule")
-    )
+    by_rule = judged.filter(pl.col("rule").is_not_null()).group_by("rule").len().sort("rule")
     account = FileAccount(
         file=file,
         part=part,

@@ -1,13 +1,16 @@
 """The journal: one line per stage call, so that a run can be told afterwards."""
 
-import json
+import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from pipelines.json_lines import append_line, read_lines
 from pipelines.settings import settings
+
+log = logging.getLogger(__name__)
 
 
 def run_id() -> str:
@@ -37,27 +40,24 @@ class JournalEntry:
 
 
 def append_entry(entry: JournalEntry) -> None:
-    """Append one JSON line in one write, so that two processes never mix their lines."""
-    folder = settings().journal_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(asdict(entry), sort_keys=True) + "\n"
-    descriptor = os.open(_file(folder), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
+    """Append one line for one call of a stage."""
+    append_line(_file(), asdict(entry))
 
 
 def read_entries(study: str, run: str | None = None) -> Iterator[JournalEntry]:
-    """The entries of a study, oldest first; of one run if it is given."""
-    file = _file(settings().journal_dir)
-    if not file.exists():
-        return
-    for line in file.read_text().splitlines():
-        entry = JournalEntry(**json.loads(line))
+    """The entries of a study, oldest first; of one run if it is given.
+
+    Lines that are no entries (torn, or of another version) are skipped and counted in the log.
+    """
+    names = {field.name for field in fields(JournalEntry)}
+    lines = read_lines(_file())
+    whole = [line for line in lines if line.keys() == names]
+    if len(whole) < len(lines):
+        log.warning("%s: %d lines are no entries", _file().name, len(lines) - len(whole))
+    for entry in (JournalEntry(**line) for line in whole):
         if entry.study == study and run in (None, entry.run_id):
             yield entry
 
 
-def _file(folder: Path) -> Path:
-    return folder / "stages.jsonl"
+def _file() -> Path:
+    return settings().journal_dir / "stages.jsonl"

@@ -4,7 +4,8 @@
 ``EQUIPOISE_ALERT_MAIL_TO``    addresses, separated by commas
 ``EQUIPOISE_ALERT_MAIL_FROM``  default ``equipoise@localhost``
 ``EQUIPOISE_ALERT_SMTP``       ``smtp://[user:password@]host[:port]`` or ``smtps://…``;
-                               default ``smtp://localhost:25``; STARTTLS where it is offered
+                               default ``smtp://localhost:25``; STARTTLS where it is offered;
+                               a password goes to another host under TLS alone
 """
 
 import json
@@ -20,6 +21,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pipelines.json_lines import append_line, read_lines
 from pipelines.settings import settings
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10
 ATTEMPTS = 3
 PAUSE_SECONDS = 1.0
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,13 @@ def send(notice: Notice) -> list[str]:
         if target and _delivered(way, deliver, target, notice)
     ]
     if taken:
-        _record().parent.mkdir(parents=True, exist_ok=True)
-        with _record().open("a") as record:
-            record.write(json.dumps(asdict(notice) | {"taken_by": taken}) + "\n")
+        append_line(_record(), asdict(notice) | {"taken_by": taken})
     return taken
 
 
 def was_told(dag: str, run: str) -> bool:
     """Whether anybody took a notice of this run."""
-    if not _record().exists():
-        return False
-    lines = [json.loads(line) for line in _record().read_text().splitlines()]
-    return any((line["dag"], line["run"]) == (dag, run) for line in lines)
+    return any((line.get("dag"), line.get("run")) == (dag, run) for line in read_lines(_record()))
 
 
 def _record() -> Path:
@@ -110,7 +108,8 @@ def mail(addresses: str, notice: Notice) -> None:
     """Mail a notice to addresses separated by commas.
 
     Raises:
-        NotDelivered: ``EQUIPOISE_ALERT_SMTP`` is not an smtp(s) URL.
+        NotDelivered: ``EQUIPOISE_ALERT_SMTP`` is not an smtp(s) URL, or it holds a password and
+            another host offers no TLS.
         OSError: no connection, or the server refused (``smtplib.SMTPException``).
     """
     parts = urlsplit(os.environ.get("EQUIPOISE_ALERT_SMTP", "smtp://localhost:25"))
@@ -119,9 +118,14 @@ def mail(addresses: str, notice: Notice) -> None:
     kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
     with kind(parts.hostname, parts.port or 0, timeout=TIMEOUT_SECONDS) as server:
         server.ehlo()
-        if parts.scheme == "smtp" and server.has_extn("starttls"):
+        encrypted = parts.scheme == "smtps"
+        if not encrypted and server.has_extn("starttls"):
             server.starttls(context=ssl.create_default_context())
+            encrypted = True
         if parts.username:
+            if not encrypted and parts.hostname not in LOCAL_HOSTS:
+                log.error("the mail server offers no TLS: it is sent no password and no mail")
+                raise NotDelivered("no TLS")
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(_message(addresses, notice))
 

@@ -4,14 +4,17 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
+from pipelines.durable import PRIVATE_FILE_MODE, fsync_path, only_writer, private_folder
 from pipelines.errors import SecretMissing
 from pipelines.settings import settings
 
 KEY_BYTES = 32
+LOCK_WAIT_SECONDS = 30.0
 # Not a secret: for records that anyone can download, a shared key lets figures be repeated.
 PUBLISHED_KEY = hashlib.sha256(b"equipoise: pseudonyms of public records").digest()
 
@@ -26,29 +29,63 @@ def pseudonyms(ids: pl.Series, key: bytes) -> pl.Series:
     return ids.replace_strict(unique, pl.Series(numbers, dtype=pl.Int64), return_dtype=pl.Int64)
 
 
-def pseudonym_key(records_are_public: bool) -> bytes:
+def key_fingerprint(key: bytes) -> str:
+    """16 hex digits that tell two keys apart and lead back to neither."""
+    return hashlib.sha256(key).hexdigest()[:16]
+
+
+def pseudonym_key(records_are_public: bool, was_used: Callable[[], bool] = lambda: False) -> bytes:
     """The key of this installation, made at first use and readable by its owner alone.
 
+    Args:
+        records_are_public: take the published key.
+        was_used: asked where there is no key: whether pseudonyms of one are kept already.
+
     Raises:
-        SecretMissing: the key file is readable by others or is not a key.
+        SecretMissing: the key was used and is gone, is readable by others, or is no key.
+        StoreLocked: another process kept the folder of secrets for half a minute.
     """
     if records_are_public:
         return PUBLISHED_KEY
     path = settings().secrets_dir / "pseudonym.key"
-    if not path.exists():
+    if not _is_written(path):
+        if was_used():
+            raise _lost(path, "The pseudonym key is gone, and pseudonyms made with it are kept.")
         _make_key(path)
     if path.stat().st_mode & 0o077 or path.stat().st_size != KEY_BYTES:
-        raise SecretMissing(
-            f"The pseudonym key must be {KEY_BYTES} bytes that only its owner can read.",
-            where=str(path),
-            remedy="Restore it from the backup and run `chmod 600` on it. A new key would give "
-            "every subject a new pseudonym.",
-        )
+        cause = f"The pseudonym key must be {KEY_BYTES} bytes that only its owner can read."
+        raise _lost(path, cause)
     return path.read_bytes()
 
 
+def _is_written(path: Path) -> bool:
+    """An empty file is what a process left that was killed while it made a key."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def _make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(secrets.token_bytes(KEY_BYTES))
+    """Link a whole, synced draft into place: the key is there to stay, or is not there."""
+    private_folder(path.parent)
+    with only_writer(path.parent / ".lock", LOCK_WAIT_SECONDS):
+        if _is_written(path):
+            return  # another process was first: its key is the key
+        path.unlink(missing_ok=True)
+        draft = path.parent / f".draft-{path.name}"
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(secrets.token_bytes(KEY_BYTES))
+        fsync_path(draft)
+        os.link(draft, path)
+        draft.unlink()
+        fsync_path(path.parent)
+        fsync_path(path.parent.parent)
+
+
+def _lost(path: Path, cause: str) -> SecretMissing:
+    return SecretMissing(
+        cause,
+        where=str(path),
+        remedy="Restore it from the backup and run `chmod 600` on it. A new key would give "
+        "every subject a new pseudonym.",
+    )

@@ -18,6 +18,9 @@ from pipelines.events import Records
 # Wide enough for a life before day zero and a follow-up after it.
 EARLIEST_DAYS = -120 * 366
 LATEST_DAYS = 60 * 366
+# Beyond any range: a day further off is read as this one, lest the clock's 64 bits overflow.
+FARTHEST_DAYS = 1_000_000
+MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 def fingerprint(source: SourceConfig) -> dict[str, str]:
@@ -49,6 +52,7 @@ def read_records(config: EhrConfig) -> Records:
         },
         earliest=day_zero + timedelta(days=EARLIEST_DAYS),
         latest=day_zero + timedelta(days=LATEST_DAYS),
+        parts=tuple(_place(source, part) for part in source.events),
     )
 
 
@@ -146,20 +150,32 @@ def _event_rows(source: SourceConfig, part: EventTable, frame: pl.DataFrame) -> 
     stated = _wide(part, frame) if isinstance(part, WideTable) else _long(part, frame)
     file, columns = _place(source, part)
     day = pl.lit(part.day) if isinstance(part.day, int) else pl.col(part.day)
-    day = day.cast(pl.Int64, strict=False)
-    moment = pl.lit(_instant(source)).dt.cast_time_unit("us") + pl.duration(days=day)
+    time_text = day.cast(pl.String)
+    moment = _moment(source, time_text)
     return stated.select(
         pl.lit(file).alias("file"),
         pl.lit(columns).alias("part"),
         "source_row",
         pl.col(part.subject).cast(pl.String).alias("subject"),
-        day.cast(pl.String).alias("time_text"),
+        time_text.alias("time_text"),
         moment.alias("time"),
         (moment + pl.duration(days=source.known_after_days)).alias("known_time"),
         "code",
         "value_text",
         pl.lit(None, pl.String).alias("unit"),
     )
+
+
+def _moment(source: SourceConfig, days: pl.Expr) -> pl.Expr:
+    """The instant of a text of days since day zero, in UTC to the microsecond.
+
+    Null where the text is no finite number. A whole day is exact: a double holds its
+    microseconds without a remainder (86.4e9 = 2^13 * 10,546,875).
+    """
+    number = days.cast(pl.Float64, strict=False)
+    finite = pl.when(number.is_finite()).then(number.clip(-FARTHEST_DAYS, FARTHEST_DAYS))
+    microseconds = (finite * MICROSECONDS_PER_DAY).round().cast(pl.Int64)
+    return pl.lit(_instant(source)).dt.cast_time_unit("us") + pl.duration(microseconds=microseconds)
 
 
 def _long(part: LongTable, frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """ingest_events: source files become the event, subject and quarantine tables."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,23 @@ import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import Domain, load_domain, source_module
+from pipelines.durable import PRIVATE_FILE_MODE
 from pipelines.events import Ingested, ingest
-from pipelines.pseudonyms import pseudonym_key, pseudonyms
+from pipelines.pseudonyms import key_fingerprint, pseudonym_key, pseudonyms
 from pipelines.publication.crosswalk import has_crosswalk, write_crosswalk
 from pipelines.settings import settings
-from pipelines.stage import recipe_of, run_stage
+from pipelines.stage import recipe_of, run_stage, store
 from pipelines.study import load_study
 
 
 def ingest_events(study: str) -> str:
-    """Read the study's source, judge every row, and keep what is sound under pseudonyms."""
+    """Read the study's source, judge every row, and keep what is sound under pseudonyms.
+
+    Raises:
+        SourceMissing: the source is not there.
+        SourceInvalid: the source is not what the study describes.
+        SecretMissing: the pseudonym key is gone, and pseudonyms made with it are kept.
+    """
     spec = load_study(study)
     domain = load_domain(spec.domain)
     artefact = run_stage(
@@ -25,36 +33,36 @@ def ingest_events(study: str) -> str:
     )
     if not artefact.made and not has_crosswalk(study, settings()):
         # The tables are reused and the way back is gone: it is made again from the source.
-        write_crosswalk(study, _ingested(domain, spec.records).crosswalk, settings())
+        write_crosswalk(study, _ingested(study, domain, spec.records).crosswalk, settings())
     return artefact.key
 
 
 def recipe_for(study: str) -> Recipe:
-    """What decides the tables: the source files, the domain's section, its readers and rules."""
+    """What decides the tables: source files, the domain's section, readers, rules, and the key."""
     spec = load_study(study)
+    files = load_domain(spec.domain).fingerprint(spec.records)
+    key = key_fingerprint(_key(study, spec.records))
     return recipe_of(
         "ingest_events",
         config={"domain": spec.domain, "records": spec.records.model_dump(mode="json")},
         inputs={},
         modules=(source_module(spec.domain),),
-        files=load_domain(spec.domain).fingerprint(spec.records),
+        files={**files, "pseudonym key": key},
     )
 
 
 def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
-    ingested = _ingested(domain, config)
+    ingested = _ingested(study, domain, config)
     tables = {
         "events": ingested.events,
         "subjects": ingested.subjects,
-        "quarantine": ingested.quarantine,
         "accounts": pl.DataFrame([account.as_dict() for account in ingested.accounts]).drop(
             "quarantined_by_rule"
         ),
     }
     for name, table in tables.items():
         table.write_parquet(draft / f"{name}.parquet")
-    # Quarantined rows are the source's own words: for their owner's eyes.
-    (draft / "quarantine.parquet").chmod(0o600)
+    _write_for_owner(ingested.quarantine, draft / "quarantine.parquet")
     accounts = [account.as_dict() for account in ingested.accounts]
     (draft / "accounts.json").write_text(json.dumps(accounts, indent=1))
     write_crosswalk(study, ingested.crosswalk, settings())
@@ -69,6 +77,30 @@ def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
     }
 
 
-def _ingested(domain: Domain, config: Any) -> Ingested:
-    key = pseudonym_key(config.source.records_are_public)
+def _write_for_owner(table: pl.DataFrame, path: Path) -> None:
+    """Quarantined rows are the source's own words: nobody else may open them, at no moment."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        table.write_parquet(stream)
+
+
+def _key(study: str, config: Any) -> bytes:
+    return pseudonym_key(config.source.records_are_public, lambda: _key_was_used(study))
+
+
+def _key_was_used(study: str) -> bool:
+    """Whether anything kept here would lose its subjects under a new key.
+
+    The key is the installation's: tables of any study whose records are not public count.
+    """
+    manifests = settings().artefacts_dir.glob("ingest_events/[!.]*/manifest.json")
+    keys = [f"ingest_events/{manifest.parent.name}" for manifest in manifests]
+    recipes = [store().manifest(key)["recipe"] for key in keys]
+    return has_crosswalk(study, settings()) or any(
+        not recipe["config"]["records"]["source"]["records_are_public"] for recipe in recipes
+    )
+
+
+def _ingested(study: str, domain: Domain, config: Any) -> Ingested:
+    key = _key(study, config)
     return ingest(domain.read_records(config), lambda ids: pseudonyms(ids, key))

@@ -21,6 +21,7 @@ class Received:
     paths: list[str] = field(default_factory=list)
     mails: list[str] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
+    logins: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -44,7 +45,8 @@ def webhook_server(status: int = 200) -> Iterator[Received]:
 
 
 @contextmanager
-def mail_server() -> Iterator[Received]:
+def mail_server(host: str = "127.0.0.1") -> Iterator[Received]:
+    """A server that takes passwords and offers no TLS."""
     received = Received()
 
     class Handler(socketserver.StreamRequestHandler):
@@ -57,6 +59,11 @@ def mail_server() -> Iterator[Received]:
             word = command.upper()
             if word.startswith("RCPT"):
                 received.recipients.append(command)
+            if word.startswith("AUTH"):
+                received.logins.append(command)
+                return self._say("235 fine")
+            if word.startswith("EHLO"):
+                return self._say("250-mail\r\n250 AUTH PLAIN")
             if word.startswith("DATA"):
                 self._say("354 go on")
                 received.mails.append(self._text())
@@ -73,7 +80,7 @@ def mail_server() -> Iterator[Received]:
         def _say(self, line: str) -> None:
             self.wfile.write(f"{line}\r\n".encode())
 
-    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+    with socketserver.TCPServer((host, 0), Handler) as server:
         yield from _serving(server, received)
 
 

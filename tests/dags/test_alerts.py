@@ -9,7 +9,7 @@ import pytest
 from dags.alerts import notice_of, tell_of_run, tell_of_task
 from pipelines import notices
 from pipelines.errors import GateClosed
-from pipelines.notices import Notice, send
+from pipelines.notices import Notice, send, was_told
 from tests.dags.listeners import mail_server, webhook_server
 
 NOTICE = Notice(
@@ -92,6 +92,32 @@ def test_a_webhook_that_cannot_be_reached_raises_nothing_and_its_url_stays_out_o
     assert send(NOTICE) == []
     assert "nobody was told by webhook" in caplog.text
     assert "hush" not in caplog.text
+
+
+@pytest.mark.parametrize(("host", "logins"), [("127.0.0.1", 1), ("127.0.0.2", 0)])
+def test_a_password_goes_without_tls_to_this_machine_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, host: str, logins: int
+) -> None:
+    with mail_server(host) as server:
+        monkeypatch.setenv("EQUIPOISE_ALERT_SMTP", f"smtp://ana:hush@{host}:{server.port}")
+        monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_TO", "ana@example.org")
+        assert send(NOTICE) == ["mail"] * logins
+    assert (len(server.logins), len(server.mails)) == (logins, logins)
+    assert ("offers no TLS" in caplog.text) == (not logins)
+    assert "hush" not in caplog.text
+
+
+def test_a_torn_line_of_the_record_hides_no_notice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = tmp_path / "journal" / "notices.jsonl"
+    record.parent.mkdir()
+    record.write_text('{"dag": "train__demo", "ru')
+    assert not was_told(NOTICE.dag, NOTICE.run)
+    with webhook_server() as server:
+        monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK", f"http://127.0.0.1:{server.port}/")
+        send(NOTICE)
+    assert was_told(NOTICE.dag, NOTICE.run)
 
 
 def test_mail_without_a_usable_server_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

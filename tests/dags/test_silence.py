@@ -3,6 +3,7 @@
 import logging
 import traceback
 
+import polars as pl
 import pytest
 
 from dags.silence import without_values
@@ -70,3 +71,30 @@ def test_a_stop_from_outside_is_not_held_up() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+
+
+def test_a_library_in_rust_that_breaks_down_is_told_by_its_class_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @without_values
+    def panicking() -> str:
+        raise pl.exceptions.PanicException(RECORD)
+
+    with caplog.at_level(logging.ERROR), pytest.raises(RunFailed) as caught:
+        panicking()
+    printed = "".join(traceback.format_exception(caught.value))
+    assert "PanicException" in printed
+    assert RECORD not in printed + caplog.text
+
+
+def test_a_stop_from_outside_does_not_carry_what_was_being_handled() -> None:
+    @without_values
+    def stopped() -> str:
+        try:
+            raise ValueError(RECORD)
+        except ValueError:
+            raise KeyboardInterrupt  # noqa: B904 - the stop comes from outside
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stopped()
+    assert RECORD not in "".join(traceback.format_exception(caught.value))

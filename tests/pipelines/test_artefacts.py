@@ -1,6 +1,7 @@
 """Artefacts: reused when the recipe is the same, refused when a byte changed, never half there."""
 
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -117,3 +118,24 @@ def test_drafts_of_killed_processes_are_swept_after_a_day(store: ArtefactStore) 
     store.make(recipe(), write)
 
     assert (old.exists(), young.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_only_the_owner_enters_the_store_its_drafts_and_its_artefacts(
+    tmp_path: Path, umask: int
+) -> None:
+    store = ArtefactStore(tmp_path / "artefacts")
+    store.root.mkdir(mode=0o755)
+    drafts: list[int] = []
+
+    def look(draft: Path) -> Counts:
+        drafts.append(stat.S_IMODE(draft.stat().st_mode))
+        return write(draft)
+
+    before = os.umask(umask)
+    try:
+        final = store.make(recipe(), look).path
+    finally:
+        os.umask(before)
+    kept = [stat.S_IMODE(path.stat().st_mode) for path in (store.root, final.parent, final)]
+    assert [*drafts, *kept] == [0o700] * 4
