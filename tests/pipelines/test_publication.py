@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
 from pipelines.errors import GateClosed, NoRelease, PublicationGateClosed, SourceMissing
-from pipelines.publication.contract import AuditReference, Publication, published_rows
+from pipelines.publication.contract import Publication, published_rows
 from pipelines.publication.duckdb import add_generation, publish, record_audits
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import (
@@ -23,12 +23,9 @@ from pipelines.publication.reading import (
 )
 from pipelines.publication.withdrawal import reinstate, withdraw
 from pipelines.publication.writer import open_writer
-from pipelines.releases import Verdict, record_release, withdraw_release
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
-    PASSED,
     STUDY,
-    audited_anew,
     predictions,
     publication,
     recorded_release,
@@ -54,11 +51,6 @@ def publish_number(home: Settings, number: int, *, day: int | None = None, rows:
 def numbers(frame: pl.DataFrame) -> list[float]:
     """The generations that a table shows: ``score`` is the number of its generation."""
     return frame["score"].unique().sort().to_list()
-
-
-def recorded_verdicts(home: Settings) -> dict[str, str]:
-    with open_writer(folders(home), 1) as writer:
-        return dict(writer.execute("SELECT audit_id, verdict FROM audits").fetchall())
 
 
 def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:
@@ -290,114 +282,6 @@ def test_before_the_first_publication_there_is_nothing_to_read(home: Settings) -
     assert list_generations(STUDY, home) == ()
     with pytest.raises(SourceMissing, match="Nothing was published"):
         read_current(STUDY, home)
-
-
-@pytest.mark.parametrize("verdict", ["fail", "cannot_tell"])
-def test_a_generation_whose_audit_did_not_pass_leaves_the_readers_files_untouched(
-    home: Settings, verdict: Verdict
-) -> None:
-    publish_number(home, 1)
-    before = folders(home).snapshot.read_bytes(), folders(home).parquet.read_bytes()
-    failed = AuditReference(
-        audit_id="audit_predictions/bad", verdict=verdict, evidence_sha256="c" * 64
-    )
-
-    with pytest.raises(PublicationGateClosed, match=f"predictions says {verdict}"):
-        publish(publication(2, audit=failed), predictions(2), home)
-
-    assert (folders(home).snapshot.read_bytes(), folders(home).parquet.read_bytes()) == before
-
-
-def test_a_release_whose_audit_did_not_pass_publishes_nothing(home: Settings) -> None:
-    with pytest.raises(PublicationGateClosed, match="model says fail"):
-        publish(publication(1, of=release(verdict="fail")), predictions(1), home)
-    assert list_generations(STUDY, home) == ()
-
-
-def test_a_release_that_was_never_recorded_publishes_nothing(home: Settings) -> None:
-    with pytest.raises(PublicationGateClosed, match="not in the record"):
-        publish(publication(1, of=release()), predictions(1), home)
-
-
-def test_a_release_withdrawn_after_the_scoring_publishes_nothing(home: Settings) -> None:
-    scored = publication(1)
-    withdraw_release(STUDY, "why", "Ada")
-
-    with pytest.raises(PublicationGateClosed, match="release is withdrawn"):
-        publish(scored, predictions(1), home)
-
-
-def test_one_audit_cannot_have_failed_once_and_pass_now(home: Settings) -> None:
-    failed = PASSED.model_copy(update={"verdict": "fail"})
-    with pytest.raises(PublicationGateClosed, match="says fail"):
-        publish(publication(1, audit=failed), predictions(1), home)
-    with pytest.raises(
-        PublicationGateClosed, match=r"generation with verdict fail, and .* with verdict pass"
-    ):
-        publish(publication(1), predictions(1), home)
-    assert recorded_verdicts(home) == {PASSED.audit_id: "fail", "audit_model/of-0001": "pass"}
-
-
-def test_an_audit_that_passed_cannot_be_said_to_have_failed(home: Settings) -> None:
-    publish_number(home, 1)
-    failed = PASSED.model_copy(update={"verdict": "cannot_tell"})
-    with pytest.raises(
-        PublicationGateClosed, match=r"with verdict pass, and .* with verdict cannot_tell"
-    ):
-        publish(publication(1, audit=failed), predictions(1), home)
-    assert recorded_verdicts(home)[PASSED.audit_id] == "pass"
-    assert numbers(read_current(STUDY, home)) == [1.0]
-
-
-def test_a_contradicted_audit_takes_the_other_one_out_with_it(home: Settings) -> None:
-    publish_number(home, 1)
-    other = recorded_release(model="train_model/0002")
-    failed = PASSED.model_copy(update={"verdict": "fail"})
-    with pytest.raises(PublicationGateClosed, match="on the same evidence"):
-        publish(publication(2, of=other, audit=failed), predictions(2), home)
-    assert other.audit_key not in recorded_verdicts(home)
-
-
-def test_the_audit_of_a_model_is_no_audit_of_a_generation(home: Settings) -> None:
-    standing = recorded_release()
-    borrowed = AuditReference(
-        audit_id=standing.audit_key, verdict="pass", evidence_sha256=standing.audit_sha256
-    )
-    with pytest.raises(PublicationGateClosed, match=r"of a model with .* of a generation with"):
-        publish(publication(1, of=standing, audit=borrowed), predictions(1), home)
-
-
-def test_scores_under_way_when_a_newer_release_came_are_still_published(home: Settings) -> None:
-    under_way = publication(1)
-    recorded_release(model="train_model/0002")
-    assert publish(under_way, predictions(1), home).made
-
-
-def test_a_superseded_release_publishes_nothing_when_the_one_after_it_was_withdrawn(
-    home: Settings,
-) -> None:
-    under_way = publication(1)
-    recorded_release(model="train_model/0002")
-    withdraw_release(STUDY, "harms one group", "Ada")
-
-    with pytest.raises(PublicationGateClosed, match=r"superseded, and .* none stands"):
-        publish(under_way, predictions(1), home)
-    assert list_generations(STUDY, home) == ()
-
-    recorded_release(model="train_model/0003")
-    assert publish(under_way, predictions(1), home).made
-
-
-def test_a_superseded_release_of_a_model_withdrawn_under_another_audit_publishes_nothing(
-    home: Settings,
-) -> None:
-    under_way = publication(1)
-    record_release(STUDY, audited_anew(under_way.release))
-    withdraw_release(STUDY, "harms one group", "Ada")
-    recorded_release(model="train_model/0002")
-
-    with pytest.raises(PublicationGateClosed, match="withdrawn under another audit"):
-        publish(under_way, predictions(1), home)
 
 
 def test_rows_that_the_database_refuses_leave_no_generation_without_rows(home: Settings) -> None:
