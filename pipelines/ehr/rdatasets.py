@@ -143,7 +143,9 @@ def _subject_rows(source: SourceConfig, frame: pl.DataFrame) -> pl.DataFrame:
 def _cluster(column: str | None) -> pl.Expr:
     if column is None:
         return pl.lit(None, pl.String)
-    return "set " + pl.col(column).cast(pl.Int64, strict=False).cast(pl.String)
+    # A set's number may be shipped as 3.0; a set's name that is no number is as good a name.
+    number = pl.col(column).cast(pl.Int64, strict=False).cast(pl.String)
+    return "set " + pl.coalesce(number, pl.col(column).cast(pl.String))
 
 
 def _event_rows(source: SourceConfig, part: EventTable, frame: pl.DataFrame) -> pl.DataFrame:

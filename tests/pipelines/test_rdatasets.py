@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.ehr.config import LongTable, SourceConfig, SubjectTable, WideTable
-from pipelines.ehr.rdatasets import _event_rows, _place
+from pipelines.ehr.rdatasets import _cluster, _event_rows, _place
 from pipelines.events import Ingested, ingest
 from pipelines.pseudonyms import PUBLISHED_KEY, pseudonyms
 from tests.pipelines.event_examples import DAY_ZERO, records
@@ -97,3 +97,16 @@ def test_a_wide_table_is_placed_by_its_columns() -> None:
     wide = WideTable(shape="wide", table="visits", subject="id", day=0, columns=["bmi", "sbp"])
 
     assert _place(SOURCE, wide) == ("clinic/visits", "bmi, sbp")
+
+
+@pytest.mark.parametrize(
+    ("sets", "clusters"),
+    [
+        ([3.0, 3.0, None], ["set 3", "set 3", None]),
+        (["A1", "A1", None], ["set A1", "set A1", None]),
+    ],
+)
+def test_a_matched_set_named_by_a_word_is_a_set_like_a_numbered_one(
+    sets: list[object], clusters: list[str | None]
+) -> None:
+    assert pl.DataFrame({"set": sets}).select(_cluster("set")).to_series().to_list() == clusters
