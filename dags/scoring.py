@@ -48,22 +48,22 @@ def audit_predictions(study: str, sequences: str, scores: str) -> str:
 
 
 @stage(hours=0.5)
-def publish_predictions(study: str, scores: str, audit: str) -> str:
+def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str:
     """Publish the generation whole if its audit passed. Fails, and the last one stands, if not."""
     from pipelines.stages.publish_predictions import publish_predictions as run
 
-    return run(study, scores, audit)
+    return run(study, checks, scores, audit)
 
 
 def score(study: str) -> None:
-    """The graph. A check's key is no input of what follows it, so the chain states the order."""
+    """The graph. A check's key decides nothing that follows; publishing asks that it was made."""
     chain(
         events := ingest_events(study),
-        check_events(study, events),
+        checks := check_events(study, events),
         sequences := build_sequences(study, events, AS_OF),
         scores := score_subjects(study, sequences),
         audit := audit_predictions(study, sequences, scores),
-        publish_predictions.override(outlets=[publication_of(study)])(study, scores, audit),
+        publish_predictions.override(outlets=[publication_of(study)])(study, checks, scores, audit),
     )
 
 

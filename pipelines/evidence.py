@@ -145,17 +145,18 @@ def _findings(accounts: list[Mapping[str, Any]], checks: Mapping[str, Any]) -> t
 
 
 def _split_sizes(predictions: pl.DataFrame, minimum: int) -> tuple[SplitSize, ...]:
-    def shown(count: int) -> int | None:
-        return count if count == 0 or count >= minimum else None
-
+    """Counts by split; a column with one small count is hidden whole, since its sum is known."""
+    sizes = predictions.group_by("split", maintain_order=True).agg(
+        subjects=pl.len(),
+        positives=(pl.col("label") == 1).sum(),
+        censored=pl.col("label").is_null().sum(),
+    )
+    shown = [
+        name
+        for name in ("subjects", "positives", "censored")
+        if not sizes[name].is_between(1, minimum - 1).any()
+    ]
     return tuple(
-        SplitSize(
-            split=str(split),
-            counts=Counts(
-                subjects=shown(rows.height),
-                positives=shown(int((rows["label"] == 1).sum())),
-                censored=shown(rows["label"].null_count()),
-            ),
-        )
-        for (split,), rows in predictions.group_by("split", maintain_order=True)
+        SplitSize(split=row["split"], counts=Counts(**{name: row[name] for name in shown}))
+        for row in sizes.iter_rows(named=True)
     )

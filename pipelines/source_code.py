@@ -19,6 +19,7 @@ CARRIERS = frozenset(
         "pipelines.errors",
         "pipelines.journal",
         "pipelines.ledger",
+        "pipelines.provenance",
         "pipelines.publication.crosswalk",
         "pipelines.publication.folders",
         "pipelines.releases",

@@ -1,6 +1,8 @@
 """Run one stage: its recipe, its artefact, its line in the journal."""
 
 import logging
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,15 @@ log = logging.getLogger(__name__)
 def store() -> ArtefactStore:
     """The artefact store of this installation."""
     return ArtefactStore(settings().artefacts_dir)
+
+
+def device_class() -> str:
+    """``cuda`` where NVIDIA's driver lists a GPU, else ``cpu``; asked without importing torch."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return "cpu"
+    listed = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)
+    return "cuda" if listed.returncode == 0 and "GPU 0" in listed.stdout else "cpu"
 
 
 def open_inputs(inputs: Mapping[str, str]) -> dict[str, Path]:

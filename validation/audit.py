@@ -45,8 +45,8 @@ def audit_predictions_table(
     """Performance, groups, gaps, challengers and curves of the holdout and of cross-fitting.
 
     predictions: one row per subject (see populations_of); challengers: their column names.
-    Subjects of weight 0 are counted as censored and carry no metric. Raises ValueError where the
-    table cannot be audited: the caller then has no evidence, and the gate stays closed.
+    Subjects of weight 0 are counted as censored and carry no metric. Raises UnauditableTable where
+    the table cannot be audited: the caller then has no evidence, and the gate stays closed.
     """
     populations = populations_of(predictions, config, challengers)
     counts = _counts(populations, config)

@@ -64,6 +64,11 @@ def _broken(evidence: Evidence, policy: AuditConfig) -> Iterable[str]:
         yield "no line compares the network with the best challenger"
     if evidence.prediction_source is None:
         yield "the evidence does not name the predictions it was measured on"
+    kinds = {check.kind for check in evidence.data.checks}
+    for kind in sorted({"contract", "leakage", "audit"} - kinds):
+        yield f"the evidence holds no {kind} check"
+    if not evidence.data.files:
+        yield "the evidence does not say what became of the source's rows"
     for file in evidence.data.files:
         if not file.adds_up:
             yield f"{file.file}: rows in are not accepted + quarantined + duplicates + empty"

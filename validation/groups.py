@@ -28,6 +28,10 @@ _NEEDS_EVENTS: frozenset[MetricName] = frozenset(
 _NEEDS_NON_EVENTS: frozenset[MetricName] = _NEEDS_EVENTS - {"tpr", "ppv"} | {"fpr"}
 
 
+class UnauditableTable(ValueError):
+    """The predictions contradict themselves; said in names and counts, never in values."""
+
+
 @dataclass(frozen=True)
 class Group:
     """One level of an attribute or crossing. rows [m] and rest [n - m]: positions of subjects."""
@@ -39,10 +43,13 @@ class Group:
 
 
 def with_named_levels(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:
-    """The attributes as text, an absent one as "unknown". Raises ValueError on a missing column."""
+    """The attributes as text, an absent one as "unknown".
+
+    Raises UnauditableTable on a missing column.
+    """
     missing = [name for name in attributes if name not in frame.columns]
     if missing:
-        raise ValueError(f"attributes without a column: {missing}")
+        raise UnauditableTable(f"attributes without a column: {missing}")
     return frame.select(
         pl.col(name).cast(pl.String).fill_null(UNKNOWN_LEVEL) for name in attributes
     )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from validation.config import AuditConfig, PopulationName
-from validation.groups import with_named_levels
+from validation.groups import UnauditableTable, with_named_levels
 from validation.ranking import FloatArray
 
 _TEST_SPLIT = "test"
@@ -36,18 +36,18 @@ def populations_of(
 
     predictions: subject_id, cluster, split, label (null = censored), weight, score, the
     attributes, one column per challenger, and each of them with the suffix _cross_fitted.
-    Raises ValueError where a column is missing or a row contradicts itself.
+    Raises UnauditableTable where a column is missing or a row contradicts itself.
     """
     missing = [name for name in _needed(challengers) if name not in predictions.columns]
     if missing:
-        raise ValueError(f"predictions without columns {missing}")
+        raise UnauditableTable(f"predictions without columns {missing}")
     frame = predictions.with_columns(in_holdout=pl.col("split") == _TEST_SPLIT)
     found = [_population("holdout", frame.filter("in_holdout"), config, challengers)]
     if "score" + _CROSS_FITTED_SUFFIX in frame.columns:
         scored = frame.filter(pl.col("score" + _CROSS_FITTED_SUFFIX).is_not_null())
         if scored.height:
             if scored["in_holdout"].sum() != found[0].in_holdout.sum():
-                raise ValueError("cross_fitted: not every subject of the holdout has a score")
+                raise UnauditableTable("cross_fitted: not every subject of the holdout has a score")
             found.append(_population("cross_fitted", scored, config, challengers))
     return found
 
@@ -60,9 +60,9 @@ def _population(
     name: PopulationName, frame: pl.DataFrame, config: AuditConfig, challengers: Sequence[str]
 ) -> Population:
     if frame.is_empty():
-        raise ValueError(f"{name}: no subjects")
+        raise UnauditableTable(f"{name}: no subjects")
     if frame["subject_id"].n_unique() != frame.height:
-        raise ValueError(f"{name}: a subject is there twice")
+        raise UnauditableTable(f"{name}: a subject is there twice")
     suffix = _CROSS_FITTED_SUFFIX if name == "cross_fitted" else ""
     # Cross-fitted scores without cross-fitted challengers: the gate will say what is missing.
     present = [other for other in challengers if other + suffix in frame.columns]
@@ -84,18 +84,18 @@ def _labels(frame: pl.DataFrame, where: str) -> tuple[FloatArray, FloatArray]:
     weight = _numbers(frame, "weight")
     censored = np.isnan(label)
     if not np.isin(label[~censored], [0.0, 1.0]).all():
-        raise ValueError(f"{where}: a label is neither 0, 1 nor null")
+        raise UnauditableTable(f"{where}: a label is neither 0, 1 nor null")
     if not np.isfinite(weight).all() or (weight < 0).any():
-        raise ValueError(f"{where}: a weight is null, infinite or negative")
+        raise UnauditableTable(f"{where}: a weight is null, infinite or negative")
     if ((weight == 0) != censored).any():
-        raise ValueError(f"{where}: weight 0 and a null label must go together")
+        raise UnauditableTable(f"{where}: weight 0 and a null label must go together")
     return np.where(censored, 0.0, label), weight
 
 
 def _probabilities(frame: pl.DataFrame, column: str) -> FloatArray:
     score = _numbers(frame, column)
     if not ((score >= 0.0) & (score <= 1.0)).all():
-        raise ValueError(f"column {column!r} holds a value that is no probability")
+        raise UnauditableTable(f"column {column!r} holds a value that is no probability")
     return score
 
 

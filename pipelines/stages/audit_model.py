@@ -7,7 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe, hash_file
+from pipelines.errors import GateClosed
 from pipelines.evidence import data_evidence, lineage, model_summary
+from pipelines.provenance import broken_links
 from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
@@ -20,6 +22,7 @@ from validation.evidence import (
     dump_evidence,
 )
 from validation.gate import closed, judge
+from validation.groups import UnauditableTable
 from validation.report.render import render_crash_report, render_report
 from validation.second_route import agreement_with_fairlearn
 
@@ -31,8 +34,19 @@ CHALLENGERS = ("logistic_regression", "hist_gradient_boosting", "prevalence")
 def audit_model(
     study: str, events: str, checks: str, sequences: str, model: str, predictions: str
 ) -> str:
-    """Measure, judge by the study's lines, write evidence.json and report.html."""
+    """Measure, judge by the study's lines, write evidence.json and report.html.
+
+    Raises:
+        GateClosed: the artefacts were not made of one another.
+    """
     recipe = recipe_for(study, events, checks, sequences, model, predictions)
+    if odd := broken_links(recipe.inputs):
+        raise GateClosed(
+            "The artefacts to audit do not belong together:\n"
+            + "\n".join(f"  {words}" for words in odd),
+            where="audit_model",
+            remedy="Run the flow again from the stage whose key is odd, with all that follows it.",
+        )
     spec = load_study(study)
     return run_stage(study, recipe, lambda draft: _write(spec, recipe.inputs, draft)).key
 
@@ -99,7 +113,9 @@ def _write(spec: Study, keys: Mapping[str, str], draft: Path) -> Counts:
 def _report(evidence: Evidence, crashed: str | None) -> str:
     if crashed is None:
         return render_report(evidence)
-    return render_crash_report(evidence.study, "audit_model", ValueError(crashed), evidence.lineage)
+    return render_crash_report(
+        evidence.study, "audit_model", UnauditableTable(crashed), evidence.lineage
+    )
 
 
 def _measured(
@@ -109,7 +125,7 @@ def _measured(
     try:
         populations = audit_predictions_table(predictions, spec.audit, challengers=CHALLENGERS)
         agreement = agreement_with_fairlearn(predictions, spec.audit, populations, CHALLENGERS)
-    except ValueError as error:
+    except UnauditableTable as error:
         log.warning("the predictions cannot be audited: %s", error)
         return (), (), f"the predictions cannot be audited: {error}"
     return populations, (agreement,), None

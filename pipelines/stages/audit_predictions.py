@@ -5,8 +5,9 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.artefacts import Counts
+from pipelines.errors import PublicationGateClosed
 from pipelines.evidence import lineage, unknown_events
-from pipelines.releases import current_release
+from pipelines.provenance import release_of
 from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage, store
 from pipelines.study import Study, load_study
@@ -16,9 +17,20 @@ from validation.report.render import render_prediction_report
 
 
 def audit_predictions(study: str, sequences: str, scores: str) -> str:
-    """Compare the scores with the release's, write evidence.json and report.html. Only judges."""
+    """Compare the scores with those of the release that made them; write evidence and report.
+
+    Raises:
+        PublicationGateClosed: that release was withdrawn meanwhile.
+    """
     spec = load_study(study)
-    audited = store().manifest(current_release(study).audit_key)["recipe"]["inputs"]
+    release = release_of(study, store().open(scores))
+    if release is None:
+        raise PublicationGateClosed(
+            "The release that made these scores was withdrawn.",
+            where=scores,
+            remedy="Score again with the release that stands, or train a new one.",
+        )
+    audited = store().manifest(release.audit_key)["recipe"]["inputs"]
     keys = {"sequences": sequences, "scores": scores, "reference": audited["predictions"]}
     recipe = recipe_of(
         "audit_predictions",

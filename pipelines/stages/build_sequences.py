@@ -14,7 +14,7 @@ from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import load_domain, source_module
 from pipelines.errors import LeakageFound
 from pipelines.examples import Examples
-from pipelines.releases import current_release
+from pipelines.provenance import standing_release
 from pipelines.sequences import (
     Sequences,
     gather_sequences,
@@ -77,7 +77,7 @@ def build_scoring_sequences(study: str, events: str, as_of: str) -> str:
     spec = load_study(study)
     moment = datetime.fromisoformat(as_of)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    inputs = {"events": events, "vocabulary": current_release(study).sequences_key}
+    inputs = {"events": events, "vocabulary": standing_release(spec).sequences_key}
     recipe = recipe_of(
         "build_sequences",
         config=_config(spec) | {"as_of": moment.isoformat()},

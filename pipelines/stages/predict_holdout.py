@@ -6,7 +6,7 @@ import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
 from pipelines.splits import SPLITS
-from pipelines.stage import open_inputs, recipe_of, run_stage
+from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
 
 SPLIT_NAMES = {**dict(enumerate(SPLITS)), -1: "none"}
 
@@ -25,6 +25,7 @@ def recipe_for(study: str, sequences: str, model: str) -> Recipe:
         inputs={"sequences": sequences, "model": model},
         libraries=("polars", "numpy", "torch", "scikit-learn"),
         modules=("models.scoring",),
+        device=device_class(),
     )
 
 

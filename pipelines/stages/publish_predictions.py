@@ -10,19 +10,22 @@ import polars as pl
 from pipelines.artefacts import hash_file
 from pipelines.errors import PublicationGateClosed
 from pipelines.journal import JournalEntry, append_entry
+from pipelines.provenance import release_of
 from pipelines.publication.contract import AuditReference, Publication
 from pipelines.publication.duckdb import publish
-from pipelines.releases import Release, list_releases
+from pipelines.releases import Release
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.study import load_study
 from validation.evidence import GateVerdict, load_prediction_evidence
-from validation.gate import closed
 from validation.prediction_gate import judge_predictions
 
 
-def publish_predictions(study: str, scores: str, audit: str) -> str:
+def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str:
     """Publish the scores under their audit; never skipped, never half done.
+
+    Args:
+        checks: the check of the very events that were scored.
 
     Raises:
         PublicationGateClosed: the audit did not pass, or is of other scores, or the release was
@@ -31,9 +34,10 @@ def publish_predictions(study: str, scores: str, audit: str) -> str:
     started = time.monotonic()
     folder = store().open(scores)
     evidence_file = store().open(audit) / "evidence.json"
-    verdict = _verdict(study, scores, audit)
     inputs = store().manifest(scores)["recipe"]["inputs"]
     sequences = store().manifest(inputs["sequences"])["recipe"]
+    _require_checked(checks, sequences["inputs"]["events"])
+    verdict = _verdict(study, scores, audit)
     publication = Publication(
         study=study,
         as_of=datetime.fromisoformat(sequences["config"]["as_of"]),
@@ -77,15 +81,38 @@ def _rows(folder: Path) -> pl.DataFrame:
     )
 
 
+def _require_checked(checks: str, events: str) -> None:
+    """The events must have met their contract: a task can be skipped by hand."""
+    folder = store().open(checks)
+    found = json.loads((folder / "checks.json").read_text())["checks"]
+    judged = store().manifest(checks)["recipe"]["inputs"]["events"]
+    if judged == events and found and all(check["passed"] for check in found):
+        return
+    raise PublicationGateClosed(
+        "The events that were scored have not met their contract.",
+        where=str(folder / "checks.json"),
+        remedy="Run the scoring flow again, from its first stage.",
+    )
+
+
 def _verdict(study: str, scores: str, audit: str) -> GateVerdict:
-    """The gate's verdict on the evidence, judged once more; the one in the file is not believed."""
+    """The gate's verdict on the evidence, judged once more.
+
+    A mismatch is refused here, before the store hears of it: what the store records of an audit
+    stays.
+    """
     audited = store().manifest(audit)["recipe"]["inputs"]["scores"]
     evidence = load_prediction_evidence(store().path(audit) / "evidence.json")
-    if audited != scores:
-        return closed("the audit is of other scores")
-    if evidence.gate != (verdict := judge_predictions(evidence, load_study(study).audit)):
-        return closed("the verdict in the evidence is not the gate's")
-    return verdict
+    verdict = judge_predictions(evidence, load_study(study).audit)
+    if audited == scores and evidence.gate == verdict:
+        return verdict
+    why = "is of other scores" if audited != scores else "was judged under another policy"
+    raise PublicationGateClosed(
+        f"The audit {why}, so nothing is published.",
+        where=str(store().path(audit)),
+        remedy="The previous generation stands. Run the scoring flow again: the audit is made "
+        "for these scores and the study's limits of today.",
+    )
 
 
 def _with_reasons(
@@ -105,10 +132,9 @@ def _with_reasons(
 
 def _release(study: str, scores: Path) -> Release:
     """The release that made the scores, if it still may be used."""
-    wanted = json.loads((scores / "release.json").read_text())["release_id"]
-    for listed in list_releases(study):
-        if listed.release.release_id == wanted and listed.state != "withdrawn":
-            return listed.release
+    release = release_of(study, scores)
+    if release is not None:
+        return release
     raise PublicationGateClosed(
         "The release that made these scores was withdrawn.",
         where=str(scores),

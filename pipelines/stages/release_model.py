@@ -1,13 +1,16 @@
 """release_model: a model whose audit passed becomes the study's release. Nothing else does."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pipelines.artefacts import hash_file
 from pipelines.errors import GateClosed
 from pipelines.journal import JournalEntry, append_entry
+from pipelines.provenance import broken_links, changed_since, policy_sha256, records_sha256
 from pipelines.releases import Release, list_releases, record_release
 from pipelines.stage import open_inputs, store
-from pipelines.study import load_study
+from pipelines.study import Study, load_study
 from validation.evidence import Evidence, load_evidence
 from validation.gate import judge
 
@@ -35,7 +38,7 @@ def release_model(study: str, audit: str) -> str:
             remedy="Read the report. Change the model or the data; a limit is changed by whoever "
             "answers for the study, before the next test split is looked at.",
         )
-    release = _release(study, audit, evidence, spec.audit.threshold)
+    release = _release(spec, audit, evidence)
     known = {listed.release.release_id for listed in list_releases(study)}
     recorded = record_release(study, release)
     made = recorded.release_id not in known
@@ -44,19 +47,21 @@ def release_model(study: str, audit: str) -> str:
     return key
 
 
-def _release(study: str, audit: str, evidence: Evidence, threshold: float) -> Release:
-    inputs: dict[str, Any] = store().manifest(audit)["recipe"]["inputs"]
+def _release(spec: Study, audit: str, evidence: Evidence) -> Release:
+    recipe: dict[str, Any] = store().manifest(audit)["recipe"]
+    inputs: dict[str, str] = recipe["inputs"]
     opened = open_inputs(inputs)
-    table = opened["predictions"] / "predictions.parquet"
-    source = evidence.prediction_source
-    if source is None or hash_file(table) != source.sha256 or source.key != inputs["predictions"]:
+    odd = list(_odd(spec, recipe, evidence, opened["predictions"] / "predictions.parquet"))
+    if odd:
         raise GateClosed(
-            "The audited predictions are not the ones in the store.",
-            where=str(table),
-            remedy="Run the study again: the audit is made anew.",
+            "The audit is not of this study's model and data as they stand:\n"
+            + "\n".join(f"  {words}" for words in odd),
+            where=str(store().path(audit)),
+            remedy="Remove the artefacts of predict_holdout and audit_model named here and run "
+            "the study again: they are made anew.",
         )
     return Release.of(
-        study=study,
+        study=spec.name,
         model_key=inputs["model"],
         model_sha256=store().content_sha256(inputs["model"]),
         audit_key=audit,
@@ -64,5 +69,25 @@ def _release(study: str, audit: str, evidence: Evidence, threshold: float) -> Re
         verdict="pass",
         events_key=inputs["events"],
         sequences_key=inputs["sequences"],
-        threshold=threshold,
+        threshold=spec.audit.threshold,
+        records_sha256=records_sha256(spec),
+        policy_sha256=policy_sha256(spec),
     )
+
+
+def _odd(spec: Study, recipe: dict[str, Any], evidence: Evidence, table: Path) -> Iterator[str]:
+    """What does not belong to the rest: each a way in which one model could pass for another."""
+    inputs, source = recipe["inputs"], evidence.prediction_source
+    if recipe["config"]["words"]["name"] != spec.name:
+        yield "the audit is of another study"
+    yield from broken_links(inputs)
+    if sorted(entry.key for entry in evidence.lineage) != sorted(inputs.values()):
+        yield "the evidence names other artefacts than its recipe"
+    yield from (
+        f"{key} has other bytes than were audited" for key in changed_since(evidence.lineage)
+    )
+    if source is None or source.key != inputs["predictions"] or hash_file(table) != source.sha256:
+        yield "the predictions are not the ones that were audited"
+    trained_on = store().manifest(inputs["sequences"])["recipe"]["config"]["records"]
+    if trained_on != spec.records.model_dump(mode="json"):
+        yield f"the model was trained under another section {spec.domain}"

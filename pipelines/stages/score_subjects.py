@@ -6,9 +6,11 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.artefacts import Counts
-from pipelines.releases import Release, current_release
-from pipelines.stage import open_inputs, recipe_of, run_stage
+from pipelines.provenance import standing_release
+from pipelines.releases import Release
+from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
 from pipelines.stages.predict_holdout import SPLIT_NAMES
+from pipelines.study import load_study
 
 # The networks of different seeds agree within this many standard deviations, nineteen in twenty.
 BAND_IN_STANDARD_DEVIATIONS = 1.96
@@ -18,9 +20,10 @@ def score_subjects(study: str, sequences: str) -> str:
     """Score with the release in the store, whatever event or person started this run.
 
     Raises:
-        NoRelease: no release stands.
+        NoRelease: no release stands that the study as it is now may use.
+        ArtefactCorrupt: the released model is not the one that was audited.
     """
-    release = current_release(study)
+    release = standing_release(load_study(study))
     inputs = {
         "sequences": sequences,
         "model": release.model_key,
@@ -32,6 +35,7 @@ def score_subjects(study: str, sequences: str) -> str:
         inputs=inputs,
         libraries=("polars", "numpy", "torch"),
         modules=("models.scoring",),
+        device=device_class(),
     )
     return run_stage(study, recipe, lambda draft: _write(release, open_inputs(inputs), draft)).key
 

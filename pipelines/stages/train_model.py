@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import TrainingFailed
-from pipelines.stage import open_inputs, recipe_of, run_stage, store
+from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
 from pipelines.study import load_study
 
 log = logging.getLogger(__name__)
@@ -54,15 +54,6 @@ def recipe_for(study: str, sequences: str) -> Recipe:
     )
 
 
-def device_class() -> str:
-    """``cuda`` where NVIDIA's driver lists a GPU, else ``cpu``; asked without importing torch."""
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return "cpu"
-    listed = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)
-    return "cuda" if listed.returncode == 0 and "GPU 0" in listed.stdout else "cpu"
-
-
 def _train(sequences: Path, config: str, workspace: Path, draft: Path) -> Counts:
     workspace.mkdir(parents=True, exist_ok=True)
     settings_file = workspace / "config.json"
@@ -76,11 +67,23 @@ def _train(sequences: Path, config: str, workspace: Path, draft: Path) -> Counts
     ]
     with _one_attempt_at_a_time(workspace) as lock:
         _run(command, lock)
+    _require_device(draft)
     training = json.loads((draft / "training_log.json").read_text())
     return {
         "networks": len(training),
         "epochs": sum(len(network["epochs"]) for network in training.values()),
     }
+
+
+def _require_device(model: Path) -> None:
+    """The recipe names the device class, so the network must have been trained on it."""
+    used = json.loads((model / "model.json").read_text())["made_with"]["device"]
+    if used != device_class():
+        raise TrainingFailed(
+            f"The machine has {device_class()} and torch trained on {used}.",
+            where="python -m models.training",
+            remedy="Give torch a build and a driver that fit the device, or hide the device.",
+        )
 
 
 def _run(command: list[str], lock: int) -> None:

@@ -1,5 +1,6 @@
 """The whole spine on real records, stage by stage: what is kept, reused, refused and published."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.errors import GateClosed, NoRelease, PublicationGateClosed
+from pipelines.artefacts import hash_file
+from pipelines.errors import ArtefactCorrupt, GateClosed, NoRelease, PublicationGateClosed
 from pipelines.explain import explain_study
 from pipelines.journal import read_entries
 from pipelines.publication.crosswalk import read_crosswalk
@@ -72,11 +74,13 @@ def train() -> str:
     return audit_model(STUDY, events, checks, sequences, model, predictions)
 
 
-def score(as_of: str) -> tuple[str, str]:
-    """Scores as of a day and their audit."""
-    sequences = build_scoring_sequences(STUDY, ingest_events(STUDY), as_of)
+def score(as_of: str) -> tuple[str, str, str]:
+    """The checks of the events, the scores as of a day, and their audit."""
+    events = ingest_events(STUDY)
+    checks = check_events(STUDY, events)
+    sequences = build_scoring_sequences(STUDY, events, as_of)
     scores = score_subjects(STUDY, sequences)
-    return scores, audit_predictions(STUDY, sequences, scores)
+    return checks, scores, audit_predictions(STUDY, sequences, scores)
 
 
 @pytest.fixture(scope="module")
@@ -204,9 +208,9 @@ def test_a_generation_that_shifted_is_not_published_and_the_one_before_stands(
     installation: Installation, published: pl.DataFrame
 ) -> None:
     installation.change(strict)
-    scores, audit = score("2026-11-22")
+    scored = score("2026-11-22")
     with pytest.raises(PublicationGateClosed, match="score_shift_psi") as closed:
-        publish_predictions(STUDY, scores, audit)
+        publish_predictions(STUDY, *scored)
     installation.change(lambda raw: None)
 
     assert closed.value.exit_code == 23
@@ -214,11 +218,77 @@ def test_a_generation_that_shifted_is_not_published_and_the_one_before_stands(
 
 
 def test_an_audit_of_other_scores_publishes_nothing(published: pl.DataFrame) -> None:
-    _, audit = score("2026-11-22")
-    other, _ = score("2010-01-01")
+    checks, scores, audit = score("2026-11-22")
+    _, other, _ = score("2010-01-01")
 
     with pytest.raises(PublicationGateClosed, match="of other scores"):
-        publish_predictions(STUDY, other, audit)
+        publish_predictions(STUDY, checks, other, audit)
+    # The refusal left no mark on the good audit.
+    publish_predictions(STUDY, checks, scores, audit)
+
+
+def another_threshold(raw: dict[str, Any]) -> None:
+    raw["audit"]["threshold"] = 0.6
+
+
+def another_outcome(raw: dict[str, Any]) -> None:
+    raw["ehr"]["outcome"]["codes"] = ["stroke"]
+
+
+@pytest.mark.parametrize("edit", [another_threshold, another_outcome])
+def test_a_study_that_asks_another_question_gets_no_scores_of_the_old_release(
+    installation: Installation, published: pl.DataFrame, edit: Callable[[dict[str, Any]], None]
+) -> None:
+    installation.change(edit)
+    with pytest.raises(NoRelease, match="under another"):
+        score("2026-11-22")
+    installation.change(lambda raw: None)
+
+
+def test_an_audit_of_predictions_that_another_model_made_is_refused(
+    installation: Installation, released: str
+) -> None:
+    def other_seed(raw: dict[str, Any]) -> None:
+        raw["model"] |= {"seeds": [1], "max_epochs": 1}
+
+    keys = store().manifest(released)["recipe"]["inputs"]
+    installation.change(other_seed)
+    keys["model"] = train_model(STUDY, keys["sequences"])
+    with pytest.raises(GateClosed, match="do not belong together"):
+        audit_model(STUDY, **keys)
+    installation.change(lambda raw: None)
+
+
+def test_a_model_remade_with_other_bytes_neither_scores_nor_is_released(released: str) -> None:
+    model = store().path(store().manifest(released)["recipe"]["inputs"]["model"])
+    weights, manifest = model / "seed_0.safetensors", model / "manifest.json"
+    before, words = weights.read_bytes(), manifest.read_text()
+    weights.write_bytes(before[:-4] + bytes(4))
+    manifest.write_text(words.replace(hashlib.sha256(before).hexdigest(), hash_file(weights)))
+    try:
+        with pytest.raises(ArtefactCorrupt, match="no longer the one that was audited"):
+            score("2026-11-22")
+        with pytest.raises(GateClosed, match="other bytes than were audited"):
+            release_model(STUDY, released)
+    finally:
+        weights.write_bytes(before)
+        manifest.write_text(words)
+
+
+def test_scores_of_events_that_nobody_checked_are_not_published(published: pl.DataFrame) -> None:
+    checks, scores, audit = score("2026-11-22")
+    folder = store().path(checks)
+    unmet = (folder / "checks.json").read_text().replace('"passed": true', '"passed": false', 1)
+    words = (folder / "manifest.json").read_text(), (folder / "checks.json").read_text()
+    old = hash_file(folder / "checks.json")
+    (folder / "checks.json").write_text(unmet)
+    (folder / "manifest.json").write_text(words[0].replace(old, hash_file(folder / "checks.json")))
+    try:
+        with pytest.raises(PublicationGateClosed, match="not met their contract"):
+            publish_predictions(STUDY, checks, scores, audit)
+    finally:
+        (folder / "manifest.json").write_text(words[0])
+        (folder / "checks.json").write_text(words[1])
 
 
 def test_no_value_of_a_subject_reaches_a_log(
@@ -234,13 +304,13 @@ def test_no_value_of_a_subject_reaches_a_log(
 
 
 def test_after_a_withdrawal_nothing_is_scored_and_nothing_is_read(published: pl.DataFrame) -> None:
-    scores, audit = score("2026-11-22")
+    scored = score("2026-11-22")
     withdraw_release(STUDY, "a fault was found", "Ada")
     withdraw(STUDY, "a fault was found", "Ada", settings())
 
     with pytest.raises(NoRelease, match="withdrawn by Ada"):
         score("2026-11-22")
     with pytest.raises(PublicationGateClosed):
-        publish_predictions(STUDY, scores, audit)
+        publish_predictions(STUDY, *scored)
     assert read_current(STUDY, settings()).is_empty()
     assert [listed.state for listed in list_generations(STUDY, settings())] == ["withdrawn"]

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from validation.config import AuditConfig
+from validation.evidence import CheckResult, DataEvidence, FileRows
 from validation.ranking import FloatArray
 
 CHALLENGERS = ("logistic_regression", "prevalence")
@@ -41,6 +42,18 @@ def gating_line(**changes: Any) -> dict[str, Any]:
     default: dict[str, Any] = {} if limits else {"at_least": 0.6}
     shared = {"line": "auroc", "metric": "auroc", "on": "holdout", "group": "overall"}
     return shared | default | changes
+
+
+def sound_data(*left_out: str) -> DataEvidence:
+    """Rows that add up and one passed check of each kind, but for the kinds left out."""
+    return DataEvidence(
+        files=(FileRows(file="a", rows_in=9, accepted=8, quarantined=0, duplicates=1),),
+        checks=tuple(
+            CheckResult(name=f"a {kind} check", table="t", kind=kind, passed=True, words="held")
+            for kind in ("contract", "leakage", "audit")
+            if kind not in left_out
+        ),
+    )
 
 
 def policy(**changes: Any) -> AuditConfig:

@@ -4,7 +4,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.validation.audit_examples import CHALLENGERS, gating_line, policy, simulated
+from tests.validation.audit_examples import (
+    CHALLENGERS,
+    gating_line,
+    policy,
+    simulated,
+    sound_data,
+)
 from validation.audit import audit_predictions_table
 from validation.config import METRIC_NAMES, AuditConfig
 from validation.evidence import Evidence, PopulationEvidence, PredictionSource
@@ -33,6 +39,7 @@ def verdicts(frame: pl.DataFrame, config: AuditConfig = FAIRNESS) -> dict[str, s
         intended_use="a test",
         policy=config,
         populations=tuple(audited(frame, config)),
+        data=sound_data(),
         prediction_source=PredictionSource(key="predict_holdout/00", sha256="0" * 64),
     )
     verdict = judge(evidence, config)

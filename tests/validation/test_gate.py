@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.validation.audit_examples import gating_line, policy
+from tests.validation.audit_examples import gating_line, policy, sound_data
 from validation.config import METRIC_NAMES, AuditConfig
 from validation.evidence import (
     Challenger,
@@ -74,6 +74,7 @@ def evidence(config: AuditConfig | None = None, **changes: Any) -> Evidence:
         "intended_use": "a test",
         "policy": config or policy(),
         "populations": (population(),),
+        "data": sound_data(),
         "prediction_source": PredictionSource(key="predict_holdout/00", sha256="0" * 64),
     }
     return Evidence.model_validate(fields | changes)
@@ -154,12 +155,16 @@ def test_an_interval_that_touches_its_limit_is_still_inside(
     assert words in line.words
 
 
-def test_whole_files_and_passed_checks_do_not_close_the_gate() -> None:
-    whole = DataEvidence(
-        files=(FileRows(file="a", rows_in=9, accepted=8, quarantined=0, duplicates=1),),
-        checks=(CheckResult(name="c", table="t", kind="rule", passed=True, words="none late"),),
-    )
-    assert judge(evidence(data=whole), policy()).is_open
+@pytest.mark.parametrize("kind", ["contract", "leakage", "audit"])
+def test_the_gate_closes_without_a_check_of_each_kind(kind: str) -> None:
+    verdict = judge(evidence(data=sound_data(kind)), policy())
+    assert (verdict.is_open, verdict.reasons) == (False, (f"the evidence holds no {kind} check",))
+
+
+def test_the_gate_closes_without_the_account_of_the_rows() -> None:
+    verdict = judge(evidence(data=sound_data().model_copy(update={"files": ()})), policy())
+    assert not verdict.is_open
+    assert "what became of the source's rows" in verdict.reasons[0]
 
 
 @pytest.mark.parametrize(
