@@ -50,6 +50,21 @@ def reinstate(
     return _change_state("reinstated", study, generation_id, _words(reason, by), settings)
 
 
+def finish_changes(settings: Settings) -> None:
+    """Show readers what a killed process had committed: a withdrawal counts from its commit.
+
+    For callers who may refuse before they publish; ``publish`` and ``withdraw`` do it themselves.
+
+    Raises:
+        StoreLocked: another process publishes.
+        ArtefactCorrupt: the writer's database was changed by hand.
+    """
+    folders = PublicationFolders(settings.publication_dir)
+    if folders.writer.exists():
+        with open_writer(folders, LOCK_WAIT_SECONDS):
+            """Opening it repairs the readers' files."""
+
+
 def _words(reason: str, by: str) -> dict[str, object]:
     require_words(reason, by)
     return {"reason": reason, "changed_by": by, "changed_at": datetime.now(UTC)}
