@@ -51,6 +51,8 @@ def release() -> Release:
         events_key="ingest_events/cccccccccccccccc",
         sequences_key="build_sequences/dddddddddddddddd",
         threshold=0.1,
+        records_sha256="c" * 64,
+        policy_sha256="d" * 64,
     )
 
 
