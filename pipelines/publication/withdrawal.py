@@ -7,7 +7,7 @@ import duckdb
 
 from pipelines.errors import NoRelease
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.snapshot import refresh_snapshot
+from pipelines.publication.snapshot import refresh_snapshot, repair_snapshot
 from pipelines.publication.writer import LOCK_WAIT_SECONDS, open_writer, transaction
 from pipelines.releases import require_words
 from pipelines.settings import Settings
@@ -61,8 +61,8 @@ def finish_changes(settings: Settings) -> None:
     """
     folders = PublicationFolders(settings.publication_dir)
     if folders.writer.exists():
-        with open_writer(folders, LOCK_WAIT_SECONDS):
-            """Opening it repairs the readers' files."""
+        with open_writer(folders, LOCK_WAIT_SECONDS) as writer:
+            repair_snapshot(writer, folders)
 
 
 def _words(reason: str, by: str) -> dict[str, object]:

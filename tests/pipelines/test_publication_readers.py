@@ -18,6 +18,7 @@ from pipelines.publication.contract import AuditReference, published_rows
 from pipelines.publication.duckdb import add_generation, publish
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import list_generations, read_current
+from pipelines.publication.withdrawal import finish_changes
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import STUDY, predictions, publication
@@ -174,6 +175,19 @@ def test_a_withdrawal_killed_before_readers_saw_it_is_finished_by_a_publication_
     (only,) = folders(home).parquet_files.iterdir()
     assert pl.read_parquet(only).is_empty()
     assert folders(home).parquet.resolve() == only
+
+
+def test_a_killed_withdrawal_can_be_finished_without_publishing(home: Settings) -> None:
+    subprocess.run([sys.executable, "-c", KILLED_WITHDRAWAL, "_place"], check=False)
+    assert read_current(STUDY, home).height == ROWS
+    finish_changes(home)
+    assert read_current(STUDY, home).is_empty()
+
+
+def test_finishing_where_nothing_was_ever_published_makes_no_file(tmp_path: Path) -> None:
+    never = Settings(home=tmp_path / "never", studies_dir=tmp_path)
+    finish_changes(never)
+    assert not never.home.exists()
 
 
 def test_a_snapshot_that_is_not_behind_is_not_built_anew_by_a_refusal(home: Settings) -> None:
