@@ -11,6 +11,7 @@ FIRST_PARTY = ("pipelines", "models", "validation")
 
 # They carry work about and decide no number: what they hand to a stage (its config sections, its
 # input keys) is in the recipe already. A change here must not make a model train again.
+CARRYING_PACKAGE = "pipelines.publication."
 CARRIERS = frozenset(
     {
         "pipelines.artefacts",
@@ -20,8 +21,6 @@ CARRIERS = frozenset(
         "pipelines.journal",
         "pipelines.ledger",
         "pipelines.provenance",
-        "pipelines.publication.crosswalk",
-        "pipelines.publication.folders",
         "pipelines.releases",
         "pipelines.settings",
         "pipelines.source_code",
@@ -43,7 +42,8 @@ def source_hashes(*modules: str) -> dict[str, str]:
     while waiting:
         module = waiting.pop()
         path = _path(module)
-        if module in hashes or module in CARRIERS or path is None:
+        carries = module in CARRIERS or module.startswith(CARRYING_PACKAGE)
+        if module in hashes or carries or path is None:
             continue
         text = path.read_text()
         hashes[module] = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from pipelines.domains import load_domain, source_module
 from pipelines.errors import LeakageFound
 from pipelines.examples import Examples
 from pipelines.provenance import standing_release
+from pipelines.publication.withdrawal import finish_changes
 from pipelines.sequences import (
     Sequences,
     gather_sequences,
@@ -23,6 +24,7 @@ from pipelines.sequences import (
     share_missing,
     write_sequences,
 )
+from pipelines.settings import settings
 from pipelines.splits import split_by_cluster
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
@@ -77,6 +79,8 @@ def build_scoring_sequences(study: str, events: str, as_of: str) -> str:
     spec = load_study(study)
     moment = datetime.fromisoformat(as_of)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    # Before anything can refuse: what people withdrew must be out of the readers' sight.
+    finish_changes(settings())
     inputs = {"events": events, "vocabulary": standing_release(spec).sequences_key}
     recipe = recipe_of(
         "build_sequences",

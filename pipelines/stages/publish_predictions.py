@@ -122,7 +122,7 @@ def _with_reasons(
     if verdict.is_open:
         return refused
     return PublicationGateClosed(
-        "The audit of this generation did not pass, so nothing is published:\n"
+        f"{refused.cause}\nThe audit of this generation says:\n"
         + "\n".join(f"  {reason}" for reason in verdict.reasons),
         where=str(report),
         remedy="The previous generation stands. Read the report; train again if the people or the "
