@@ -1,10 +1,14 @@
 """predict_holdout: the trained model and its challengers score every example, for the audit."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
+from pipelines.errors import ArtefactCorrupt
 from pipelines.splits import SPLITS
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
 
@@ -41,10 +45,29 @@ def _write(inputs: dict[str, Path], draft: Path) -> Counts:
 
 def with_scores(examples: pl.DataFrame, sequences: Path, model: Path) -> pl.DataFrame:
     """The example table with named splits and a column per score; NaN (no score) is null."""
-    from models.scoring import score  # torch: only whoever scores pays for it
-
-    scores = pl.DataFrame(score(sequences, model)).fill_nan(None)
+    scores = pl.DataFrame(scores_of(sequences, model)).fill_nan(None)
     return examples.with_columns(
         pl.col("split").replace_strict(SPLIT_NAMES, return_dtype=pl.String),
         pl.col("matched_set").alias("cluster"),
     ).hstack(scores)
+
+
+def scores_of(sequences: Path, model: Path) -> Mapping[str, npt.NDArray[np.float64]]:
+    """Columns of scores in the order of the examples; see ``models.scoring.score``.
+
+    Raises:
+        ArtefactCorrupt: the model or the sequences cannot be read, or do not belong together.
+    """
+    # torch: only whoever scores pays for it.
+    from models.estimator import ModelUnusable
+    from models.scoring import score
+    from models.store import SequencesUnusable
+
+    try:
+        return score(sequences, model)
+    except (ModelUnusable, SequencesUnusable) as error:
+        raise ArtefactCorrupt(
+            f"These sequences cannot be scored by this model: {error}.",
+            where=f"{model} on {sequences}",
+            remedy="Delete the one that the message names and run the flow again from its stage.",
+        ) from None

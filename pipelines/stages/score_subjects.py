@@ -9,7 +9,7 @@ from pipelines.artefacts import Counts
 from pipelines.provenance import standing_release
 from pipelines.releases import Release
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
-from pipelines.stages.predict_holdout import SPLIT_NAMES
+from pipelines.stages.predict_holdout import SPLIT_NAMES, scores_of
 from pipelines.study import load_study
 
 # The networks of different seeds agree within this many standard deviations, nineteen in twenty.
@@ -43,9 +43,7 @@ def score_subjects(study: str, sequences: str) -> str:
 def _write(release: Release, inputs: dict[str, Path], draft: Path) -> Counts:
     examples = pl.read_parquet(inputs["sequences"] / "examples.parquet").drop("split")
     trained_on = pl.read_parquet(inputs["trained_on"] / "examples.parquet")
-    from models.scoring import score  # torch: only whoever scores pays for it
-
-    columns = score(inputs["sequences"], inputs["model"])
+    columns = scores_of(inputs["sequences"], inputs["model"])
     own = {name: columns[name] for name in ("score", "score_raw", "seed_spread")}
     band = BAND_IN_STANDARD_DEVIATIONS * pl.col("seed_spread")
     scored = (

@@ -28,7 +28,7 @@ from pipelines.stages.audit_predictions import audit_predictions
 from pipelines.stages.build_sequences import build_scoring_sequences, build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.ingest_events import ingest_events
-from pipelines.stages.predict_holdout import predict_holdout
+from pipelines.stages.predict_holdout import predict_holdout, scores_of
 from pipelines.stages.publish_predictions import publish_predictions
 from pipelines.stages.release_model import release_model
 from pipelines.stages.score_subjects import score_subjects
@@ -273,6 +273,16 @@ def test_a_model_remade_with_other_bytes_neither_scores_nor_is_released(released
     finally:
         weights.write_bytes(before)
         manifest.write_text(words)
+
+
+def test_a_model_that_cannot_score_a_store_says_which_and_what_to_do(
+    released: str, tmp_path: Path
+) -> None:
+    model = store().path(store().manifest(released)["recipe"]["inputs"]["model"])
+    with pytest.raises(ArtefactCorrupt, match="cannot be scored by this model") as refused:
+        scores_of(tmp_path, model)
+
+    assert str(tmp_path) in refused.value.where
 
 
 def test_scores_of_events_that_nobody_checked_are_not_published(published: pl.DataFrame) -> None:
