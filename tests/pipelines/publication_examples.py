@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from pipelines.publication.contract import AuditReference, Publication
+from pipelines.publication.duckdb import publish
+from pipelines.publication.folders import PublicationFolders
 from pipelines.releases import Release, Verdict, record_release
+from pipelines.settings import Settings
 
 STUDY = "toy_study"
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
@@ -76,3 +79,17 @@ def predictions(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
         share_missing=pl.lit(0.25),
         split=pl.lit("none"),
     )
+
+
+def folders(home: Settings) -> PublicationFolders:
+    return PublicationFolders(home.publication_dir)
+
+
+def publish_number(home: Settings, number: int, *, day: int | None = None, rows: int = 4) -> str:
+    receipt = publish(publication(number, day=day), predictions(number, rows=rows), home)
+    return receipt.generation_id
+
+
+def numbers(frame: pl.DataFrame) -> list[float]:
+    """The generations that a table shows: ``score`` is the number of its generation."""
+    return frame["score"].unique().sort().to_list()

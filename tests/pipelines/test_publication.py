@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from pipelines.errors import GateClosed, NoRelease, PublicationGateClosed, SourceMissing
 from pipelines.publication.contract import Publication, published_rows
 from pipelines.publication.duckdb import add_generation, publish, record_audits
-from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import (
     list_generations,
     open_snapshot,
@@ -26,8 +25,11 @@ from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
     STUDY,
+    folders,
+    numbers,
     predictions,
     publication,
+    publish_number,
     recorded_release,
     release,
 )
@@ -37,20 +39,6 @@ from tests.pipelines.publication_examples import (
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "it's home"))
     return settings()
-
-
-def folders(home: Settings) -> PublicationFolders:
-    return PublicationFolders(home.publication_dir)
-
-
-def publish_number(home: Settings, number: int, *, day: int | None = None, rows: int = 4) -> str:
-    receipt = publish(publication(number, day=day), predictions(number, rows=rows), home)
-    return receipt.generation_id
-
-
-def numbers(frame: pl.DataFrame) -> list[float]:
-    """The generations that a table shows: ``score`` is the number of its generation."""
-    return frame["score"].unique().sort().to_list()
 
 
 def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:

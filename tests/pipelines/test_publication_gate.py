@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from pipelines.errors import PublicationGateClosed
 from pipelines.publication.contract import AuditReference
 from pipelines.publication.duckdb import publish
-from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import (
     list_generations,
     read_current,
@@ -20,8 +18,11 @@ from tests.pipelines.publication_examples import (
     PASSED,
     STUDY,
     audited_anew,
+    folders,
+    numbers,
     predictions,
     publication,
+    publish_number,
     recorded_release,
     release,
 )
@@ -31,20 +32,6 @@ from tests.pipelines.publication_examples import (
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "it's home"))
     return settings()
-
-
-def folders(home: Settings) -> PublicationFolders:
-    return PublicationFolders(home.publication_dir)
-
-
-def publish_number(home: Settings, number: int, *, day: int | None = None, rows: int = 4) -> str:
-    receipt = publish(publication(number, day=day), predictions(number, rows=rows), home)
-    return receipt.generation_id
-
-
-def numbers(frame: pl.DataFrame) -> list[float]:
-    """The generations that a table shows: ``score`` is the number of its generation."""
-    return frame["score"].unique().sort().to_list()
 
 
 def recorded_verdicts(home: Settings) -> dict[str, str]:
