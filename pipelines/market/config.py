@@ -1,0 +1,164 @@
+"""What a study says of its market data: bars, universe, calendar, label, groups."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LabelKind = Literal["realised_volatility", "return_quantiles", "direction"]
+PRICES = ("open", "high", "low", "close", "adjusted_close")
+
+
+class Section(BaseModel):
+    """A frozen section in which an unknown word is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TableFile(Section):
+    """A table: a CSV (also .gz) or Parquet file, a folder of them, or a file a package ships.
+
+    A relative ``path`` is taken from the folder of the study.
+    """
+
+    path: Path | None = None
+    package: str | None = Field(None, description="an installed package that ships the file")
+    format: Literal["csv", "tsv", "parquet"]
+
+    @model_validator(mode="after")
+    def _has_a_path(self) -> Self:
+        if self.path is None:
+            raise ValueError("give `path`; with `package` it is inside the package")
+        return self
+
+
+class BarColumns(Section):
+    """Which column of a long table says what; of a wide one, which quantity its cells are."""
+
+    time: str
+    instrument: str | None = Field(None, description="long tables; None: the name of the file")
+    open: str | None = None
+    high: str | None = None
+    low: str | None = None
+    close: str | None = None
+    adjusted_close: str | None = None
+    volume: str | None = None
+    currency: str | None = None
+    known_time: str | None = Field(None, description="when the row could be known, with its zone")
+
+
+class Bars(TableFile):
+    """Bars, a row per instrument and session (long) or per session (wide: a column each)."""
+
+    shape: Literal["long", "wide"]
+    columns: BarColumns
+    quantity: Literal["close", "adjusted_close"] = Field(
+        "close", description="what the cells of a wide table are"
+    )
+    time_zone: str | None = Field(
+        None,
+        description="zone of clock times without one; a date alone names a session and needs none",
+    )
+
+
+class CorporateActions(TableFile):
+    """Splits (new shares per old share) or dividends (cash per share), each effective at a date."""
+
+    kind: Literal["split", "dividend"]
+    instrument: str
+    effective: str
+    amount: str
+    known_time: str | None = Field(None, description="column; None: known at its effective date")
+
+
+class Instrument(Section):
+    """What the study itself says of an instrument; a date that is not given is not known."""
+
+    sector: str | None = None
+    listed: str | None = Field(None, description="ISO date")
+    delisted: str | None = Field(None, description="ISO date")
+    known_from: str | None = Field(None, description="ISO date since which this could be known")
+
+
+class UniverseTable(TableFile):
+    """A table of instruments: attributes, listing, and dated membership (a row per spell)."""
+
+    instrument: str
+    sector: str | None = None
+    listed: str | None = None
+    delisted: str | None = None
+    member_from: str | None = None
+    member_until: str | None = None
+    known_time: str | None = None
+    strip_prefix: str = Field("", description="what the table writes before an instrument's name")
+
+
+class Universe(Section):
+    """Which instruments there are. Either a table or names in the study; None of both: all bars'.
+
+    ``is_point_in_time``: the universe holds those that were there at the time, delisted ones too.
+    """
+
+    is_point_in_time: bool
+    table: UniverseTable | None = None
+    instruments: dict[str, Instrument] = {}
+
+
+class MarketSource(Section):
+    """Where the bars are, and when they could be known."""
+
+    bars: list[Bars] = Field(min_length=1)
+    actions: list[CorporateActions] = []
+    universe: Universe
+    exchange: str = Field(description="a calendar of exchange_calendars, as XNYS")
+    currency: str
+    known_delay_minutes: int = Field(0, ge=0, description="from a session's close until known")
+    closes_are_adjusted: bool = Field(
+        description="closes already carry splits and dividends (then no jump is expected)"
+    )
+    records_are_public: bool = False
+
+
+class Plausible(Section):
+    """Physically possible values, both ends included."""
+
+    price: tuple[float, float] = (1e-6, 1e7)
+    volume: tuple[float, float] = (0, 1e13)
+    stale_sessions: int = Field(10, ge=2, description="equal closes in a row that count as stale")
+    missing_sessions: int = Field(
+        20, ge=1, description="sessions without a bar at the end that count as a delisting"
+    )
+
+
+class Index(Section):
+    """At which sessions a study predicts, and how far back an example looks."""
+
+    every_sessions: int = Field(1, ge=1)
+    minimum_history_sessions: int = Field(66, ge=2)
+    lookback_days: int = Field(32, gt=0)
+
+
+class Label(Section):
+    """What is predicted of the sessions after the index time."""
+
+    kind: LabelKind
+    horizon_sessions: int = Field(gt=0)
+
+
+class Groups(Section):
+    """How the audit's groups are cut; terciles are by what was known at the index time."""
+
+    era_years: int = Field(4, ge=1)
+    listing_age_years: list[float] = Field([2.0, 10.0], min_length=1)
+
+
+class MarketConfig(Section):
+    """The ``market`` section of a study."""
+
+    source: MarketSource
+    plausible: Plausible = Plausible()
+    index: Index = Index()
+    label: Label
+    groups: Groups = Groups()
+    block_sessions: int = Field(22, ge=1, description="length of a bootstrap block in time")
+    conformal_days: int = Field(365, gt=0, description="calendar days the interval correction sees")
