@@ -56,7 +56,7 @@ class Release(BaseModel):
     sequences_key: Key
     records_sha256: Sha256
     policy_sha256: Sha256
-    threshold: float = Field(ge=0, le=1)
+    threshold: float | None = Field(ge=0, le=1)
     created_at: UtcMoment
 
     @classmethod
@@ -73,7 +73,7 @@ class Release(BaseModel):
         sequences_key: str,
         records_sha256: str,
         policy_sha256: str,
-        threshold: float,
+        threshold: float | None,
     ) -> Self:
         """A release created now.
 
@@ -81,8 +81,10 @@ class Release(BaseModel):
             audit_sha256: of the audit's evidence.json.
             records_sha256: of the study's records section that the model was trained under.
             policy_sha256: of the audit policy that the model was judged under.
+            threshold: the probability from which a score is a decision; None where the model
+                predicts a number and nothing is decided.
         """
-        content = {
+        content: dict[str, object] = {
             "study": study,
             "model_key": model_key,
             "model_sha256": model_sha256,
@@ -93,7 +95,7 @@ class Release(BaseModel):
             "sequences_key": sequences_key,
             "records_sha256": records_sha256,
             "policy_sha256": policy_sha256,
-            "threshold": float(threshold),
+            "threshold": None if threshold is None else float(threshold),
         }
         return cls.model_validate(
             content | {"release_id": _identity(content), "created_at": datetime.now(UTC)}

@@ -8,20 +8,24 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from pipelines.errors import PublicationGateClosed
+from pipelines.publication.rules import QUANTILES, row_rules
 from pipelines.releases import Key, Release, Sha256, StudyName, UtcMoment, Verdict
 
 COLUMNS: dict[str, pl.DataType] = {
+    "task": pl.String(),
+    "is_point_in_time": pl.Boolean(),
     "subject_id": pl.Int64(),
     "index_time": pl.Datetime("us", "UTC"),
     "score": pl.Float64(),
     "score_calibrated": pl.Float64(),
     "score_low": pl.Float64(),
     "score_high": pl.Float64(),
+    **{name: pl.Float64() for name in QUANTILES},
+    "last_price": pl.Float64(),
     "sequence_length": pl.Int32(),
     "share_missing": pl.Float64(),
     "split": pl.String(),
 }
-SPLITS = ("train", "validation", "test", "none")
 
 
 class AuditReference(BaseModel):
@@ -91,8 +95,17 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
     """The rows as the table holds them: cast, checked, decided at the release's threshold.
 
     Args:
-        predictions: one row per subject with exactly the columns of ``COLUMNS``; the scores and
-            ``share_missing`` are shares of one, ``sequence_length`` counts time steps.
+        predictions: one row per subject (patient or instrument) with exactly the columns of
+            ``COLUMNS``, all of one task. ``score_calibrated``, ``score_low`` and ``score_high``
+            are probabilities for risk and direction, annualised volatilities (> 0) for
+            volatility, prices (> 0) for quantiles; ``score`` is any finite number.
+            ``quantile_*`` (ascending, of the log return over the horizon) and ``last_price``
+            (> 0, the last close known) are given for quantiles and null for every other task.
+            ``is_point_in_time`` is false where the universe lacks those who left it.
+            ``share_missing`` is a share of one, ``sequence_length`` counts time steps.
+
+    Returns:
+        The rows with ``threshold`` and ``decision``, null where the release decides nothing.
 
     Raises:
         PublicationGateClosed: a column is missing, unknown or of another type, or rows break a
@@ -104,10 +117,8 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
             raise rows_refused(publication, f"{broken:,} of {rows.height:,} rows break: {rule}")
     if rows.is_empty():
         raise rows_refused(publication, "there is no row: an empty table would hide the last one")
-    return rows.with_columns(
-        threshold=pl.lit(publication.release.threshold),
-        decision=pl.col("score_calibrated") >= publication.release.threshold,
-    )
+    threshold = pl.lit(publication.release.threshold, pl.Float64)
+    return rows.with_columns(threshold=threshold, decision=pl.col("score_calibrated") >= threshold)
 
 
 def rows_refused(publication: Publication, why: str) -> PublicationGateClosed:
@@ -133,18 +144,11 @@ def _typed(publication: Publication, predictions: pl.DataFrame) -> pl.DataFrame:
 
 def _broken_rows(rows: pl.DataFrame, publication: Publication) -> dict[str, int]:
     """Rule -> the number of rows that break it, or do not say."""
-    shares = ("score_calibrated", "score_low", "score_high", "share_missing")
-    rules: dict[str, pl.Expr] = {f"{name} is known": pl.col(name).is_not_null() for name in COLUMNS}
-    rules |= {f"{name} is within 0 and 1": pl.col(name).is_between(0, 1) for name in shares}
-    rules |= {
-        "score is a finite number": pl.col("score").is_finite(),
-        "score_low is not above score_high": pl.col("score_low") <= pl.col("score_high"),
-        "sequence_length is not negative": pl.col("sequence_length") >= 0,
-        "split is one of " + ", ".join(SPLITS): pl.col("split").is_in(SPLITS),
-        "index_time is not after the day of as_of": pl.col("index_time").dt.date()
-        <= publication.as_of.date(),
-        "one row per subject": pl.col("subject_id").is_first_distinct(),
-    }
+    rules = row_rules(
+        COLUMNS,
+        as_of_day=publication.as_of.date(),
+        has_threshold=publication.release.threshold is not None,
+    )
     counts = rows.select(
         (~rule.fill_null(value=False)).sum().alias(name) for name, rule in rules.items()
     )

@@ -12,6 +12,7 @@ import polars as pl
 
 from pipelines.errors import PublicationGateClosed
 from pipelines.publication.contract import (
+    COLUMNS,
     AuditReference,
     GenerationReceipt,
     Publication,
@@ -39,35 +40,34 @@ ON CONFLICT DO NOTHING
 
 INSERT_RELEASE = """
 INSERT INTO releases (
-    release_id, study, model_key, model_sha256, events_key, sequences_key, threshold,
-    audit_id, evidence_sha256, audit_kind, audit_verdict, created_at
+    release_id, study, model_key, model_sha256, events_key, sequences_key, task,
+    threshold, audit_id, evidence_sha256, audit_kind, audit_verdict, created_at
 ) VALUES (
-    $release_id, $study, $model_key, $model_sha256, $events_key, $sequences_key, $threshold,
-    $audit_key, $audit_sha256, 'model', $verdict, $created_at
+    $release_id, $study, $model_key, $model_sha256, $events_key, $sequences_key, $task,
+    $threshold, $audit_key, $audit_sha256, 'model', $verdict, $created_at
 )
 ON CONFLICT DO NOTHING
 """
 
 INSERT_GENERATION = """
 INSERT INTO generations (
-    generation_id, generation_number, study, release_id, audit_id, evidence_sha256, audit_kind,
-    audit_verdict, scores_key, events_key, sequences_key, as_of, published_at, row_count
+    generation_id, generation_number, study, release_id, task, audit_id, evidence_sha256,
+    audit_kind, audit_verdict, scores_key, events_key, sequences_key, as_of, published_at, row_count
 ) SELECT
-    $generation_id, COALESCE(max(generation_number), 0) + 1, $study, $release_id, $audit_id,
-    $evidence_sha256, 'generation', $verdict, $scores_key, $events_key, $sequences_key, $as_of,
-    $published_at, $row_count
+    $generation_id, COALESCE(max(generation_number), 0) + 1, $study, $release_id, $task,
+    $audit_id, $evidence_sha256, 'generation', $verdict, $scores_key, $events_key,
+    $sequences_key, $as_of, $published_at, $row_count
 FROM generations
 """
 
-INSERT_PREDICTIONS = """
+# The columns of ``contract.COLUMNS`` and what the release decides.
+INSERT_PREDICTIONS = f"""
 INSERT INTO predictions (
-    generation_id, release_id, audit_id, subject_id, index_time, score, score_calibrated,
-    score_low, score_high, sequence_length, share_missing, split, threshold, decision
+    generation_id, release_id, audit_id, {", ".join(COLUMNS)}, threshold, decision
 ) SELECT
-    $generation_id, $release_id, $audit_id, subject_id, index_time, score, score_calibrated,
-    score_low, score_high, sequence_length, share_missing, split, threshold, decision
+    $generation_id, $release_id, $audit_id, {", ".join(COLUMNS)}, threshold, decision
 FROM incoming
-"""
+"""  # noqa: S608 - the names are this program's own
 
 GENERATION = """
 SELECT published_at AT TIME ZONE 'UTC', row_count, stands
@@ -153,7 +153,7 @@ def add_generation(
     writer.register("incoming", rows.to_arrow())
     try:
         with transaction(writer):
-            _insert_all(writer, publication, generation)
+            _insert_all(writer, publication, generation, task=rows["task"].item(0))
     except duckdb.ConstraintException:
         # The database's own message shows the key it refused, a pseudonym perhaps.
         raise rows_refused(publication, "a constraint of the database refuses them") from None
@@ -163,7 +163,11 @@ def add_generation(
 
 
 def _insert_all(
-    writer: duckdb.DuckDBPyConnection, publication: Publication, generation: Generation
+    writer: duckdb.DuckDBPyConnection,
+    publication: Publication,
+    generation: Generation,
+    *,
+    task: str,
 ) -> None:
     release = publication.release
     names = {
@@ -173,9 +177,10 @@ def _insert_all(
     }
     # What it was trained and judged under is in its name; the table has no column for it.
     columns = release.model_dump(exclude={"records_sha256", "policy_sha256"})
-    writer.execute(INSERT_RELEASE, columns)
+    writer.execute(INSERT_RELEASE, columns | {"task": task})
     described = names | {
         "study": publication.study,
+        "task": task,
         "evidence_sha256": publication.audit.evidence_sha256,
         "verdict": publication.audit.verdict,
         "scores_key": publication.scores_key,

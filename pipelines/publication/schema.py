@@ -2,8 +2,11 @@
 
 The store itself refuses what the gate refused. A release names its audit *and the verdict* by a
 composite foreign key, a generation names its release and its own audit alike, a prediction names
-its generation. A NULL would pass a foreign key and a CHECK, so nothing here may be NULL. Nothing
-is ever updated: a change of state is a new row of ``state_changes``.
+its generation, and the task goes down that chain: what is predicted is one thing for a release.
+
+A NULL would pass a foreign key and a CHECK. So only what a task does not have is NULL, and each
+CHECK on it asks for IS NULL or IS NOT NULL first: FALSE AND NULL is FALSE, TRUE OR NULL is TRUE.
+Nothing is ever updated: a change of state is a new row of ``state_changes``.
 
 Only the macro at the end is DuckDB's own; PostgreSQL says the same in a function.
 """
@@ -29,14 +32,18 @@ CREATE TABLE releases (
     model_sha256 VARCHAR NOT NULL CHECK (length(model_sha256) = 64),
     events_key VARCHAR NOT NULL CHECK (events_key <> ''),
     sequences_key VARCHAR NOT NULL CHECK (sequences_key <> ''),
-    threshold DOUBLE PRECISION NOT NULL CHECK (threshold BETWEEN 0 AND 1),
+    task VARCHAR NOT NULL CHECK (task IN ('risk', 'direction', 'volatility', 'quantiles')),
+    threshold DOUBLE PRECISION,
     audit_id VARCHAR NOT NULL,
     evidence_sha256 VARCHAR NOT NULL,
     audit_kind VARCHAR NOT NULL CHECK (audit_kind = 'model'),
     audit_verdict VARCHAR NOT NULL CHECK (audit_verdict = 'pass'),
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CHECK (CASE WHEN task IN ('risk', 'direction')
+        THEN threshold IS NOT NULL AND threshold BETWEEN 0 AND 1
+        ELSE threshold IS NULL END),
     PRIMARY KEY (release_id),
-    UNIQUE (release_id, study),
+    UNIQUE (release_id, study, task),
     FOREIGN KEY (study, audit_id, evidence_sha256, audit_kind, audit_verdict)
         REFERENCES audits (study, audit_id, evidence_sha256, kind, verdict)
 )
@@ -48,6 +55,7 @@ CREATE TABLE generations (
     generation_number BIGINT NOT NULL,
     study VARCHAR NOT NULL,
     release_id VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,
     audit_id VARCHAR NOT NULL,
     evidence_sha256 VARCHAR NOT NULL,
     audit_kind VARCHAR NOT NULL CHECK (audit_kind = 'generation'),
@@ -60,35 +68,61 @@ CREATE TABLE generations (
     row_count BIGINT NOT NULL CHECK (row_count > 0),
     PRIMARY KEY (generation_id),
     UNIQUE (generation_number),
-    UNIQUE (generation_id, release_id, audit_id),
-    FOREIGN KEY (release_id, study) REFERENCES releases (release_id, study),
+    UNIQUE (generation_id, release_id, audit_id, task),
+    FOREIGN KEY (release_id, study, task) REFERENCES releases (release_id, study, task),
     FOREIGN KEY (study, audit_id, evidence_sha256, audit_kind, audit_verdict)
         REFERENCES audits (study, audit_id, evidence_sha256, kind, verdict)
 )
 """
 
-# A NaN is greater than every number in both databases, so BETWEEN refuses it.
+# A NaN is greater than every number in both databases, so BETWEEN and <= refuse it.
 PREDICTIONS = """
 CREATE TABLE predictions (
     generation_id VARCHAR NOT NULL,
     release_id VARCHAR NOT NULL,
     audit_id VARCHAR NOT NULL,
+    task VARCHAR NOT NULL CHECK (task IN ('risk', 'direction', 'volatility', 'quantiles')),
+    is_point_in_time BOOLEAN NOT NULL,
     subject_id BIGINT NOT NULL,
     index_time TIMESTAMP WITH TIME ZONE NOT NULL,
     score DOUBLE PRECISION NOT NULL CHECK (score BETWEEN -1e300 AND 1e300),
-    score_calibrated DOUBLE PRECISION NOT NULL CHECK (score_calibrated BETWEEN 0 AND 1),
-    score_low DOUBLE PRECISION NOT NULL CHECK (score_low BETWEEN 0 AND 1),
-    score_high DOUBLE PRECISION NOT NULL CHECK (score_high BETWEEN 0 AND 1),
+    score_calibrated DOUBLE PRECISION NOT NULL,
+    score_low DOUBLE PRECISION NOT NULL,
+    score_high DOUBLE PRECISION NOT NULL,
+    quantile_05 DOUBLE PRECISION,
+    quantile_25 DOUBLE PRECISION,
+    quantile_50 DOUBLE PRECISION,
+    quantile_75 DOUBLE PRECISION,
+    quantile_95 DOUBLE PRECISION,
+    last_price DOUBLE PRECISION,
     sequence_length INTEGER NOT NULL CHECK (sequence_length >= 0),
     share_missing DOUBLE PRECISION NOT NULL CHECK (share_missing BETWEEN 0 AND 1),
     split VARCHAR NOT NULL CHECK (split IN ('train', 'validation', 'test', 'none')),
-    threshold DOUBLE PRECISION NOT NULL CHECK (threshold BETWEEN 0 AND 1),
-    decision BOOLEAN NOT NULL,
+    threshold DOUBLE PRECISION,
+    decision BOOLEAN,
     CHECK (score_low <= score_high),
-    CHECK (decision = (score_calibrated >= threshold)),
+    CHECK (CASE WHEN task IN ('risk', 'direction')
+        THEN score_calibrated BETWEEN 0 AND 1 AND score_low >= 0 AND score_high <= 1
+        ELSE score_calibrated > 0 AND score_calibrated <= 1e300
+            AND score_low > 0 AND score_high <= 1e300 END),
+    CHECK (CASE WHEN task IN ('risk', 'direction')
+        THEN threshold IS NOT NULL AND decision IS NOT NULL
+            AND threshold BETWEEN 0 AND 1 AND decision = (score_calibrated >= threshold)
+        ELSE threshold IS NULL AND decision IS NULL END),
+    CHECK (CASE WHEN task = 'quantiles'
+        THEN quantile_05 IS NOT NULL AND quantile_25 IS NOT NULL AND quantile_50 IS NOT NULL
+            AND quantile_75 IS NOT NULL AND quantile_95 IS NOT NULL
+            AND quantile_05 >= -1e300 AND quantile_05 <= quantile_25
+            AND quantile_25 <= quantile_50 AND quantile_50 <= quantile_75
+            AND quantile_75 <= quantile_95 AND quantile_95 <= 1e300
+        ELSE quantile_05 IS NULL AND quantile_25 IS NULL AND quantile_50 IS NULL
+            AND quantile_75 IS NULL AND quantile_95 IS NULL END),
+    CHECK (CASE WHEN task = 'quantiles'
+        THEN last_price IS NOT NULL AND last_price > 0 AND last_price <= 1e300
+        ELSE last_price IS NULL END),
     PRIMARY KEY (generation_id, subject_id),
-    FOREIGN KEY (generation_id, release_id, audit_id)
-        REFERENCES generations (generation_id, release_id, audit_id)
+    FOREIGN KEY (generation_id, release_id, audit_id, task)
+        REFERENCES generations (generation_id, release_id, audit_id, task)
 )
 """
 
@@ -135,12 +169,20 @@ PREDICTIONS_PUBLISHED = """
 CREATE OR REPLACE VIEW predictions_published AS
 SELECT
     generations.study,
+    predictions.task,
+    predictions.is_point_in_time,
     predictions.subject_id,
     predictions.index_time,
     predictions.score,
     predictions.score_calibrated,
     predictions.score_low,
     predictions.score_high,
+    predictions.quantile_05,
+    predictions.quantile_25,
+    predictions.quantile_50,
+    predictions.quantile_75,
+    predictions.quantile_95,
+    predictions.last_price,
     predictions.threshold,
     predictions.decision,
     predictions.sequence_length,

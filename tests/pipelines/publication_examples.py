@@ -1,5 +1,7 @@
 """Small publications with numbers that a reader can check in the head."""
 
+import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -7,6 +9,7 @@ import polars as pl
 from pipelines.publication.contract import AuditReference, Publication
 from pipelines.publication.duckdb import publish
 from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.rules import DECIDED_TASKS, ONLY_QUANTILES, QUANTILES
 from pipelines.releases import Release, Verdict, record_release
 from pipelines.settings import Settings
 
@@ -16,7 +19,11 @@ PASSED = AuditReference(audit_id="audit_predictions/00aa", verdict="pass", evide
 
 
 def release(
-    study: str = STUDY, *, model: str = "train_model/0001", verdict: Verdict = "pass"
+    study: str = STUDY,
+    *,
+    model: str = "train_model/0001",
+    verdict: Verdict = "pass",
+    threshold: float | None = 0.5,
 ) -> Release:
     """A release of the toy study; the model's key, and weights after it, tell two apart."""
     return Release.of(
@@ -30,7 +37,7 @@ def release(
         sequences_key="build_sequences/0001",
         records_sha256="2" * 64,
         policy_sha256="3" * 64,
-        threshold=0.5,
+        threshold=threshold,
     )
 
 
@@ -40,9 +47,17 @@ def audited_anew(known: Release) -> Release:
     return Release.of(**content | {"audit_key": "audit_model/anew", "audit_sha256": "c" * 64})
 
 
-def recorded_release(study: str = STUDY, *, model: str = "train_model/0001") -> Release:
+def recorded_release(
+    study: str = STUDY, *, model: str = "train_model/0001", threshold: float | None = 0.5
+) -> Release:
     """A release that stands in the record of the installation that the environment names."""
-    return record_release(study, release(study, model=model))
+    return record_release(study, release(study, model=model, threshold=threshold))
+
+
+def recorded_release_of(task: str) -> Release:
+    """A standing release of the study ``toy_TASK``: a threshold where the task decides."""
+    decides = task in DECIDED_TASKS
+    return recorded_release(f"toy_{task}", threshold=0.5 if decides else None)
 
 
 def publication(
@@ -70,6 +85,8 @@ def predictions(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
     subject = pl.int_range(1, rows + 1, eager=True, dtype=pl.Int64).alias("subject_id")
     calibrated = (pl.col("subject_id") % 4) / 4
     return subject.to_frame().with_columns(
+        task=pl.lit("risk"),
+        is_point_in_time=pl.lit(value=True),
         index_time=pl.lit(FIRST_DAY).dt.cast_time_unit("us"),
         score=pl.lit(float(number)),
         score_calibrated=calibrated,
@@ -78,7 +95,49 @@ def predictions(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
         sequence_length=pl.lit(number, pl.Int32),
         share_missing=pl.lit(0.25),
         split=pl.lit("none"),
+        **{name: pl.lit(None, pl.Float64) for name in ONLY_QUANTILES},
     )
+
+
+def directions(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
+    """As ``predictions``, of instruments whose universe lacks those that were delisted."""
+    return predictions(number, rows=rows).with_columns(
+        task=pl.lit("direction"), is_point_in_time=pl.lit(value=False)
+    )
+
+
+def volatilities(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
+    """Instrument s has the volatility s / 2, thus above 1 from the third on, within s/4 and s."""
+    volatility = pl.col("subject_id") / 2
+    return directions(number, rows=rows).with_columns(
+        task=pl.lit("volatility"),
+        score_calibrated=volatility,
+        score_low=volatility / 2,
+        score_high=volatility * 2,
+    )
+
+
+def quantiles(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
+    """Instrument s was last at 100 s; its log returns are -.2, -.1, 0, .1, .2, its price 100 s."""
+    last_price = pl.col("subject_id") * 100.0
+    log_returns = dict(zip(QUANTILES, (-0.2, -0.1, 0.0, 0.1, 0.2), strict=True))
+    return directions(number, rows=rows).with_columns(
+        task=pl.lit("quantiles"),
+        score_calibrated=last_price,
+        score_low=last_price * math.exp(-0.2),
+        score_high=last_price * math.exp(0.2),
+        last_price=last_price,
+        **{name: pl.lit(value) for name, value in log_returns.items()},
+    )
+
+
+# A builder for each task.
+PREDICTIONS_OF: dict[str, Callable[..., pl.DataFrame]] = {
+    "risk": predictions,
+    "direction": directions,
+    "volatility": volatilities,
+    "quantiles": quantiles,
+}
 
 
 def folders(home: Settings) -> PublicationFolders:

@@ -20,6 +20,7 @@ from pipelines.publication.reading import (
     read_current,
     read_withdrawn,
 )
+from pipelines.publication.rules import ONLY_QUANTILES
 from pipelines.publication.withdrawal import reinstate, withdraw
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
@@ -51,12 +52,15 @@ def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:
     assert published_at == receipt.published_at
     assert row == {
         "study": STUDY,
+        "task": "risk",
+        "is_point_in_time": True,
         "subject_id": 3,
         "index_time": datetime(2020, 1, 1, tzinfo=UTC),
         "score": 7.0,
         "score_calibrated": 0.75,
         "score_low": 0.375,
         "score_high": 0.875,
+        **dict.fromkeys(ONLY_QUANTILES),
         "threshold": 0.5,
         "decision": True,
         "sequence_length": 7,
