@@ -49,6 +49,14 @@ class Ledger:
         Raises:
             ArtefactCorrupt: a file is missing, was edited or cannot be read, the newest included.
         """
+        return self.read()[0]
+
+    def read(self) -> tuple[list[Content], Head]:
+        """All entries, oldest first, and the head that belongs to them, of one moment.
+
+        Raises:
+            ArtefactCorrupt: as ``entries``.
+        """
         while True:
             head = self._head()
             entries, heads = self._chain()
@@ -56,7 +64,7 @@ class Ledger:
             if self._head() == head:
                 break
         self._require_agreement(head, heads)
-        return entries
+        return entries, heads[-1]
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -21,6 +21,10 @@ class Settings:
         return self.home / "releases"
 
     @property
+    def trials_dir(self) -> Path:
+        return self.home / "trials"
+
+    @property
     def publication_dir(self) -> Path:
         return self.home / "publication"
 

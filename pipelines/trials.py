@@ -1,0 +1,157 @@
+"""Every trial ever looked at, per study: who chooses the best of many must say of how many.
+
+A trial is one set of predictions whose losses were computed. It enters the ledger when its
+performance is measured, before anybody can know whether it pleases, and never leaves it.
+The ledger holds block numbers and losses: no value of a record.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from pipelines.errors import ArtefactCorrupt
+from pipelines.ledger import Ledger, corrupt
+from pipelines.releases import Key, UtcMoment, require_study_name
+from pipelines.settings import Settings, settings
+from validation.overfitting import OverfittingEvidence, broken_chain, overfitting_evidence
+
+
+class Trial(BaseModel):
+    """What was tried and what it reached on each block of time.
+
+    trial_id: key of the predictions.        config: the study's model section.
+    blocks [T]: numbers of the blocks, ascending.
+    performance [T]: mean of the reference's loss minus the network's, over the block's rows.
+    block_sessions: length of a block; blocks of another length are other blocks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    trial_id: Key
+    model_key: Key
+    sequences_key: Key
+    config: dict[str, JsonValue]
+    metric: Key
+    blocks: Annotated[tuple[int, ...], Field(min_length=1)]
+    performance: tuple[float, ...]
+    block_sessions: int | None = None
+    recorded_at: UtcMoment
+
+    @model_validator(mode="after")
+    def _has_one_number_per_block(self) -> Self:
+        if len(self.performance) != len(self.blocks):
+            raise ValueError("performance has one number per block")
+        if list(self.blocks) != sorted(set(self.blocks)):
+            raise ValueError("blocks are in ascending order, each once")
+        return self
+
+    def is_comparable_with(self, other: "Trial") -> bool:
+        """The numbers of both are of the same loss on the same blocks."""
+        return (self.metric, self.block_sessions) == (other.metric, other.block_sessions)
+
+
+@dataclass(frozen=True)
+class TrialLedger:
+    """All trials in the order of their recording; sha256 is that of the newest entry."""
+
+    trials: tuple[Trial, ...]
+    sha256: str
+
+
+def record_trial(study: str, trial: Trial, installation: Settings | None = None) -> int:
+    """Add the trial to the study's ledger; one that is there already adds nothing.
+
+    Returns its number, counted from 1.
+
+    Raises:
+        ArtefactCorrupt: the ledger is broken, or holds this trial with other content.
+        StoreLocked: another process kept the ledger for ten seconds.
+        StudyInvalid: the study's name cannot be a folder's.
+    """
+    ledger = _ledger(study, installation)
+    with ledger.writing():
+        trials = trials_of(study, installation).trials
+        for number, known in enumerate(trials, start=1):
+            if known.trial_id == trial.trial_id:
+                _require_same(known, trial, number, ledger)
+                return number
+        ledger.add(trial.model_dump(mode="json"))
+    return len(trials) + 1
+
+
+def trials_of(study: str, installation: Settings | None = None) -> TrialLedger:
+    """All trials of the study.
+
+    Raises:
+        ArtefactCorrupt: an entry was deleted, edited or moved, the newest included.
+        StudyInvalid: the study's name cannot be a folder's.
+    """
+    ledger = _ledger(study, installation)
+    entries, head = ledger.read()
+    try:
+        trials = tuple(Trial.model_validate(content) for content in entries)
+    except ValidationError:
+        raise corrupt(ledger.folder, "holds an entry that is no trial") from None
+    if len({trial.trial_id for trial in trials}) != len(trials):
+        raise corrupt(ledger.folder, "holds a trial twice")
+    return TrialLedger(trials, head.sha256)
+
+
+def aligned_performance(
+    trials: tuple[Trial, ...],
+) -> tuple[tuple[int, ...], npt.NDArray[np.float64]]:
+    """The blocks that all trials have, ascending, and the performance [T, N] on them.
+
+    Raises:
+        ValueError: no trial, or two that cannot be compared.
+    """
+    if not trials or not all(trial.is_comparable_with(trials[0]) for trial in trials):
+        raise ValueError("only trials of one loss and one length of blocks can be aligned")
+    common = tuple(sorted(set.intersection(*(set(trial.blocks) for trial in trials))))
+    columns = [np.asarray(t.performance)[np.isin(t.blocks, common)] for t in trials]
+    return common, np.stack(columns, axis=1)
+
+
+def overfitting_of(
+    study: str, trial_id: str, installation: Settings | None = None
+) -> OverfittingEvidence:
+    """How far the trial's skill is that it was chosen, by the ledger and by nothing else.
+
+    A ledger that cannot be believed is evidence too: it closes the gate and says why.
+
+    Raises:
+        ValueError: the whole ledger has no such trial: record it before it is judged.
+    """
+    try:
+        ledger = trials_of(study, installation)
+    except ArtefactCorrupt as error:
+        return broken_chain(error.cause)
+    own = next((trial for trial in ledger.trials if trial.trial_id == trial_id), None)
+    if own is None:
+        raise ValueError("a trial is recorded before it is judged")
+    comparable = tuple(trial for trial in ledger.trials if own.is_comparable_with(trial))
+    _, performance = aligned_performance(comparable)
+    return overfitting_evidence(
+        performance.T.tolist(),
+        comparable.index(own),
+        ledger.sha256,
+        looked_at=len(ledger.trials),
+    )
+
+
+def _ledger(study: str, installation: Settings | None) -> Ledger:
+    return Ledger((installation or settings()).trials_dir / require_study_name(study))
+
+
+def _require_same(known: Trial, trial: Trial, number: int, ledger: Ledger) -> None:
+    """The same predictions have the same losses, whenever they are looked at."""
+    if known != trial.model_copy(update={"recorded_at": known.recorded_at}):
+        raise ArtefactCorrupt(
+            f"Trial {number} was recorded under the same key with another content.",
+            where=str(ledger.folder),
+            remedy="Predictions of one key never change: compare the artefact with its manifest, "
+            "or remove it and build it again.",
+        )
