@@ -14,16 +14,51 @@ if TYPE_CHECKING:
     from pipelines.events import Records
     from pipelines.examples import Examples
 
-CONFIG_MODULES = {"ehr": ("pipelines.ehr.config", "EhrConfig")}
-DOMAIN_MODULES = {"ehr": "pipelines.ehr.domain"}
+CONFIG_MODULES = {
+    "ehr": ("pipelines.ehr.config", "EhrConfig"),
+    "market": ("pipelines.market.config", "MarketConfig"),
+}
+DOMAIN_MODULES = {"ehr": "pipelines.ehr.domain", "market": "pipelines.market.domain"}
 
 
 class Domain(Protocol):
     """What a domain module gives to the stages, all of it pure but for reading sources."""
 
+    # Features that are computed from several events are replayed from the cut events themselves.
+    DERIVES_FEATURES: bool
+
+    def task(self, config: Any) -> tuple[str, tuple[float, ...]]:
+        """What is predicted (risk, direction, volatility, quantiles) and the quantiles' levels."""
+
+    def horizon(self, config: Any) -> str: ...
+
+    def lookback_days(self, config: Any) -> int | None: ...
+
+    def is_point_in_time(self, config: Any) -> bool:
+        """Whether the universe holds those who were there at the time, the dead among them."""
+
     def fingerprint(self, config: Any) -> Mapping[str, str]: ...
 
     def read_records(self, config: Any) -> "Records": ...
+
+    def tables_may_hold(self, config: Any) -> dict[str, Any]: ...
+
+    def checks(
+        self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
+    ) -> list[dict[str, Any]]:
+        """Further checks of the tables: name, table, passed, words, unexpected."""
+
+    def findings(
+        self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
+    ) -> list[dict[str, Any]]:
+        """What is odd and allowed: kind, where, words, count, share."""
+
+    def channel_kinds(self, config: Any, events: "pl.DataFrame") -> dict[str, str]: ...
+
+    def feature_events(
+        self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
+    ) -> "pl.DataFrame":
+        """The events that become channels, each known as early as it could be computed."""
 
     def training_examples(
         self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
@@ -33,13 +68,12 @@ class Domain(Protocol):
         self, frame: "pl.DataFrame", fitted_on: "npt.NDArray[np.bool_]"
     ) -> "npt.NDArray[np.float32]": ...
 
-    def channel_kinds(self, config: Any) -> dict[str, str]: ...
-
-    def tables_may_hold(self, config: Any) -> dict[str, Any]: ...
-
     def scoring_examples(
         self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame", as_of: datetime
     ) -> "Examples": ...
+
+    def published(self, config: Any, scored: "pl.DataFrame") -> "pl.DataFrame":
+        """Scores with what readers are shown: score_calibrated, score_low, score_high and so on."""
 
 
 def domain_names() -> list[str]:

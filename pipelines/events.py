@@ -1,26 +1,28 @@
 """Source rows become the event table, the subject table and the quarantine; nothing is lost."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
 from pipelines.errors import SourceInvalid
-from validation.rules import REASONS, event_rules, first_broken_rule, subject_rules
+from validation.rules import first_broken_rule
 
 # What makes two rows of a source the same statement.
-STATEMENT = ("subject", "time_text", "code", "value_text", "unit")
+STATEMENT = ("subject", "time_text", "known_time", "code", "value_text", "unit")
 
 
 @dataclass(frozen=True)
 class Records:
-    """A domain's source rows, before any judgement.
+    """A domain's source rows, and the rules by which they are to be judged.
 
-    ``subjects`` holds file, part, source_row, subject, birth, sex, cluster, known_time and the
-    domain's attributes; ``events`` holds file, part, source_row, subject, time_text, time,
-    known_time, code, value_text and unit. ``codes`` declares per code needs_value, low, high and
-    declared_unit.
+    ``subjects`` holds file, part, source_row, subject, cluster, known_time and the domain's
+    attributes; ``events`` holds file, part, source_row, subject, time_text, time, known_time,
+    code, value_text, unit and whatever only a rule looks at. ``codes`` declares per code
+    needs_value, low, high and declared_unit.
+    ``event_rules`` and ``subject_rules`` are expressions by name, true where a row breaks the
+    rule; they also see ``value`` (f64), the columns of ``codes``, ``known_subject`` and the
+    ``attributes_in_rules`` of the row's subject. ``reasons`` says each rule in words.
     ``part`` says which columns of a file a row stands for, ``empty_cells`` counts by (file, part)
     the cells of wide tables that state nothing, ``parts`` names every (file, part) of events that
     the study declares, so that one without rows is accounted for too.
@@ -29,9 +31,11 @@ class Records:
     subjects: pl.DataFrame
     events: pl.DataFrame
     codes: pl.DataFrame
+    subject_rules: Mapping[str, pl.Expr]
+    event_rules: Mapping[str, pl.Expr]
+    reasons: Mapping[str, str]
     empty_cells: Mapping[tuple[str, str], int]
-    earliest: datetime
-    latest: datetime
+    attributes_in_rules: tuple[str, ...] = ()
     parts: tuple[tuple[str, str], ...] = ()
 
 
@@ -50,6 +54,7 @@ class FileAccount:
     quarantined: int
     duplicates: int
     quarantined_by_rule: dict[str, int]
+    reasons: dict[str, str]
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -75,32 +80,33 @@ def ingest(records: Records, pseudonymise: Pseudonymise) -> Ingested:
     Raises:
         SourceInvalid: rows do not add up, or two subjects share a pseudonym.
     """
-    subjects = _judge_subjects(records.subjects)
+    subjects = _judge_subjects(records)
     events = _judge_events(records, _accepted(subjects))
     crosswalk = _crosswalk(_accepted(subjects), pseudonymise)
     return Ingested(
         events=_event_table(_accepted(events), crosswalk),
         subjects=_subject_table(_accepted(subjects), crosswalk, pseudonymise),
-        quarantine=_quarantine_table([subjects, events]),
+        quarantine=_quarantine_table(records, [subjects, events]),
         crosswalk=crosswalk,
         accounts=_accounts(records, [subjects, events]),
     )
 
 
-def _judge_subjects(subjects: pl.DataFrame) -> pl.DataFrame:
+def _judge_subjects(records: Records) -> pl.DataFrame:
+    subjects = records.subjects
     stated = [name for name in subjects.columns if name not in ("file", "part", "source_row")]
     return (
         subjects.with_row_index("place")
         .with_columns(first_said=pl.col("place").min().over(stated))
         .with_columns(repeated=pl.col("first_said") != pl.col("first_said").min().over("subject"))
-        .with_columns(rule=first_broken_rule(subject_rules()))
+        .with_columns(rule=first_broken_rule(records.subject_rules))
         .with_columns(duplicate=_is_duplicate(stated))
         .drop("place", "first_said")
     )
 
 
 def _judge_events(records: Records, subjects: pl.DataFrame) -> pl.DataFrame:
-    known = subjects.select("subject", "birth", known_subject=pl.lit(True))
+    known = subjects.select("subject", *records.attributes_in_rules, known_subject=pl.lit(True))
     return (
         records.events.with_columns(
             value=pl.col("value_text").cast(pl.Float64, strict=False),
@@ -108,7 +114,7 @@ def _judge_events(records: Records, subjects: pl.DataFrame) -> pl.DataFrame:
         .join(records.codes, on="code", how="left", maintain_order="left")
         .join(known, on="subject", how="left", maintain_order="left")
         .with_columns(pl.col("known_subject").fill_null(False))
-        .with_columns(rule=first_broken_rule(event_rules(records.earliest, records.latest)))
+        .with_columns(rule=first_broken_rule(records.event_rules))
         .with_columns(duplicate=_is_duplicate(STATEMENT))
     )
 
@@ -159,11 +165,11 @@ def _subject_table(
     )
     # A subject who was drawn with nobody is a cluster alone.
     cluster = pseudonymise(joined["cluster"].fill_null("subject " + joined["subject"]))
-    dropped = ("duplicate", "repeated", "rule", "subject", "cluster", "part")
-    return joined.with_columns(matched_set=cluster).drop(dropped).rename({"file": "source_file"})
+    dropped = ("duplicate", "repeated", "rule", "subject", "part")
+    return joined.with_columns(cluster=cluster).drop(dropped).rename({"file": "source_file"})
 
 
-def _quarantine_table(judged: list[pl.DataFrame]) -> pl.DataFrame:
+def _quarantine_table(records: Records, judged: list[pl.DataFrame]) -> pl.DataFrame:
     """Source columns as text, with the rule, its reason, the file and the row."""
     texts = ("subject", "time_text", "code", "value_text", "unit")
     frames = []
@@ -173,7 +179,9 @@ def _quarantine_table(judged: list[pl.DataFrame]) -> pl.DataFrame:
             frame.filter(pl.col("rule").is_not_null()).select(
                 *[pl.col(name).cast(pl.String) for name in kept],
                 "rule",
-                pl.col("rule").replace_strict(REASONS, return_dtype=pl.String).alias("reason"),
+                pl.col("rule")
+                .replace_strict(records.reasons, return_dtype=pl.String)
+                .alias("reason"),
                 source_file="file",
                 part="part",
                 source_row="source_row",
@@ -192,7 +200,9 @@ def _accounts(records: Records, judged: list[pl.DataFrame]) -> list[FileAccount]
             here = (pl.col("file") == file) & (pl.col("part") == part)
             empty = 0 if own is people else records.empty_cells.get((file, part), 0)
             rows_in = source.filter(here).height + empty
-            accounts.append(_account(file, part, rows_in, empty, frame.filter(here)))
+            account = _account(file, part, rows_in, empty, frame.filter(here))
+            words = {rule: records.reasons[rule] for rule in account.quarantined_by_rule}
+            accounts.append(replace(account, reasons=words))
     return accounts
 
 
@@ -216,6 +226,7 @@ def _account(file: str, part: str, rows_in: int, empty: int, judged: pl.DataFram
         quarantined=int(by_rule["len"].sum()),
         duplicates=duplicates,
         quarantined_by_rule=dict(by_rule.iter_rows()),
+        reasons={},
     )
     found = account.empty + account.accepted + account.quarantined + account.duplicates
     if found != rows_in:

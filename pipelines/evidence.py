@@ -22,7 +22,6 @@ from validation.evidence import (
     SplitSize,
 )
 from validation.flow import StepCounts, disclosed_flow
-from validation.rules import REASONS
 
 
 def data_evidence(
@@ -111,7 +110,7 @@ def _place(account: Mapping[str, Any]) -> str:
 
 def _quarantine_rules(account: Mapping[str, Any]) -> list[QuarantineRule]:
     return [
-        QuarantineRule(file=_place(account), rule=rule, rows=rows, words=REASONS[rule])
+        QuarantineRule(file=_place(account), rule=rule, rows=rows, words=account["reasons"][rule])
         for rule, rows in account["quarantined_by_rule"].items()
     ]
 
@@ -141,7 +140,8 @@ def _findings(accounts: list[Mapping[str, Any]], checks: Mapping[str, Any]) -> t
         for account in accounts
         if account["duplicates"]
     ]
-    return (*copies, *repeated)
+    of_domain = [Finding.model_validate(found) for found in checks["findings"]]
+    return (*copies, *repeated, *of_domain)
 
 
 def _split_sizes(predictions: pl.DataFrame, minimum: int) -> tuple[SplitSize, ...]:

@@ -23,9 +23,12 @@ class FlowCount:
 class Examples:
     """The examples of a study and how many subjects each step excluded.
 
-    ``frame``: subject_id, index_time, matched_set, the domain's static columns (named in
-    ``statics``, numeric, null = unknown), the audit's group columns (named in ``groups``) and, in
-    training, label (f32, null = censored), outcome and followed_days.
+    ``frame``: subject_id, index_time, cluster (what is drawn and split as one: a matched set, a
+    block of sessions), scale (f32 > 0, the unit in which a naive observer would measure the label),
+    the domain's static columns (named in ``statics``, numeric, null = unknown), the audit's group
+    columns (named in ``groups``), label (f32, null = not known) and label_end_time (when it is
+    decided and known), and what else the domain wants to find again after scoring.
+    ``is_current``, where it stands: false for rows that only tell how the past was predicted.
     """
 
     frame: pl.DataFrame

@@ -80,8 +80,9 @@ def gather_sequences(
 ) -> Sequences:
     """What was known of each example at its index time, as time steps of channel observations.
 
-    A step is all that a subject's events of one moment say; several values of one channel in one
-    step are averaged, since their order in a file is a tie rule and no information.
+    A step is all that a subject's events of one moment say. A channel that was stated again later
+    (a restated close) speaks by its newest version known at the index time; several values that
+    were known at once are averaged, since their order in a file is a tie rule and no information.
 
     Args:
         events: subject_id, time, known_time (UTC, microseconds), code, numeric_value (f32, null
@@ -104,9 +105,12 @@ def gather_sequences(
         keys, values = keys[rows], values[rows]
     if ordered.known is not None:
         owner = np.repeat(np.arange(index.size), length)
-        in_time = ordered.known[_ragged_rows(start, stop)] <= index[owner]
-        keys, values = keys[in_time], values[in_time]
-        length = np.bincount(owner[in_time], minlength=index.size)
+        known = ordered.known[_ragged_rows(start, stop)]
+        in_time = known <= index[owner]
+        keys, values, owner = keys[in_time], values[in_time], owner[in_time]
+        newest = _newest_versions(keys, known[in_time], owner)
+        keys, values = keys[newest], values[newest]
+        length = np.bincount(owner[newest], minlength=index.size)
     return _collapse_in_chunks(ordered, keys, values, length, index)
 
 
@@ -132,8 +136,8 @@ def write_sequences(
 ) -> None:
     """Write the ragged store: one ``.npy`` per array, for memory maps, and ``sequence.json``.
 
-    ``columns`` holds the arrays with one row per example: static_value, label, weight, split,
-    cluster.
+    ``columns`` holds the arrays with one row per example: static_value, label, label_end_day,
+    scale, weight, split, cluster, subject, index_day; and ``windows`` [W, E].
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in {**sequences.arrays(), **columns}.items():
@@ -259,6 +263,20 @@ def _ticks_until(ordered: _Sorted, micros: Int) -> Int:
     else:
         ticks = np.searchsorted(ordered.times, micros, side="right") - 1
     return ticks
+
+
+def _newest_versions(keys: Bits, known: Int, owner: Int) -> npt.NDArray[np.bool_]:
+    """Which events of sorted ``keys`` no later-known event of the same example and key replaces."""
+    if not keys.size:
+        return np.empty(0, np.bool_)
+    starts = np.flatnonzero(
+        np.concatenate([[True], (keys[1:] != keys[:-1]) | (owner[1:] != owner[:-1])])
+    )
+    newest = np.maximum.reduceat(known, starts)
+    latest: npt.NDArray[np.bool_] = known == np.repeat(
+        newest, np.diff(np.append(starts, keys.size))
+    )
+    return latest
 
 
 def _ragged_rows(start: Int, stop: Int) -> Int:

@@ -14,7 +14,7 @@ from models.config import ModelConfig
 from pipelines.domains import config_class, domain_names
 from pipelines.errors import StudyInvalid
 from pipelines.settings import settings
-from pipelines.splits import SplitConfig
+from pipelines.splits import SplitSection
 from pipelines.strict_yaml import strict_yaml
 from validation.config import AuditConfig
 
@@ -56,7 +56,7 @@ class Study(BaseModel):
     limits_of_the_data: list[str] = Field(min_length=1)
     schedule: Schedule = Schedule()
     records: Any
-    split: SplitConfig
+    split: SplitSection
     contract: ContractSection
     model: ModelConfig
     audit: AuditConfig

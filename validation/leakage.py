@@ -47,6 +47,44 @@ def no_cluster_in_two_splits(
     )
 
 
+def no_label_reaches_the_next_part(
+    windows: npt.NDArray[np.int8],
+    index_day: npt.NDArray[np.float64],
+    label_end_day: npt.NDArray[np.float64],
+) -> LeakageCheck:
+    """In every window, labels of a part are decided before the next part's first index time.
+
+    windows [W, E]: 0 train, 1 validation, 2 test; days [E] since 1970, NaN where not known.
+    """
+    late = 0
+    for parts in windows:
+        for part in (0, 1):
+            later = index_day[parts > part]
+            first = later.min() if later.size else -np.inf
+            late += int((~(label_end_day[parts == part] <= first)).sum())
+    return LeakageCheck(
+        "no_label_reaches_the_next_part",
+        late == 0,
+        f"{len(windows):,} windows, in which {late:,} labels are decided after the next part began",
+        late,
+    )
+
+
+def scalers_refitted(equal: Mapping[str, bool]) -> LeakageCheck:
+    """Every scaler must be the one that its own training rows give, all others deleted.
+
+    equal: estimator -> whether the stored scaler is the one that was fitted again.
+    """
+    differing = sum(not same for same in equal.values())
+    return LeakageCheck(
+        "scalers_refitted",
+        bool(equal) and differing == 0,
+        f"{len(equal):,} scalers fitted again on their training rows alone, of which {differing:,} "
+        "differ from those stored",
+        differing,
+    )
+
+
 def truncation_replay(
     stored: Mapping[str, npt.NDArray[Any]], rebuilt: Mapping[str, npt.NDArray[Any]], examples: int
 ) -> LeakageCheck:

@@ -181,6 +181,6 @@ def _values_of(number: int, code: str, declared: CodeContract) -> Iterator[Deman
 
 
 def _no_duplicates() -> Demand:
-    key = ["subject_id", "time", "code_number", "numeric_value", "text_value"]
+    key = ["subject_id", "time", "known_time", "code_number", "numeric_value", "text_value"]
     expectation = gxe.ExpectCompoundColumnsToBeUnique(column_list=key)
-    return Demand(expectation, "no event is there twice", "subject_id, time, code, value")
+    return Demand(expectation, "no event is there twice", "subject_id, times, code, value")

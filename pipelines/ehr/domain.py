@@ -14,6 +14,57 @@ from pipelines.errors import SourceInvalid
 from pipelines.events import Records
 from pipelines.examples import Examples
 
+DERIVES_FEATURES = False
+# The networks of different seeds agree within this many standard deviations, nineteen in twenty.
+BAND_IN_STANDARD_DEVIATIONS = 1.96
+
+
+def task(config: EhrConfig) -> tuple[str, tuple[float, ...]]:
+    """A probability of the outcome; no quantiles."""
+    return "risk", ()
+
+
+def horizon(config: EhrConfig) -> str:
+    """How far a label looks, in words."""
+    return f"{config.outcome.horizon_days} days"
+
+
+def lookback_days(config: EhrConfig) -> int | None:
+    """How far an example looks back; None for all of it."""
+    return config.cohort.lookback_days
+
+
+def is_point_in_time(config: EhrConfig) -> bool:
+    """Patients are taken from the records as they were, those who died among them."""
+    return True
+
+
+def checks(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> list[dict[str, Any]]:
+    """The declared contract says all that is checked of health records so far."""
+    return []
+
+
+def findings(
+    config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame
+) -> list[dict[str, Any]]:
+    """Nothing beyond what every domain is searched for."""
+    return []
+
+
+def feature_events(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> pl.DataFrame:
+    """A measurement is a feature as it stands."""
+    return events
+
+
+def published(config: EhrConfig, scored: pl.DataFrame) -> pl.DataFrame:
+    """The probability with the band in which networks of other seeds would answer."""
+    band = BAND_IN_STANDARD_DEVIATIONS * pl.col("seed_spread")
+    return scored.with_columns(
+        score_calibrated=pl.col("score"),
+        score_low=(pl.col("score") - band).clip(0, 1),
+        score_high=(pl.col("score") + band).clip(0, 1),
+    )
+
 
 def fingerprint(config: EhrConfig) -> Mapping[str, str]:
     """Source file -> sha256. One source format so far, which the schema demands."""
@@ -56,7 +107,7 @@ def weights(frame: pl.DataFrame, fitted_on: npt.NDArray[np.bool_]) -> npt.NDArra
     return weight
 
 
-def channel_kinds(config: EhrConfig) -> dict[str, str]:
+def channel_kinds(config: EhrConfig, events: pl.DataFrame) -> dict[str, str]:
     """Feature code -> ``numeric`` or ``event``."""
     return {
         name: "numeric" if config.codes[name].role == "measurement" else "event"
@@ -76,7 +127,7 @@ def tables_may_hold(config: EhrConfig) -> dict[str, Any]:
         "subject_attributes": {
             "sex": {"type": "text", "allowed": ("female", "male")},
             "birth": {"type": "date"},
-            "matched_set": {"type": "integer"},
+            "cluster": {"type": "integer"},
             "known_time": {"type": "time"},
         },
         "acknowledged_copies": tuple(

@@ -75,7 +75,12 @@ def scoring_examples(
     frame = _exclude_by_age_and_history(
         config, frame.with_columns(as_of=pl.lit(as_of)), flow, known, "as_of"
     )
-    return Examples(frame.drop("as_of", "birth"), STATICS, GROUPS, flow)
+    frame = frame.drop("as_of", "birth").with_columns(
+        scale=pl.lit(1.0, pl.Float32),
+        label=pl.lit(None, pl.Float32),
+        label_end_time=pl.lit(None, pl.Datetime("us", "UTC")),
+    )
+    return Examples(frame, STATICS, GROUPS, flow)
 
 
 def censoring_weights(
@@ -105,7 +110,7 @@ def censoring_weights(
 def _with_attributes(
     config: EhrConfig, index: pl.DataFrame, subjects: pl.DataFrame
 ) -> pl.DataFrame:
-    frame = subjects.select("subject_id", "matched_set", "birth", "sex").join(
+    frame = subjects.select("subject_id", "cluster", "birth", "sex").join(
         index, on="subject_id", how="left", maintain_order="left"
     )
     aged = with_age(frame, config.age_bands_from_years)
@@ -218,5 +223,11 @@ def _labelled(config: EhrConfig, frame: pl.DataFrame) -> pl.DataFrame:
     return (
         frame.with_columns(outcome=outcome)
         .with_columns(followed_days=followed.cast(pl.Float64), label=label.cast(pl.Float32))
+        .with_columns(
+            scale=pl.lit(1.0, pl.Float32),
+            label_end_time=pl.when(pl.col("label").is_not_null()).then(
+                start + pl.duration(days=pl.col("followed_days"))
+            ),
+        )
         .drop("birth", "outcome_time", "competing_time", "end_time")
     )

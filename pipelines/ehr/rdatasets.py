@@ -14,6 +14,7 @@ from pipelines.artefacts import hash_file
 from pipelines.ehr.config import EhrConfig, EventTable, LongTable, SourceConfig, WideTable
 from pipelines.errors import SourceInvalid, SourceMissing
 from pipelines.events import Records
+from validation.rules import REASONS, event_rules, subject_rules
 
 # Wide enough for a life before day zero and a follow-up after it.
 EARLIEST_DAYS = -120 * 366
@@ -50,8 +51,12 @@ def read_records(config: EhrConfig) -> Records:
             for part in source.events
             if isinstance(part, WideTable)
         },
-        earliest=day_zero + timedelta(days=EARLIEST_DAYS),
-        latest=day_zero + timedelta(days=LATEST_DAYS),
+        subject_rules=subject_rules(),
+        event_rules=event_rules(
+            day_zero + timedelta(days=EARLIEST_DAYS), day_zero + timedelta(days=LATEST_DAYS)
+        ),
+        reasons=REASONS,
+        attributes_in_rules=("birth",),
         parts=tuple(_place(source, part) for part in source.events),
     )
 

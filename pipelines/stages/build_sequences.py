@@ -1,42 +1,42 @@
 """build_sequences: events become examples and their ragged sequences, and leakage is looked for."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
-from pipelines.domains import load_domain, source_module
+from pipelines.domains import Domain, load_domain, source_module
 from pipelines.errors import LeakageFound
 from pipelines.examples import Examples
 from pipelines.provenance import standing_release
 from pipelines.publication.withdrawal import finish_changes
+from pipelines.replay import Stored, replay_cuts, replay_examples
 from pipelines.sequences import (
     Sequences,
     gather_sequences,
     observed_channels,
-    select,
     share_missing,
     write_sequences,
 )
 from pipelines.settings import settings
-from pipelines.splits import split_by_cluster
+from pipelines.splits import Assignment, Placed, WalkForward, assign_splits
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.leakage import (
     LeakageCheck,
     no_cluster_in_two_splits,
+    no_label_reaches_the_next_part,
     no_step_after_the_index_time,
-    truncation_replay,
 )
 
-# A leak of one day shows only in subjects with an event on that very day: a small sample has none.
-REPLAYED_EXAMPLES = 50_000
+MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 def build_sequences(study: str, events: str) -> str:
@@ -99,70 +99,117 @@ def build_scoring_sequences(study: str, events: str, as_of: str) -> str:
 
 @dataclass(frozen=True)
 class _Source:
-    """The event table and what the study takes from it."""
+    """The tables, what the domain takes from them, and how it makes examples of events."""
 
+    domain: Domain
+    config: Any
     events: pl.DataFrame
+    subjects: pl.DataFrame
+    examples_of: Callable[[pl.DataFrame], Examples]
     kinds: dict[str, str]
-    lookback_days: int | None
-    horizon_days: int
+    features: pl.DataFrame
+
+    @classmethod
+    def read(
+        cls,
+        spec: Study,
+        folder: Path,
+        examples_of: Callable[[pl.DataFrame, pl.DataFrame], Examples],
+    ) -> Self:
+        domain, config = load_domain(spec.domain), spec.records
+        events = pl.read_parquet(folder / "events.parquet")
+        subjects = pl.read_parquet(folder / "subjects.parquet")
+        return cls(
+            domain=domain,
+            config=config,
+            events=events,
+            subjects=subjects,
+            examples_of=lambda cut: examples_of(cut, subjects),
+            kinds=domain.channel_kinds(config, events),
+            features=domain.feature_events(config, events, subjects),
+        )
 
     def sequences(self, examples: Examples, channels: list[str]) -> Sequences:
-        return gather_sequences(self.events, examples.frame, channels, self.lookback_days)
+        lookback = self.domain.lookback_days(self.config)
+        return gather_sequences(self.features, examples.frame, channels, lookback)
+
+    def replay(
+        self, examples: Examples, channels: list[str], sequences: Sequences, as_of: datetime | None
+    ) -> LeakageCheck:
+        """Truncation replay, of the events that features were computed from where they were."""
+        lookback = self.domain.lookback_days(self.config)
+        stored = Stored(examples, sequences, channels, lookback)
+        if not self.domain.DERIVES_FEATURES:
+            return replay_examples(self.features, stored)
+
+        def build(known: pl.DataFrame) -> tuple[pl.DataFrame, Examples]:
+            features = self.domain.feature_events(self.config, known, self.subjects)
+            return features, self.examples_of(known)
+
+        return replay_cuts(self.events, build, stored, at=as_of)
 
 
 def _config(spec: Study) -> dict[str, Any]:
     return {"domain": spec.domain, "records": spec.records.model_dump(mode="json")}
 
 
-def _source(spec: Study, folder: Path) -> _Source:
-    return _Source(
-        events=pl.read_parquet(folder / "events.parquet"),
-        kinds=load_domain(spec.domain).channel_kinds(spec.records),
-        lookback_days=spec.records.cohort.lookback_days,
-        horizon_days=spec.records.outcome.horizon_days,
-    )
-
-
 def _write_training(spec: Study, events: Path, draft: Path) -> Counts:
-    domain, source = load_domain(spec.domain), _source(spec, events)
-    subjects = pl.read_parquet(events / "subjects.parquet")
-    examples = domain.training_examples(spec.records, source.events, subjects)
-    cluster = examples.frame["matched_set"].to_numpy()
-    split = split_by_cluster(cluster, spec.split)
+    domain = load_domain(spec.domain)
+    source = _Source.read(
+        spec, events, lambda cut, people: domain.training_examples(spec.records, cut, people)
+    )
+    examples = source.examples_of(source.events)
+    placed = _placed(examples.frame)
+    parts = assign_splits(placed, spec.split)
     candidates = sorted(source.kinds)
     sequences = source.sequences(examples, candidates)
     # What only later splits ever say is unknown to a model that learns from the first.
-    seen = observed_channels(sequences, split == 0, len(candidates))
+    seen = observed_channels(sequences, parts.split == 0, len(candidates))
     channels = [candidates[number] for number in seen]
-    sequences = source.sequences(examples, channels)
-    columns: dict[str, npt.NDArray[Any]] = {
-        "label": examples.frame["label"].fill_null(np.nan).to_numpy().astype(np.float32),
-        "weight": domain.weights(examples.frame, split == 0),
-        "split": split,
-        "cluster": cluster,
-    }
-    checks = [
-        no_cluster_in_two_splits("matched_set", cluster, split),
-        no_cluster_in_two_splits("subject_id", examples.frame["subject_id"].to_numpy(), split),
-    ]
-    return _write(source, examples, channels, sequences, columns, checks, draft)
+    if channels != candidates:
+        sequences = source.sequences(examples, channels)
+    weight = domain.weights(examples.frame, parts.split == 0)
+    checks = _split_checks(spec, examples.frame, placed, parts)
+    return _write(source, examples, channels, sequences, parts, weight, checks, draft)
 
 
 def _write_scoring(spec: Study, inputs: dict[str, Path], as_of: datetime, draft: Path) -> Counts:
-    domain, source = load_domain(spec.domain), _source(spec, inputs["events"])
-    subjects = pl.read_parquet(inputs["events"] / "subjects.parquet")
-    examples = domain.scoring_examples(spec.records, source.events, subjects, as_of)
+    domain = load_domain(spec.domain)
+    source = _Source.read(
+        spec,
+        inputs["events"],
+        lambda cut, people: domain.scoring_examples(spec.records, cut, people, as_of),
+    )
+    examples = source.examples_of(source.events)
     vocabulary = json.loads((inputs["vocabulary"] / "sequence.json").read_text())
     channels = [channel["code"] for channel in vocabulary["channels"]]
     rows = examples.frame.height
-    columns: dict[str, npt.NDArray[Any]] = {
-        "label": np.full(rows, np.nan, np.float32),
-        "weight": np.ones(rows, np.float32),
-        "split": np.full(rows, -1, np.int8),
-        "cluster": examples.frame["matched_set"].to_numpy(),
-    }
+    nowhere = Assignment(np.full(rows, -1, np.int8), np.empty((0, rows), np.int8), "none")
+    weight = np.ones(rows, np.float32)
     sequences = source.sequences(examples, channels)
-    return _write(source, examples, channels, sequences, columns, [], draft)
+    return _write(source, examples, channels, sequences, nowhere, weight, [], draft, as_of=as_of)
+
+
+def _placed(frame: pl.DataFrame) -> Placed:
+    def days(column: str) -> npt.NDArray[np.float64]:
+        micros = frame[column].dt.epoch("us").cast(pl.Float64).fill_null(np.nan)
+        return micros.to_numpy() / MICROSECONDS_PER_DAY
+
+    return Placed(frame["cluster"].to_numpy(), days("index_time"), days("label_end_time"))
+
+
+def _split_checks(
+    spec: Study, frame: pl.DataFrame, placed: Placed, parts: Assignment
+) -> list[LeakageCheck]:
+    """What the study's kind of split promises."""
+    if isinstance(spec.split, WalkForward):
+        return [
+            no_label_reaches_the_next_part(parts.windows, placed.index_day, placed.label_end_day)
+        ]
+    return [
+        no_cluster_in_two_splits("cluster", placed.cluster, parts.split),
+        no_cluster_in_two_splits("subject_id", frame["subject_id"].to_numpy(), parts.split),
+    ]
 
 
 def _write(
@@ -170,28 +217,29 @@ def _write(
     examples: Examples,
     channels: list[str],
     sequences: Sequences,
-    columns: dict[str, npt.NDArray[Any]],
+    parts: Assignment,
+    weight: npt.NDArray[np.float32],
     checks: list[LeakageCheck],
     draft: Path,
+    as_of: datetime | None = None,
 ) -> Counts:
     """Everything of the artefact: the ragged store, the example table, flow and leakage checks."""
     frame = examples.frame
-    description = {
-        "channels": [{"code": code, "kind": source.kinds[code]} for code in channels],
-        "statics": list(examples.statics),
-        "horizon_days": source.horizon_days,
-    }
-    statics = frame.select(examples.statics).fill_null(np.nan).to_numpy().astype(np.float32)
-    write_sequences(draft, sequences, columns | {"static_value": statics}, description)
+    write_sequences(
+        draft,
+        sequences,
+        _columns(examples, parts, weight),
+        _description(source, examples, channels, parts),
+    )
     checks = [
         no_step_after_the_index_time(sequences.step_days),
-        _replay(source, examples, channels, sequences),
+        source.replay(examples, channels, sequences, as_of),
         *checks,
     ]
     numeric = np.array([source.kinds[code] == "numeric" for code in channels])
     frame.with_columns(
-        split=pl.Series(columns["split"]),
-        weight=pl.Series(columns["weight"]),
+        split=pl.Series(parts.split),
+        weight=pl.Series(weight),
         sequence_length=pl.Series(np.diff(sequences.step_offsets)),
         share_missing=pl.Series(share_missing(sequences, numeric)),
     ).write_parquet(draft / "examples.parquet")
@@ -202,6 +250,7 @@ def _write(
         "leakage": [check.as_dict() for check in checks],
         "observations": sequences.observation_value.size,
         "unknown_observations": unknown,
+        "is_point_in_time": source.domain.is_point_in_time(source.config),
     }
     (draft / "facts.json").write_text(json.dumps(facts, indent=1))
     return {
@@ -213,28 +262,47 @@ def _write(
     }
 
 
+def _columns(
+    examples: Examples, parts: Assignment, weight: npt.NDArray[np.float32]
+) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of the store with one row per example."""
+    frame, placed = examples.frame, _placed(examples.frame)
+    statics = frame.select(examples.statics).fill_null(np.nan).to_numpy().astype(np.float32)
+    return {
+        "static_value": statics.reshape(frame.height, len(examples.statics)),
+        "label": frame["label"].fill_null(np.nan).to_numpy().astype(np.float32),
+        "label_end_day": placed.label_end_day,
+        "scale": frame["scale"].to_numpy().astype(np.float32),
+        "weight": weight,
+        "split": parts.split,
+        "windows": parts.windows,
+        "cluster": placed.cluster,
+        "subject": frame["subject_id"].to_numpy(),
+        "index_day": placed.index_day,
+    }
+
+
+def _description(
+    source: _Source, examples: Examples, channels: list[str], parts: Assignment
+) -> dict[str, Any]:
+    """The words of the store; a model is only used on sequences that say the same."""
+    task, levels = source.domain.task(source.config)
+    return {
+        "channels": [{"code": code, "kind": source.kinds[code]} for code in channels],
+        "statics": list(examples.statics),
+        "task": task,
+        "levels": list(levels),
+        "horizon": source.domain.horizon(source.config),
+        "resampling": parts.resampling,
+    }
+
+
 def _unknown_observations(source: _Source, examples: Examples, channels: list[str]) -> int:
     """Events of the examples that the vocabulary has no channel for."""
     unknown = sorted(set(source.kinds) - set(channels))
     if not unknown:
         return 0
     return source.sequences(examples, unknown).observation_value.size
-
-
-def _replay(
-    source: _Source, examples: Examples, channels: list[str], stored: Sequences
-) -> LeakageCheck:
-    """Truncation replay: delete all that was known later, rebuild, demand identical arrays."""
-    rows = examples.frame.height
-    sample = np.unique(np.linspace(0, rows - 1, min(rows, REPLAYED_EXAMPLES)).astype(np.int64))
-    chosen = examples.frame[sample]
-    truncated = source.events.join(
-        chosen.select("subject_id", "index_time"), on="subject_id", maintain_order="left"
-    ).filter(
-        (pl.col("known_time") <= pl.col("index_time")) & (pl.col("time") <= pl.col("index_time"))
-    )
-    rebuilt = gather_sequences(truncated, chosen, channels, source.lookback_days)
-    return truncation_replay(select(stored, sample).arrays(), rebuilt.arrays(), sample.size)
 
 
 def _judge(folder: Path) -> None:

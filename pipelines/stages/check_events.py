@@ -6,12 +6,13 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
-from pipelines.domains import load_domain
+from pipelines.domains import load_domain, source_module
 from pipelines.errors import ContractBroken
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.channels import copied_channels
 from validation.contract import TableContract
+from validation.evidence import CheckResult
 from validation.expectations import check_tables, contract_checks
 
 
@@ -22,22 +23,26 @@ def check_events(study: str, events: str) -> str:
         ContractBroken: an expectation is not met; the artefact with the findings stays.
     """
     spec = load_study(study)
-    contract = table_contract(spec)
     artefact = run_stage(
         study,
         recipe_for(study, events),
-        lambda draft: _write(open_inputs({"events": events})["events"], contract, draft),
+        lambda draft: _write(open_inputs({"events": events})["events"], spec, draft),
     )
     _judge(artefact.path)
     return artefact.key
 
 
 def recipe_for(study: str, events: str) -> Recipe:
-    """What decides the findings: the tables and the declared contract."""
+    """What decides the findings: the tables, the declared contract and the domain's own checks."""
+    spec = load_study(study)
     return recipe_of(
         "check_events",
-        config={"contract": table_contract(load_study(study)).model_dump(mode="json")},
+        config={
+            "contract": table_contract(spec).model_dump(mode="json"),
+            "records": spec.records.model_dump(mode="json"),
+        },
         inputs={"events": events},
+        modules=(source_module(spec.domain),),
         libraries=("polars", "great-expectations"),
     )
 
@@ -48,8 +53,10 @@ def table_contract(spec: Study) -> TableContract:
     return TableContract.model_validate(declared | spec.contract.model_dump())
 
 
-def _write(events: Path, contract: TableContract, draft: Path) -> Counts:
-    copies = copied_channels(pl.read_parquet(events / "events.parquet"))
+def _write(events: Path, spec: Study, draft: Path) -> Counts:
+    domain, table = load_domain(spec.domain), pl.read_parquet(events / "events.parquet")
+    subjects = pl.read_parquet(events / "subjects.parquet")
+    copies = copied_channels(table)
     accounts = pl.read_parquet(events / "accounts.parquet")
     outcomes = check_tables(
         {
@@ -69,11 +76,18 @@ def _write(events: Path, contract: TableContract, draft: Path) -> Counts:
                 },
             ),
         },
-        contract,
+        table_contract(spec),
     )
-    checks = contract_checks(outcomes)
+    checks = [
+        *contract_checks(outcomes),
+        *(
+            CheckResult(kind="contract", **check)
+            for check in domain.checks(spec.records, table, subjects)
+        ),
+    ]
     findings = {
         "checks": [check.model_dump(mode="json") for check in checks],
+        "findings": domain.findings(spec.records, table, subjects),
         "copied_channels": [copy.as_dict() for copy in copies],
     }
     (draft / "checks.json").write_text(json.dumps(findings, indent=1))

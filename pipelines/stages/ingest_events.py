@@ -57,7 +57,7 @@ def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
         "events": ingested.events,
         "subjects": ingested.subjects,
         "accounts": pl.DataFrame([account.as_dict() for account in ingested.accounts]).drop(
-            "quarantined_by_rule"
+            "quarantined_by_rule", "reasons"
         ),
     }
     for name, table in tables.items():

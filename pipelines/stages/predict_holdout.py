@@ -1,7 +1,9 @@
 """predict_holdout: the trained model and its challengers score every example, for the audit."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,9 @@ from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import ArtefactCorrupt
 from pipelines.splits import SPLITS
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
+from validation.leakage import scalers_refitted
+
+Answer = TypeVar("Answer")
 
 SPLIT_NAMES = {**dict(enumerate(SPLITS)), -1: "none"}
 
@@ -35,6 +40,8 @@ def recipe_for(study: str, sequences: str, model: str) -> Recipe:
 
 def _write(inputs: dict[str, Path], draft: Path) -> Counts:
     examples = pl.read_parquet(inputs["sequences"] / "examples.parquet")
+    checks = [scalers_refitted(_refitted_scalers(inputs["sequences"], inputs["model"]))]
+    (draft / "checks.json").write_text(json.dumps([check.as_dict() for check in checks], indent=1))
     predictions = with_scores(examples, inputs["sequences"], inputs["model"])
     predictions.write_parquet(draft / "predictions.parquet")
     return {
@@ -47,8 +54,7 @@ def with_scores(examples: pl.DataFrame, sequences: Path, model: Path) -> pl.Data
     """The example table with named splits and a column per score; NaN (no score) is null."""
     scores = pl.DataFrame(scores_of(sequences, model)).fill_nan(None)
     return examples.with_columns(
-        pl.col("split").replace_strict(SPLIT_NAMES, return_dtype=pl.String),
-        pl.col("matched_set").alias("cluster"),
+        pl.col("split").replace_strict(SPLIT_NAMES, return_dtype=pl.String)
     ).hstack(scores)
 
 
@@ -59,12 +65,24 @@ def scores_of(sequences: Path, model: Path) -> Mapping[str, npt.NDArray[np.float
         ArtefactCorrupt: the model or the sequences cannot be read, or do not belong together.
     """
     # torch: only whoever scores pays for it.
-    from models.estimator import ModelUnusable
     from models.scoring import score
+
+    return _asked(score, sequences, model)
+
+
+def _refitted_scalers(sequences: Path, model: Path) -> Mapping[str, bool]:
+    from models.scoring import refitted_scalers
+
+    return _asked(refitted_scalers, sequences, model)
+
+
+def _asked(question: Callable[[Path, Path], Answer], sequences: Path, model: Path) -> Answer:
+    """The model's answer; what makes it unusable is said in words that a person can act on."""
+    from models.estimator import ModelUnusable
     from models.store import SequencesUnusable
 
     try:
-        return score(sequences, model)
+        return question(sequences, model)
     except (ModelUnusable, SequencesUnusable) as error:
         raise ArtefactCorrupt(
             f"These sequences cannot be scored by this model: {error}.",

@@ -6,14 +6,13 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.artefacts import Counts
+from pipelines.domains import load_domain, source_module
 from pipelines.provenance import standing_release
 from pipelines.releases import Release
+from pipelines.splits import SPLITS, GroupedSplit, WalkForward
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
 from pipelines.stages.predict_holdout import SPLIT_NAMES, scores_of
-from pipelines.study import load_study
-
-# The networks of different seeds agree within this many standard deviations, nineteen in twenty.
-BAND_IN_STANDARD_DEVIATIONS = 1.96
+from pipelines.study import Study, load_study
 
 
 def score_subjects(study: str, sequences: str) -> str:
@@ -23,7 +22,8 @@ def score_subjects(study: str, sequences: str) -> str:
         NoRelease: no release stands that the study as it is now may use.
         ArtefactCorrupt: the released model is not the one that was audited.
     """
-    release = standing_release(load_study(study))
+    spec = load_study(study)
+    release = standing_release(spec)
     inputs = {
         "sequences": sequences,
         "model": release.model_key,
@@ -31,40 +31,53 @@ def score_subjects(study: str, sequences: str) -> str:
     }
     recipe = recipe_of(
         "score_subjects",
-        config={"release_id": release.release_id},
+        config={
+            "release_id": release.release_id,
+            "domain": spec.domain,
+            "records": spec.records.model_dump(mode="json"),
+            "split": spec.split.kind,
+        },
         inputs=inputs,
         libraries=("polars", "numpy", "torch"),
-        modules=("models.scoring",),
+        modules=("models.scoring", source_module(spec.domain)),
         device=device_class(),
     )
-    return run_stage(study, recipe, lambda draft: _write(release, open_inputs(inputs), draft)).key
+    return run_stage(
+        study, recipe, lambda draft: _write(spec, release, open_inputs(inputs), draft)
+    ).key
 
 
-def _write(release: Release, inputs: dict[str, Path], draft: Path) -> Counts:
+def _write(spec: Study, release: Release, inputs: dict[str, Path], draft: Path) -> Counts:
     examples = pl.read_parquet(inputs["sequences"] / "examples.parquet").drop("split")
     trained_on = pl.read_parquet(inputs["trained_on"] / "examples.parquet")
     columns = scores_of(inputs["sequences"], inputs["model"])
-    own = {name: columns[name] for name in ("score", "score_raw", "seed_spread")}
-    band = BAND_IN_STANDARD_DEVIATIONS * pl.col("seed_spread")
-    scored = (
-        examples.hstack(pl.DataFrame(own))
-        .with_columns(
-            score_low=(pl.col("score") - band).clip(0, 1),
-            score_high=(pl.col("score") + band).clip(0, 1),
-        )
-        .join(
-            trained_on.select("subject_id", "split"),
-            on="subject_id",
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(
-            pl.col("split").fill_null(-1).replace_strict(SPLIT_NAMES, return_dtype=pl.String)
-        )
-    )
-    scored.write_parquet(draft / "scores.parquet")
+    own = {name: values for name, values in columns.items() if name.startswith(("score", "seed"))}
+    scored = examples.hstack(pl.DataFrame(own))
+    if "is_current" in scored.columns:
+        scored = scored.filter("is_current").drop("is_current")
+    shown = load_domain(spec.domain).published(spec.records, scored)
+    shown = _with_split(shown, trained_on, spec.split)
+    shown.write_parquet(draft / "scores.parquet")
     (draft / "release.json").write_text(json.dumps({"release_id": release.release_id}))
-    return {
-        "subjects": scored.height,
-        "selected": int((scored["score"] >= release.threshold).sum()),
-    }
+    if release.threshold is None:
+        return {"subjects": shown.height}
+    selected = (shown["score"] >= release.threshold).sum()
+    return {"subjects": shown.height, "selected": int(selected)}
+
+
+def _with_split(
+    scored: pl.DataFrame, trained_on: pl.DataFrame, split: GroupedSplit | WalkForward
+) -> pl.DataFrame:
+    """Add ``split``: where the model met the row's subject, or the row's time, in its training."""
+    if isinstance(split, WalkForward):
+        part = pl.lit(-1, pl.Int8)
+        for number in range(len(SPLITS)):
+            times = trained_on.filter(pl.col("split") == number)["index_time"]
+            inside = pl.col("index_time").is_between(pl.lit(times.min()), pl.lit(times.max()))
+            part = pl.when(inside).then(pl.lit(number, pl.Int8)).otherwise(part)
+        met = scored.with_columns(split=part)
+    else:
+        people = trained_on.select("subject_id", "split")
+        met = scored.join(people, on="subject_id", how="left", maintain_order="left")
+    name = pl.col("split").fill_null(-1).replace_strict(SPLIT_NAMES, return_dtype=pl.String)
+    return met.with_columns(split=name)

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from pipelines.events import Records
+from validation.rules import REASONS, event_rules
+from validation.rules import subject_rules as rules_of_subjects
 
 DAY_ZERO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -72,9 +74,13 @@ def records(events: pl.DataFrame, subjects: pl.DataFrame | None = None) -> Recor
         subjects=subject_rows(*ADULTS) if subjects is None else subjects,
         events=events,
         codes=CODES,
+        subject_rules=rules_of_subjects(),
+        event_rules=event_rules(
+            DAY_ZERO - timedelta(days=40_000), DAY_ZERO + timedelta(days=10_000)
+        ),
+        reasons=REASONS,
         empty_cells={},
-        earliest=DAY_ZERO - timedelta(days=40_000),
-        latest=DAY_ZERO + timedelta(days=10_000),
+        attributes_in_rules=("birth",),
     )
 
 

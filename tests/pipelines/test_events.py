@@ -95,7 +95,7 @@ def test_a_matched_set_is_one_cluster_and_a_subject_without_one_is_alone() -> No
         ("3", date(1950, 1, 1), "male", None),
         ("4", date(1950, 1, 1), "male", None),
     )
-    clusters = ingested(event_rows(("1", "1", "hdl", "50")), people).subjects["matched_set"]
+    clusters = ingested(event_rows(("1", "1", "hdl", "50")), people).subjects["cluster"]
 
     assert clusters[0] == clusters[1]
     assert clusters.n_unique() == 3

@@ -72,7 +72,7 @@ def test_no_source_id_is_left_in_the_tables(events: str) -> None:
     subjects = read(events, "subjects.parquet")
 
     assert subjects["subject_id"].min() > 17_566  # type: ignore[operator]
-    assert subjects["matched_set"].min() > 17_566  # type: ignore[operator]
+    assert subjects["cluster"].min() > 17_566  # type: ignore[operator]
 
 
 def test_copied_channels_are_found_and_acknowledged(events: str) -> None:
@@ -111,7 +111,7 @@ def test_the_cohort_and_its_outcomes_are_the_published_ones(sequences: str) -> N
 def test_matched_sets_stay_together(sequences: str) -> None:
     examples = read(sequences, "examples.parquet")
 
-    assert examples.group_by("matched_set").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert examples.group_by("cluster").agg(pl.col("split").n_unique())["split"].max() == 1
 
 
 def leaky(

@@ -54,7 +54,7 @@ def config(**changes: Any) -> EhrConfig:
 
 def subjects(*births: date) -> pl.DataFrame:
     rows = [(number + 1, birth, "female", number + 1) for number, birth in enumerate(births)]
-    frame = pl.DataFrame(rows, schema=["subject_id", "birth", "sex", "matched_set"], orient="row")
+    frame = pl.DataFrame(rows, schema=["subject_id", "birth", "sex", "cluster"], orient="row")
     return frame.with_columns(known_time=moment(pl.lit(0.0)))
 
 

@@ -136,3 +136,18 @@ def test_categories_of_another_order_or_plain_text_give_the_same_channels() -> N
     other = gather_sequences(text, example_table((1, 0.0)), CHANNELS)
 
     assert one.observation_channel.tolist() == other.observation_channel.tolist() == [0, 2]
+
+
+def test_a_restated_value_speaks_from_its_known_time_on_and_the_old_one_no_more() -> None:
+    events = event_table(
+        (1, 1.0, 1.0, "hdl", 50.0),
+        (1, 1.0, 5.0, "hdl", 60.0),
+        (1, 2.0, 2.0, "hdl", 40.0),
+        (1, 2.0, 2.0, "hdl", 44.0),
+    )
+    examples = example_table((1, 3.0), (1, 5.0))
+
+    found = gather_sequences(events, examples, ["hdl"])
+
+    assert found.step_offsets.tolist() == [0, 2, 4]
+    assert found.observation_value.tolist() == [50.0, 42.0, 60.0, 42.0]

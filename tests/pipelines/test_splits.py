@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.splits import SplitConfig, split_by_cluster
+from pipelines.splits import GroupedSplit, split_by_cluster
 
-CONFIG = SplitConfig(train=0.7, validation=0.1, test=0.2, seed=0)
+CONFIG = GroupedSplit(train=0.7, validation=0.1, test=0.2, seed=0)
 clusters = st.lists(st.integers(0, 2**62), min_size=1, max_size=200)
 
 
@@ -49,4 +49,4 @@ def test_another_seed_draws_other_splits() -> None:
 
 def test_shares_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(ValidationError, match=r"is 1\.1, expected 1"):
-        SplitConfig(train=0.7, validation=0.2, test=0.2, seed=0)
+        GroupedSplit(train=0.7, validation=0.2, test=0.2, seed=0)

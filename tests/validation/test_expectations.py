@@ -155,7 +155,7 @@ BREAKAGES = [  # name, table, damage, (expectation, column, code) that must fail
         "the same event twice",
         "events",
         lambda t: pl.concat([t, t.tail(1)]),
-        ("expect_compound_columns_to_be_unique", "subject_id, time, code, value", None),
+        ("expect_compound_columns_to_be_unique", "subject_id, times, code, value", None),
     ),
     (
         "a NaN where a code has no value",

@@ -1,0 +1,123 @@
+"""Truncation replay: delete all that was known later, rebuild, and compare with what was stored."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipelines.examples import Examples
+from pipelines.sequences import Sequences, gather_sequences, select
+from validation.leakage import LeakageCheck, truncation_replay
+
+# A leak of one day shows only in subjects with an event on that very day: a small sample has none.
+REPLAYED_EXAMPLES = 50_000
+# Where features are computed from other events, all is rebuilt as of this many moments.
+CUTS = 6
+EXAMPLES_PER_CUT = 2_000
+KEY = ("subject_id", "index_time")
+
+Rows = npt.NDArray[np.int64]
+Build = Callable[[pl.DataFrame], tuple[pl.DataFrame, Examples]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a stage is about to store: examples [E], their sequences, in these channels."""
+
+    examples: Examples
+    sequences: Sequences
+    channels: list[str]
+    lookback_days: int | None
+
+
+def replay_examples(events: pl.DataFrame, stored: Stored) -> LeakageCheck:
+    """Rebuild the sequences of a sample, each from its subject's events known at its index time."""
+    frame = stored.examples.frame
+    sample = _spread(frame.height, REPLAYED_EXAMPLES)
+    # An example stands as a subject of its own, so that one subject may be replayed twice.
+    chosen = frame[sample].select(*KEY).with_row_index("replayed").cast({"replayed": pl.Int64})
+    truncated = (
+        events.join(chosen, on="subject_id", maintain_order="left")
+        .filter(
+            (pl.col("known_time") <= pl.col("index_time"))
+            & (pl.col("time") <= pl.col("index_time"))
+        )
+        .with_columns(subject_id="replayed")
+    )
+    rebuilt = gather_sequences(
+        truncated,
+        chosen.select("index_time", subject_id="replayed"),
+        stored.channels,
+        stored.lookback_days,
+    )
+    return truncation_replay(
+        select(stored.sequences, sample).arrays(), rebuilt.arrays(), sample.size
+    )
+
+
+def replay_cuts(
+    events: pl.DataFrame, build: Build, stored: Stored, at: datetime | None = None
+) -> LeakageCheck:
+    """Rebuild everything as of a few moments (or ``at`` one) from the events known by then.
+
+    Args:
+        events: the event table.
+        build: events -> the feature events and examples that the stage would make of them.
+        stored: what the stage made of all events. Of the examples up to a moment, static
+            features, scale, label (where it was known) and a sample of sequences must be the same.
+    """
+    frame = stored.examples.frame
+    found: dict[str, list[npt.NDArray[Any]]] = {}
+    wanted: dict[str, list[npt.NDArray[Any]]] = {}
+    compared = 0
+    for moment in [at] if at else _cuts(frame["index_time"]):
+        known = events.filter(pl.col("known_time") <= moment)
+        features, examples = build(known)
+        before = np.flatnonzero((frame["index_time"] <= moment).to_numpy())
+        rebuilt = examples.frame.filter(pl.col("index_time") <= moment)
+        _add(wanted, _columns(frame[before], stored.examples.statics, moment))
+        _add(found, _columns(rebuilt, stored.examples.statics, moment))
+        sample = before[_spread(before.size, EXAMPLES_PER_CUT)]
+        _add(wanted, select(stored.sequences, sample).arrays())
+        gathered = gather_sequences(features, frame[sample], stored.channels, stored.lookback_days)
+        _add(found, gathered.arrays())
+        compared += before.size
+    return truncation_replay(_joined(wanted), _joined(found), compared)
+
+
+def _cuts(index_times: pl.Series) -> Iterator[datetime]:
+    moments = index_times.unique().sort()
+    for place in _spread(moments.len(), CUTS + 1)[:-1]:
+        yield moments[int(place)]
+
+
+def _spread(rows: int, most: int) -> Rows:
+    """At most ``most`` row numbers, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, max(rows - 1, 0), min(rows, most)).astype(np.int64))
+
+
+def _columns(
+    frame: pl.DataFrame, statics: tuple[str, ...], moment: datetime
+) -> Mapping[str, npt.NDArray[Any]]:
+    """Whose examples they are, their static features and scale, and the labels known by then."""
+    ordered = frame.sort(KEY)
+    known = (pl.col("label_end_time") <= moment).fill_null(value=False)
+    label = pl.when(known).then("label").alias("label")
+    numbers = ordered.select(*statics, "scale", label).fill_null(np.nan)
+    columns = {name: numbers[name].to_numpy() for name in numbers.columns}
+    columns["subject_id"] = ordered["subject_id"].to_numpy()
+    columns["index_time"] = ordered["index_time"].dt.epoch("us").to_numpy()
+    return columns
+
+
+def _add(parts: dict[str, list[npt.NDArray[Any]]], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    for name, array in arrays.items():
+        parts.setdefault(name, []).append(array)
+
+
+def _joined(parts: Mapping[str, list[npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
