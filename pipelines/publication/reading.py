@@ -10,8 +10,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import SourceMissing
+from pipelines.publication.connection import connect
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.writer import connect
 from pipelines.releases import UtcMoment
 from pipelines.settings import Settings
 

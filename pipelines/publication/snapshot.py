@@ -2,11 +2,13 @@
 
 An open reader keeps the old file; who opens next gets the new one; nobody sees a mix. A process
 killed between the commit and the rename leaves the old files; whoever opens the writer next finds
-the snapshot behind and builds new ones first, whatever becomes of the rest of its work. The
+the snapshot behind and builds new ones first, whatever becomes of the rest of its work. So does
+who opens it first after an upgrade: a snapshot with other columns is behind too. The
 snapshot is renamed last, so that one which is not behind tells that the Parquet is new too.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -34,17 +36,30 @@ LEFT JOIN (
 WHERE COALESCE(counted.found, 0) <> generations.row_count
 """
 
-# The newest state change and the newest generation of a database, 0 where there is none.
+# The newest state change and the newest generation of a database, 0 where there is none, and the
+# columns that it shows.
 NEWEST = """
 SELECT
     (SELECT COALESCE(max(change_number), 0) FROM {database}.state_changes),
-    (SELECT COALESCE(max(generation_number), 0) FROM {database}.generations)
+    (SELECT COALESCE(max(generation_number), 0) FROM {database}.generations),
+    (
+        SELECT string_agg(table_name || '.' || column_name, ' ' ORDER BY table_name, column_index)
+        FROM duckdb_columns() WHERE database_name = '{database}' AND NOT internal
+    )
 """
 
 EXPORT = """
 COPY (SELECT * FROM predictions_current ORDER BY study, subject_id)
 TO $path (FORMAT parquet, COMPRESSION zstd)
 """
+
+
+class Newest(NamedTuple):
+    """How far a database is: its newest change and generation, and its columns in one text."""
+
+    change: int
+    generation: int
+    columns: str
 
 
 def refresh_snapshot(
@@ -82,20 +97,18 @@ def repair_snapshot(writer: duckdb.DuckDBPyConnection, folders: PublicationFolde
         ArtefactCorrupt: a generation does not hold the rows that were published.
     """
     committed = _newest(writer, "writer")
+    if not folders.snapshot.exists() and (committed.change, committed.generation) == (0, 0):
+        return False
     shown = _shown(writer, folders)
     if shown == committed:
         return False
-    same_changes = shown is not None and shown[0] == committed[0]
+    same_changes = shown is not None and shown.change == committed.change
     refresh_snapshot(writer, folders, keep_previous=same_changes)
     return True
 
 
-def _shown(
-    writer: duckdb.DuckDBPyConnection, folders: PublicationFolders
-) -> tuple[int, int] | None:
-    """The newest change and generation that readers see; None for a file that cannot be read."""
-    if not folders.snapshot.exists():
-        return (0, 0)
+def _shown(writer: duckdb.DuckDBPyConnection, folders: PublicationFolders) -> Newest | None:
+    """What readers see; None for a file that cannot be read."""
     try:
         writer.execute("ATTACH $path AS shown (READ_ONLY)", {"path": str(folders.snapshot)})
     except duckdb.Error:
@@ -108,9 +121,9 @@ def _shown(
         writer.execute("DETACH shown")
 
 
-def _newest(writer: duckdb.DuckDBPyConnection, database: str) -> tuple[int, int]:
-    ((change, generation),) = writer.execute(NEWEST.format(database=database)).fetchall()
-    return change, generation
+def _newest(writer: duckdb.DuckDBPyConnection, database: str) -> Newest:
+    ((change, generation, columns),) = writer.execute(NEWEST.format(database=database)).fetchall()
+    return Newest(change, generation, columns)
 
 
 def _place(draft: Path, target: Path) -> None:

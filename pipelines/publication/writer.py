@@ -9,24 +9,13 @@ import duckdb
 
 from pipelines.durable import PRIVATE_FILE_MODE, only_writer, rename_into_place
 from pipelines.errors import ArtefactCorrupt, EquipoiseError, StoreLocked
+from pipelines.publication.connection import connect, table_definitions
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.schema import TABLES, VIEWS
 from pipelines.publication.snapshot import repair_snapshot
+from pipelines.publication.upgrade import add_task, is_without_task
 
 LOCK_WAIT_SECONDS = 60.0
-
-TABLE_DEFINITIONS = """
-SELECT table_name, sql FROM duckdb_tables() WHERE database_name = current_database()
-"""
-
-
-def connect(path: str) -> duckdb.DuckDBPyConnection:
-    """A connection that fetches nothing from the network and tells times in UTC."""
-    connection = duckdb.connect(
-        path, config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
 
 
 @contextmanager
@@ -35,7 +24,8 @@ def open_writer(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Hold the writer's database alone, made at first use; the catalog's name is ``writer``.
 
-    Readers' files that a killed process left behind the database are built anew first.
+    A database of the version before is copied into one of this version. Readers' files that are
+    of that version, or that a killed process left behind the database, are built anew first.
 
     Raises:
         StoreLocked: another process publishes, or holds the file open.
@@ -46,6 +36,7 @@ def open_writer(
     with only_writer(folders.lock, lock_wait_seconds):
         if not folders.writer.exists():
             _make_writer(folders)
+        _upgrade(folders)
         with _connected(folders.writer) as connection:
             _require_contract(connection, folders.writer)
             for statement in VIEWS:
@@ -64,6 +55,13 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.rollback()
         raise
     connection.commit()
+
+
+def _upgrade(folders: PublicationFolders) -> None:
+    with _connected(folders.writer) as connection:
+        is_old = is_without_task(connection)
+    if is_old:
+        add_task(folders)
 
 
 def _make_writer(folders: PublicationFolders) -> None:
@@ -105,8 +103,8 @@ def _require_contract(connection: duckdb.DuckDBPyConnection, path: Path) -> None
     with connect(":memory:") as fresh:
         for statement in TABLES.values():
             fresh.execute(statement)
-        expected = dict(fresh.execute(TABLE_DEFINITIONS).fetchall())
-    found = dict(connection.execute(TABLE_DEFINITIONS).fetchall())
+        expected = table_definitions(fresh)
+    found = table_definitions(connection)
     changed = sorted(name for name in expected | found if expected.get(name) != found.get(name))
     if changed:
         raise ArtefactCorrupt(

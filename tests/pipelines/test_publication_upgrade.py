@@ -1,0 +1,248 @@
+"""A store of the version before, which knew no task, goes on without losing or changing a row."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from pipelines.errors import ArtefactCorrupt
+from pipelines.publication.connection import connect
+from pipelines.publication.duckdb import publish
+from pipelines.publication.reading import list_generations, read_current, read_withdrawn
+from pipelines.publication.rules import ONLY_QUANTILES
+from pipelines.publication.schema import TABLES
+from pipelines.publication.upgrade import TABLES_WITHOUT_TASK
+from pipelines.publication.withdrawal import finish_changes, withdraw
+from pipelines.settings import Settings, settings
+from tests.pipelines.publication_examples import (
+    STUDY,
+    folders,
+    numbers,
+    predictions,
+    publication,
+    publish_number,
+    quantiles,
+    recorded_release_of,
+)
+
+# What the version before did not have.
+NEW = {
+    "releases": ["task"],
+    "generations": ["task"],
+    "predictions": ["task", "is_point_in_time", *ONLY_QUANTILES],
+}
+OLD_VIEW = "CREATE VIEW predictions_current AS SELECT score FROM predictions"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Two generations, the second withdrawn, in files as the version before left them."""
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
+    publish_number(settings(), 1)
+    second = publish_number(settings(), 2, rows=3)
+    withdraw(STUDY, "wrong units", "Ada", settings(), generation_id=second)
+    return settings()
+
+
+def make_old(home: Settings) -> None:
+    """Write the writer's file and the snapshot anew as the version before made them."""
+    for file, has_constraints in ((folders(home).writer, True), (folders(home).snapshot, False)):
+        old_file = file.with_suffix(".old")
+        with connect(str(old_file)) as old:
+            old.execute("ATTACH $path AS new (READ_ONLY)", {"path": str(file)})
+            for table, statement in TABLES_WITHOUT_TASK.items():
+                excluded = f"EXCLUDE ({', '.join(NEW[table])})" if table in NEW else ""
+                rows = f"SELECT * {excluded} FROM new.{table}"  # noqa: S608 - own names
+                if has_constraints:
+                    old.execute(statement)
+                    old.execute(f"INSERT INTO {table} BY NAME {rows}")
+                else:
+                    old.execute(f"CREATE TABLE {table} AS {rows}")
+            old.execute(OLD_VIEW)
+        old_file.replace(file)
+
+
+def contents(home: Settings) -> dict[str, pl.DataFrame]:
+    with duckdb.connect(str(folders(home).writer), read_only=True) as connection:
+        return {name: connection.sql(f"FROM {name} ORDER BY ALL").pl() for name in TABLES}
+
+
+def columns_of_readers(home: Settings) -> set[str]:
+    return set(pl.read_parquet(folders(home).parquet).columns) & set(
+        read_current(STUDY, home).columns
+    )
+
+
+def test_the_old_files_are_old(home: Settings) -> None:
+    """The control of the tests below."""
+    make_old(home)
+    assert contents(home)["predictions"].columns == [
+        "generation_id",
+        "release_id",
+        "audit_id",
+        "subject_id",
+        "index_time",
+        "score",
+        "score_calibrated",
+        "score_low",
+        "score_high",
+        "sequence_length",
+        "share_missing",
+        "split",
+        "threshold",
+        "decision",
+    ]
+    with duckdb.connect(str(folders(home).snapshot), read_only=True) as snapshot:
+        assert snapshot.table("predictions_current").columns == ["score"]
+
+
+def test_every_row_of_every_table_is_there_after_the_upgrade(home: Settings) -> None:
+    before, current, withdrawn = (
+        contents(home),
+        read_current(STUDY, home),
+        read_withdrawn(STUDY, home),
+    )
+    make_old(home)
+
+    finish_changes(home)
+
+    after = contents(home)
+    for table in TABLES:
+        assert_frame_equal(after[table], before[table])
+    assert_frame_equal(read_current(STUDY, home), current)
+    assert_frame_equal(read_withdrawn(STUDY, home), withdrawn)
+    assert_frame_equal(pl.read_parquet(folders(home).parquet), current)
+
+
+def test_old_rows_are_risks_at_a_point_in_time_without_quantiles(home: Settings) -> None:
+    make_old(home)
+    finish_changes(home)
+
+    rows = contents(home)["predictions"]
+    assert rows.height == 7
+    assert rows.select("task", "is_point_in_time").unique().rows() == [("risk", True)]
+    assert rows.select(ONLY_QUANTILES).null_count().row(0) == (7,) * len(ONLY_QUANTILES)
+
+
+def test_a_publication_upgrades_on_its_way_and_knows_what_was_published(home: Settings) -> None:
+    make_old(home)
+
+    assert publish(publication(1), predictions(1), home).made is False
+    publish(publication(3, of=recorded_release_of("quantiles")), quantiles(3), home)
+
+    states = [listed.state for listed in list_generations(STUDY, home)]
+    assert states == ["published", "withdrawn"]
+    assert numbers(read_current(STUDY, home)) == [1.0]
+    assert read_current("toy_quantiles", home)["quantile_05"].to_list() == [-0.2] * 4
+
+
+def test_the_upgraded_database_refuses_as_a_new_one_and_is_its_owners_alone(
+    home: Settings,
+) -> None:
+    make_old(home)
+    finish_changes(home)
+
+    assert folders(home).writer.stat().st_mode & 0o777 == 0o600
+    assert list(folders(home).drafts.iterdir()) == []
+    with duckdb.connect(str(folders(home).writer)) as by_hand:
+        row = by_hand.table("predictions").limit(1)
+        undecided = row.project("* REPLACE (1000 AS subject_id, NULL AS threshold)")
+        with pytest.raises(duckdb.ConstraintException, match="CHECK"):
+            undecided.insert_into("predictions")
+
+
+def test_a_database_of_this_version_is_not_written_anew(home: Settings) -> None:
+    before = folders(home).writer.stat().st_ino, folders(home).snapshot.stat().st_ino
+    finish_changes(home)
+    assert (folders(home).writer.stat().st_ino, folders(home).snapshot.stat().st_ino) == before
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "CREATE OR REPLACE TABLE predictions AS SELECT * FROM predictions",
+        "ALTER TABLE predictions ADD COLUMN note VARCHAR",
+        "DROP TABLE state_changes",
+    ],
+)
+def test_an_old_database_that_was_changed_by_hand_is_told_and_left_as_it_is(
+    home: Settings, tampering: str
+) -> None:
+    make_old(home)
+    with duckdb.connect(str(folders(home).writer)) as by_hand:
+        by_hand.execute(tampering)
+    before = folders(home).writer.stat().st_ino
+
+    with pytest.raises(ArtefactCorrupt, match="not those of the contract"):
+        finish_changes(home)
+    assert folders(home).writer.stat().st_ino == before
+
+
+def test_an_old_generation_that_lost_a_row_stops_the_upgraded_store_too(home: Settings) -> None:
+    make_old(home)
+    with duckdb.connect(str(folders(home).writer)) as by_hand:
+        by_hand.execute("DELETE FROM predictions WHERE subject_id = 2")
+
+    for _ in range(2):
+        with pytest.raises(ArtefactCorrupt, match="do not hold the rows"):
+            finish_changes(home)
+
+
+KILLED = (
+    "import os, sys\n"
+    "from pipelines.publication import parquet, snapshot, upgrade, writer\n"
+    "from pipelines.publication.withdrawal import finish_changes\n"
+    "from pipelines.settings import settings\n"
+    "setattr(locals()[sys.argv[1]], sys.argv[2], lambda *given, **named: os._exit(9))\n"
+    "finish_changes(settings())\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("module", "killed_before"),
+    [
+        ("upgrade", "_remove_log"),
+        ("upgrade", "rename_into_place"),
+        ("writer", "repair_snapshot"),
+        ("snapshot", "place_parquet"),
+        ("snapshot", "_place"),
+    ],
+)
+def test_an_upgrade_that_was_killed_is_finished_by_the_next_opening(
+    home: Settings, module: str, killed_before: str
+) -> None:
+    current = read_current(STUDY, home)
+    make_old(home)
+    script = [sys.executable, "-c", KILLED, module, killed_before]
+    assert subprocess.run(script, check=False, env=os.environ.copy()).returncode == 9
+
+    finish_changes(home)
+
+    assert_frame_equal(read_current(STUDY, home), current)
+    assert_frame_equal(pl.read_parquet(folders(home).parquet), current)
+    assert "task" in columns_of_readers(home)
+
+
+def test_what_a_killed_publisher_left_in_the_log_of_the_old_file_is_not_lost(
+    home: Settings,
+) -> None:
+    make_old(home)
+    script = (
+        "import duckdb, os, signal, sys\n"
+        "connection = duckdb.connect(sys.argv[1])\n"
+        'connection.execute("INSERT INTO state_changes SELECT * REPLACE (2 AS change_number, "\n'
+        "    \"'reinstated' AS state) FROM state_changes\")\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folders(home).writer)], check=False)
+    assert folders(home).writer.with_name("writer.duckdb.wal").stat().st_size > 0
+
+    finish_changes(home)
+
+    assert [listed.state for listed in list_generations(STUDY, home)] == ["published", "reinstated"]
+    assert numbers(read_current(STUDY, home)) == [2.0]
