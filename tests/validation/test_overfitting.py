@@ -384,4 +384,5 @@ def test_evidence_that_contradicts_itself_is_refused(change: dict[str, object]) 
 
 def test_evidence_is_the_same_after_json() -> None:
     evidence = overfitting_evidence(lists(noise(1, trials=3)), 0, HEAD)
-    assert OverfittingEvidence.model_validate_json(evidence.model_dump_json()) == evidence
+    text = evidence.model_dump_json()
+    assert OverfittingEvidence.model_validate_json(text, strict=True) == evidence
