@@ -1,12 +1,15 @@
 """What a study says of its market data: bars, universe, calendar, label, groups."""
 
+from datetime import date
 from pathlib import Path
 from typing import Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LabelKind = Literal["realised_volatility", "return_quantiles", "direction"]
 PRICES = ("open", "high", "low", "close", "adjusted_close")
+QUANTITIES = (*PRICES, "volume")
 
 
 class Section(BaseModel):
@@ -18,18 +21,15 @@ class Section(BaseModel):
 class TableFile(Section):
     """A table: a CSV (also .gz) or Parquet file, a folder of them, or a file a package ships.
 
-    A relative ``path`` is taken from the folder of the study.
+    A relative ``path`` is taken from the folder of the study, with ``package`` from the package's;
+    its last part may be a pattern, as ``bars/*.csv``.
     """
 
-    path: Path | None = None
-    package: str | None = Field(None, description="an installed package that ships the file")
+    path: Path
+    package: str | None = Field(
+        None, pattern=r"^\w+$", description="an installed package that ships the file"
+    )
     format: Literal["csv", "tsv", "parquet"]
-
-    @model_validator(mode="after")
-    def _has_a_path(self) -> Self:
-        if self.path is None:
-            raise ValueError("give `path`; with `package` it is inside the package")
-        return self
 
 
 class BarColumns(Section):
@@ -46,6 +46,11 @@ class BarColumns(Section):
     currency: str | None = None
     known_time: str | None = Field(None, description="when the row could be known, with its zone")
 
+    def quantities(self) -> dict[str, str]:
+        """Quantity -> the column that holds it, for those the study names."""
+        named = {name: getattr(self, name) for name in QUANTITIES}
+        return {name: column for name, column in named.items() if column is not None}
+
 
 class Bars(TableFile):
     """Bars, a row per instrument and session (long) or per session (wide: a column each)."""
@@ -59,6 +64,25 @@ class Bars(TableFile):
         None,
         description="zone of clock times without one; a date alone names a session and needs none",
     )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        if zone is not None:
+            try:
+                ZoneInfo(zone)
+            except (KeyError, ValueError, OSError):
+                raise ValueError("expected a zone of the IANA list, as America/New_York") from None
+        return zone
+
+    @model_validator(mode="after")
+    def _says_its_quantities(self) -> Self:
+        named = self.columns.quantities()
+        if self.shape == "long" and not named:
+            raise ValueError("columns: name at least one of close, adjusted_close, open, ...")
+        if self.shape == "wide" and (named or self.columns.instrument or self.columns.currency):
+            raise ValueError("columns: a wide table's columns are instruments; say `quantity`")
+        return self
 
 
 class CorporateActions(TableFile):
@@ -75,9 +99,9 @@ class Instrument(Section):
     """What the study itself says of an instrument; a date that is not given is not known."""
 
     sector: str | None = None
-    listed: str | None = Field(None, description="ISO date")
-    delisted: str | None = Field(None, description="ISO date")
-    known_from: str | None = Field(None, description="ISO date since which this could be known")
+    listed: date | None = None
+    delisted: date | None = None
+    known_from: date | None = Field(None, description="since when this could be known")
 
 
 class UniverseTable(TableFile):
@@ -103,6 +127,17 @@ class Universe(Section):
     table: UniverseTable | None = None
     instruments: dict[str, Instrument] = {}
 
+    @property
+    def is_declared(self) -> bool:
+        """Whether the study says which instruments there are, so that others are refused."""
+        return self.table is not None or bool(self.instruments)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.table is not None and self.instruments:
+            raise ValueError("give `table` or `instruments`, not both")
+        return self
+
 
 class MarketSource(Section):
     """Where the bars are, and when they could be known."""
@@ -115,6 +150,9 @@ class MarketSource(Section):
     known_delay_minutes: int = Field(0, ge=0, description="from a session's close until known")
     closes_are_adjusted: bool = Field(
         description="closes already carry splits and dividends (then no jump is expected)"
+    )
+    acknowledged_jumps: dict[str, list[date]] = Field(
+        {}, description="by instrument, sessions whose jump in price is true though a split's size"
     )
     records_are_public: bool = False
 

@@ -1,0 +1,187 @@
+"""Bars become source rows, one per cell: what it says, of which session, and since when known."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.market.config import QUANTITIES, Bars, MarketSource
+from pipelines.market.jumps import close_ratios
+from pipelines.market.moments import known_times, read_moments, sessions_of
+from pipelines.market.sessions import Calendar
+from pipelines.market.tables import instrument_of, read_table, require_columns, source_files
+
+Place = tuple[str, str]
+BAR = {
+    "file": pl.String,
+    "source_row": pl.Int64,
+    "subject": pl.String,
+    "text": pl.String,
+    "known_text": pl.String,
+    "bar_currency": pl.String,
+} | dict.fromkeys(QUANTITIES, pl.String)
+OF_A_BAR = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """Event rows as `Records.events` wants them, with what is not a row: empty cells by place."""
+
+    rows: pl.DataFrame
+    parts: tuple[Place, ...]
+    empty_cells: Counter[Place] = field(default_factory=Counter)
+
+
+def bar_rows(source: MarketSource, calendar: Calendar, splits: pl.DataFrame) -> SourceRows:
+    """All cells of all bars.
+
+    Args:
+        splits: subject, session, ratio and known_time, which explain a jump of raw closes.
+
+    Returns:
+        rows with the columns of `Records.events` and those of validation.market_rules.
+
+    Raises:
+        SourceMissing, SourceInvalid: see `pipelines.market.tables`.
+    """
+    rows, parts, empty = [], list[Place](), Counter[Place]()
+    for table in source.bars:
+        for shown, file in source_files(table).items():
+            bars = _bars(table, shown, file)
+            dated = _dated(bars, table, calendar, source.known_delay_minutes)
+            names = _part_names(table)
+            rows.append(_cells(dated, names))
+            parts += [(shown, part) for part in names.values()]
+            for quantity, part in names.items():
+                empty[shown, part] += bars[quantity].null_count()
+    cells = pl.concat(rows).with_columns(contradicted=_contradicted())
+    ratios = close_ratios(cells, splits, source.closes_are_adjusted)
+    return SourceRows(
+        cells.join(
+            ratios,
+            on=["subject", "session_ordinal", "known_time"],
+            how="left",
+            maintain_order="left",
+        )
+        .join(_acknowledged(source), on=["subject", "session"], how="left", maintain_order="left")
+        .drop("session_ordinal"),
+        tuple(dict.fromkeys(parts)),
+        empty,
+    )
+
+
+def _bars(table: Bars, shown: str, file: Path) -> pl.DataFrame:
+    """A file's bars with the columns of BAR: per row of a long table, per cell of a wide one."""
+    frame = read_table(table, shown, file)
+    columns = table.columns
+    read = {
+        "text": columns.time,
+        "subject": columns.instrument,
+        "known_text": columns.known_time,
+        "bar_currency": columns.currency,
+        **columns.quantities(),
+    }
+    named = {name: column for name, column in read.items() if column is not None}
+    require_columns(shown, frame, list(named.values()))
+    if table.shape == "wide":
+        wide = [columns.time, *([columns.known_time] if columns.known_time else [])]
+        frame = frame.unpivot(
+            index=["source_row", *wide], variable_name="subject", value_name=table.quantity
+        ).select(
+            "source_row",
+            "subject",
+            table.quantity,
+            *[pl.col(column).alias(name) for name, column in named.items()],
+        )
+    else:
+        frame = frame.select("source_row", **{name: pl.col(col) for name, col in named.items()})
+    if table.shape == "long" and columns.instrument is None:
+        frame = frame.with_columns(subject=pl.lit(instrument_of(file)))
+    missing = [pl.lit(None, kind).alias(name) for name, kind in BAR.items() if name not in frame]
+    return frame.with_columns(missing).with_columns(file=pl.lit(shown)).select(*BAR)
+
+
+def _part_names(table: Bars) -> dict[str, str]:
+    """Quantity -> the part that its cells are accounted under."""
+    return {table.quantity: table.quantity} if table.shape == "wide" else table.columns.quantities()
+
+
+def _dated(bars: pl.DataFrame, table: Bars, calendar: Calendar, delay: int) -> pl.DataFrame:
+    """Bars with session, session_ordinal, time (its close), known_time and what is wrong of them.
+
+    Known time is the row's own, or the close and the stated delay.
+    """
+    moments = sessions_of(read_moments(bars["text"], table.time_zone), calendar).drop(
+        "day", "instant"
+    )
+    stated = known_times(bars["known_text"], table.time_zone, calendar)
+    has_own = table.columns.known_time is not None
+    after_close = pl.col("close_time") + pl.duration(minutes=delay)
+    known = pl.col("known") if has_own else after_close
+    return (
+        bars.hstack(stated.rename({"naive": "known_naive"}))
+        .join(moments.rename({"close": "close_time"}), on="text", how="left", maintain_order="left")
+        .select(
+            *BAR,
+            "session",
+            "session_ordinal",
+            time="close_time",
+            known_time=known,
+            naive=pl.col("naive") | pl.col("known_naive"),
+            known_time_unreadable=pl.lit(has_own) & pl.col("known").is_null(),
+            # One session has one name, however files write it.
+            time_text=pl.coalesce(pl.col("session").dt.to_string("iso"), "text"),
+        )
+    )
+
+
+def _cells(bars: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
+    """A row per cell that says something, each with the numbers of its whole bar."""
+    of_the_bar = [readable_number(pl.col(name)).alias(f"bar_{name}") for name in OF_A_BAR]
+    kept = [name for name in bars.columns if name not in QUANTITIES and name not in ("text",)]
+    wide = bars.select(*kept, *of_the_bar, *names)
+    index = [name for name in wide.columns if name not in names]
+    cells = wide.unpivot(on=list(names), index=index, variable_name="code", value_name="text")
+    return cells.filter(pl.col("text").is_not_null()).select(
+        *index,
+        "code",
+        part=pl.col("code").replace_strict(names, return_dtype=pl.String),
+        value_text=one_spelling(pl.col("text")),
+        unit=pl.when(pl.col("code") != "volume").then("bar_currency"),
+    )
+
+
+def readable_number(text: pl.Expr) -> pl.Expr:
+    """The finite number that a text says, else null."""
+    number = text.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number)
+
+
+def one_spelling(text: pl.Expr) -> pl.Expr:
+    """A number in one spelling, so that 1.0 repeats 1.00; what is no number stays as it is."""
+    return pl.coalesce(text.cast(pl.Float64, strict=False).cast(pl.String), text)
+
+
+def _contradicted() -> pl.Expr:
+    """Whether a bar of the same instrument, session and known time has another value.
+
+    Only rows that are dated can contradict: all others are quarantined for that.
+    """
+    bar = ("subject", "session", "known_time")
+    differs = pl.col("value_text").n_unique().over(*bar, "code") > 1
+    is_dated = pl.col("time").is_not_null() & pl.col("known_time").is_not_null()
+    return (differs & is_dated).any().over(*bar)
+
+
+def _acknowledged(source: MarketSource) -> pl.DataFrame:
+    """Instrument and session of the jumps that the study declares true."""
+    jumps: Iterable[tuple[str, object]] = [
+        (name, day) for name, days in source.acknowledged_jumps.items() for day in days
+    ]
+    return (
+        pl.DataFrame(list(jumps), schema={"subject": pl.String, "session": pl.Date}, orient="row")
+        .unique()
+        .with_columns(jump_acknowledged=pl.lit(True))
+    )
