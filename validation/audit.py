@@ -21,6 +21,7 @@ from validation.evidence import (
     GroupPerformance,
     PopulationEvidence,
 )
+from validation.forecast_audit import audit_forecasts
 from validation.group_counts import (
     ALL_LEVELS,
     CENSORED,
@@ -45,9 +46,12 @@ def audit_predictions_table(
     """Performance, groups, gaps, challengers and curves of the holdout and of cross-fitting.
 
     predictions: one row per subject (see populations_of); challengers: their column names.
-    Subjects of weight 0 are counted as censored and carry no metric. Raises UnauditableTable where
-    the table cannot be audited: the caller then has no evidence, and the gate stays closed.
+    Subjects of weight 0 are counted as censored and carry no metric. Of forecasts, see
+    audit_forecasts. Raises UnauditableTable where the table cannot be audited: the caller then has
+    no evidence, and the gate stays closed.
     """
+    if config.is_forecast:
+        return audit_forecasts(predictions, config, challengers)
     populations = populations_of(predictions, config, challengers)
     counts = _counts(populations, config)
     return tuple(_audit(population, config, counts) for population in populations)

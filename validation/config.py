@@ -3,11 +3,16 @@
 Light on purpose: a DAG file and `--help` load it, so it imports nothing but pydantic.
 """
 
-from typing import Annotated, Literal, Self, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MetricName = Literal[
+# risk: probability of an outcome; direction: probability that a return is above 0; volatility:
+# annualised realised volatility; quantiles: of a log return.
+Task = Literal["risk", "direction", "volatility", "quantiles"]
+
+RiskMetric = Literal[
     "auroc",
     "auprc",
     "brier",
@@ -20,9 +25,46 @@ MetricName = Literal[
     "selection_rate",
     "net_benefit",
 ]
-METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
+VolatilityMetric = Literal[
+    "mae", "qlike", "mean_error", "relative_error", "rank_ic", "skill_mae", "skill_qlike"
+]
+QuantileMetric = Literal[
+    "pinball",
+    "mae",
+    "mean_error",
+    "coverage_90",
+    "coverage_50",
+    "hit_rate",
+    "rank_ic",
+    "skill",
+    "skill_mae",
+]
+DirectionMetric = Literal["brier", "hit_rate", "mean_error", "rank_ic", "skill_brier"]
+MetricName = RiskMetric | VolatilityMetric | QuantileMetric | DirectionMetric
 
-PopulationName = Literal["holdout", "cross_fitted"]
+# The metrics of the task `risk`, in the order of its tables.
+METRIC_NAMES: tuple[RiskMetric, ...] = get_args(RiskMetric)
+_METRICS_OF: Mapping[Task, tuple[MetricName, ...]] = {
+    "risk": METRIC_NAMES,
+    "volatility": get_args(VolatilityMetric),
+    "quantiles": get_args(QuantileMetric),
+    "direction": get_args(DirectionMetric),
+}
+LOWER_IS_BETTER: frozenset[MetricName] = frozenset({"mae", "qlike", "pinball", "brier"})
+# The loss that names the best challenger, and the skill that is 1 minus its ratio.
+PRIMARY_LOSS: Mapping[Task, MetricName] = {
+    "volatility": "mae",
+    "quantiles": "pinball",
+    "direction": "brier",
+}
+PRIMARY_SKILL: Mapping[Task, MetricName] = {
+    "volatility": "skill_mae",
+    "quantiles": "skill",
+    "direction": "skill_brier",
+}
+
+PopulationName = Literal["holdout", "cross_fitted", "walk_forward"]
+BEST_CHALLENGER = "best_challenger"
 LineKind = Literal["value", "gap", "challenger"]
 
 OVERALL = "overall"
@@ -34,6 +76,16 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
+def metric_names(task: Task) -> tuple[MetricName, ...]:
+    """The metrics of a task, in the order in which they are shown."""
+    return _METRICS_OF[task]
+
+
+def losses_of(task: Task) -> tuple[MetricName, ...]:
+    """The metrics of a task of which less is better and that are compared with challengers."""
+    return tuple(name for name in metric_names(task) if name in LOWER_IS_BETTER)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
@@ -42,15 +94,16 @@ class GatingLine(_Section):
     """One line that the gate decides: a metric of a population, and where it must lie.
 
     `group: overall` judges the metric's value; `group: sex` judges, for every level of sex, the
-    level's value minus that of everybody else. With `against: best_challenger` the difference
-    "network minus best challenger" is judged, and its limit is how much worse is still tolerated.
+    level's value minus that of everybody else. With `against: best_challenger` (of a forecast, also
+    a challenger's name) the difference "network minus challenger" is judged, and its limit is how
+    much worse is still tolerated.
     """
 
     line: str = Field(min_length=1, max_length=120)
     metric: MetricName
     on: PopulationName
     group: str = Field(min_length=1)
-    against: Literal["best_challenger"] | None = None
+    against: str | None = Field(default=None, min_length=1)
     at_least: Finite | None = None
     at_most: Finite | None = None
     between: tuple[Finite, Finite] | None = None
@@ -82,18 +135,7 @@ class GatingLine(_Section):
         return self
 
     @model_validator(mode="after")
-    def _limit_suits_its_kind(self) -> Self:
-        if self.kind == "challenger":
-            if self.metric != "auroc" or self.group != OVERALL:
-                raise ValueError(
-                    f"line {self.line!r}: a challenger line compares auroc, overall"
-                    f" (found {self.metric}, {self.group})"
-                )
-            if self.at_least is None or self.at_least > 0:
-                raise ValueError(
-                    f"line {self.line!r}: a challenger line needs at_least: 0 or a tolerated"
-                    " loss below 0"
-                )
+    def _a_gap_of_zero_is_allowed(self) -> Self:
         if self.kind == "gap" and not (self.lower or 0.0) <= 0.0 <= (self.upper or 0.0):
             raise ValueError(
                 f"line {self.line!r}: a gap of zero must be allowed; set limits around 0"
@@ -106,7 +148,8 @@ class PredictionLimits(_Section):
 
     max_score_shift_psi: population stability index against the release's scores.
     max_selection_rate_change: absolute change of the share at or above the threshold, overall and
-    for every level of every attribute, against the release's own.
+    for every level of every attribute, against the release's own; only where a task has a
+    threshold.
     minimum_group_subjects: a level with fewer, then as now, has no selection rate to compare.
     """
 
@@ -114,29 +157,90 @@ class PredictionLimits(_Section):
     max_unknown_code_share: Share
     max_missing_share: Share
     max_score_shift_psi: float = Field(gt=0.0, allow_inf_nan=False)
-    max_selection_rate_change: Share
+    max_selection_rate_change: Share | None = None
     psi_bins: int = Field(default=10, ge=2, le=100)
     minimum_group_subjects: int = Field(default=100, ge=11)
+
+
+def _positives_of_the_task(given: dict[str, Any]) -> int | None:
+    return 50 if given.get("task") == "risk" else None
+
+
+def _blocks_of_the_task(given: dict[str, Any]) -> int | None:
+    return None if given.get("task") == "risk" else 20
 
 
 class AuditConfig(_Section):
     """What the audit measures and which lines the gate decides.
 
-    threshold: probability at or above which a subject is selected.
-    minimum_cell_subjects: counts below it are neither shown nor derivable (CMS cell policy: 11).
-    minimum_positives: with fewer events (or fewer non-events, where a metric needs them) a value
-    is "cannot tell"; percentile intervals undercover below about 50.
+    threshold: probability at or above which a subject is selected; risk and direction.
+    minimum_cell_subjects: counts below it are neither shown nor derivable (CMS cell policy: 11);
+    they protect people, so they hide nothing of an instrument.
+    minimum_positives: risk; with fewer events (or fewer non-events, where a metric needs them) a
+    value is "cannot tell"; percentile intervals undercover below about 50.
+    reference: forecasts; the challenger against which skill is measured.
+    minimum_blocks: forecasts; with fewer blocks of time a group's value is "cannot tell".
     """
 
-    threshold: float = Field(gt=0.0, lt=1.0)
+    task: Task = "risk"
+    threshold: float | None = Field(default=None, gt=0.0, lt=1.0)
+    reference: str | None = Field(default=None, min_length=1)
     attributes: tuple[str, ...] = Field(min_length=1)
     crossings: tuple[tuple[str, ...], ...] = ()
     bootstrap_draws: int = Field(default=1000, ge=100, le=20_000)
     bootstrap_seed: int = Field(default=0, ge=0)
     minimum_cell_subjects: int = Field(default=11, ge=11)
-    minimum_positives: int = Field(default=50, ge=10)
+    minimum_positives: int | None = Field(default_factory=_positives_of_the_task, ge=10)
+    minimum_blocks: int | None = Field(default_factory=_blocks_of_the_task, ge=5)
     gating: tuple[GatingLine, ...] = Field(min_length=1)
     predictions: PredictionLimits
+
+    @property
+    def is_forecast(self) -> bool:
+        return self.task != "risk"
+
+    @property
+    def has_threshold(self) -> bool:
+        return self.task in _WITH_THRESHOLD
+
+    @property
+    def selected_from(self) -> float:
+        """The threshold. Raises ValueError where the task has none."""
+        if self.threshold is None:
+            raise ValueError(f"task {self.task} has no threshold")
+        return self.threshold
+
+    @property
+    def least_positives(self) -> int:
+        """minimum_positives. Raises ValueError where the task has no positives."""
+        if self.minimum_positives is None:
+            raise ValueError(f"task {self.task} counts no positives")
+        return self.minimum_positives
+
+    @property
+    def least_blocks(self) -> int:
+        """minimum_blocks. Raises ValueError where the task has no blocks of time."""
+        if self.minimum_blocks is None:
+            raise ValueError(f"task {self.task} has no blocks of time")
+        return self.minimum_blocks
+
+    @model_validator(mode="after")
+    def _has_what_its_task_needs(self) -> Self:
+        risk, forecast, threshold = not self.is_forecast, self.is_forecast, self.has_threshold
+        change = self.predictions.max_selection_rate_change
+        needed = (
+            ("threshold", self.threshold, threshold),
+            ("predictions.max_selection_rate_change", change, threshold),
+            ("minimum_positives", self.minimum_positives, risk),
+            ("reference", self.reference, forecast),
+            ("minimum_blocks", self.minimum_blocks, forecast),
+        )
+        for name, value, is_needed in needed:
+            if is_needed and value is None:
+                raise ValueError(f"{name}: task {self.task} needs it")
+            if not is_needed and value is not None:
+                raise ValueError(f"{name}: task {self.task} has none; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -163,9 +267,45 @@ class AuditConfig(_Section):
                     f"line {line.line!r}: group {line.group!r} is neither {OVERALL!r} nor one of"
                     f" the attributes {list(self.attributes)}"
                 )
-        if not any(line.kind == "challenger" for line in self.gating):
+            _check_line(line, self.task)
+        if not any(line.against == BEST_CHALLENGER for line in self.gating):
             raise ValueError(
                 "no gating line has against: best_challenger; a network must not lose to a"
                 " simple model unnoticed"
             )
         return self
+
+
+_WITH_THRESHOLD: frozenset[Task] = frozenset({"risk", "direction"})
+
+
+def _check_line(line: GatingLine, task: Task) -> None:
+    if line.metric not in metric_names(task):
+        raise ValueError(
+            f"line {line.line!r}: {line.metric} is no metric of task {task};"
+            f" those are {list(metric_names(task))}"
+        )
+    if line.on == ("walk_forward" if task == "risk" else "cross_fitted"):
+        raise ValueError(f"line {line.line!r}: task {task} has no population {line.on}")
+    if line.kind == "challenger":
+        _check_challenger_line(line, task)
+
+
+def _check_challenger_line(line: GatingLine, task: Task) -> None:
+    compared = ("auroc",) if task == "risk" else losses_of(task)
+    if line.metric not in compared or line.group != OVERALL:
+        raise ValueError(
+            f"line {line.line!r}: a challenger line compares {' or '.join(compared)}, overall"
+            f" (found {line.metric}, {line.group})"
+        )
+    if task == "risk" and line.against != BEST_CHALLENGER:
+        raise ValueError(f"line {line.line!r}: against must be {BEST_CHALLENGER}")
+    if task == "risk" and (line.at_least is None or line.at_least > 0):
+        raise ValueError(
+            f"line {line.line!r}: a challenger line needs at_least: 0 or a tolerated loss below 0"
+        )
+    if task != "risk" and (line.at_most is None or line.at_most < 0):
+        raise ValueError(
+            f"line {line.line!r}: a challenger line on a loss needs at_most: 0 or a tolerated"
+            " loss above 0"
+        )

@@ -27,7 +27,7 @@ def curves(
     known = weight > 0
     order = np.flatnonzero(known)[np.argsort(score[known], kind="stable")[::-1]]
     y, score, weight, clusters = y[order], score[order], weight[order], clusters[order]
-    if y.sum() < config.minimum_positives or (1 - y).sum() < config.minimum_positives:
+    if min(y.sum(), (1 - y).sum()) < config.least_positives:
         return Curves()
     ends = _point_ends(score, config.minimum_cell_subjects)
     found, selected = np.cumsum(weight * y)[ends - 1], np.cumsum(weight)[ends - 1]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field
 
 from validation.config import AuditConfig, LineKind, MetricName, PopulationName
+from validation.overfitting import OverfittingEvidence
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -38,18 +39,24 @@ class Estimate(_Record):
 
 
 class Counts(_Record):
-    """Subjects of a group; null = hidden to protect small cells.
+    """Subjects of a group; of patients, null = hidden to protect small cells.
 
     censored: followed too briefly to know the label; they weigh nothing in any metric.
+    Of forecasts, whose subjects are instruments, nothing is hidden and all but `censored` is
+    counted: rows (a subject at an index time) with a label, blocks of time these lie in, and
+    rows whose label is unknown, which carry nothing. positives: of direction, returns above 0.
     """
 
     subjects: Count | None = None
     positives: Count | None = None
     censored: Count | None = None
+    rows: Count | None = None
+    blocks: Count | None = None
+    unknown: Count | None = None
 
     @property
     def hidden(self) -> bool:
-        return None in (self.subjects, self.positives, self.censored)
+        return self.rows is None and None in (self.subjects, self.positives, self.censored)
 
 
 class GroupPerformance(_Record):
@@ -106,9 +113,27 @@ class Curves(_Record):
     calibration: tuple[CalibrationBin, ...] = ()
 
 
+class SeriesPoint(_Record):
+    """Forecasts of one calendar year (UTC) of index times: skill over the reference, and loss."""
+
+    year: int
+    rows: Count
+    skill: Estimate
+    loss: Estimate
+
+
+class CoveragePoint(_Record):
+    """Share of labels at or below the quantile forecast of a level; ideally the level itself."""
+
+    level: Number
+    observed: Estimate
+
+
 class PopulationEvidence(_Record):
     """holdout: the released model on the test split; cross_fitted: every subject, each scored by
-    a model that never saw it. groups holds attribute levels first, then crossings."""
+    a model that never saw it; walk_forward: every row of a window's test part, forecast by a
+    model that saw only what was known before. groups holds attribute levels first, then
+    crossings. series and coverage are of forecasts."""
 
     population: PopulationName
     overall: GroupPerformance
@@ -116,6 +141,29 @@ class PopulationEvidence(_Record):
     gaps: tuple[Gap, ...]
     challengers: tuple[Challenger, ...]
     curves: Curves = Curves()
+    series: tuple[SeriesPoint, ...] = ()
+    coverage: tuple[CoveragePoint, ...] = ()
+
+
+HarmName = Literal["unequal_error", "regime", "survivorship"]
+HarmMetric = Literal["log_relative_error", "mean_error", "coverage_90"] | MetricName
+
+
+class HarmFinding(_Record):
+    """One gap in which a harm would show: a group minus the rest, or all rows minus the listed.
+
+    The interval of `estimate` holds for all findings of an audit at once (level .95), so that
+    `alarm` (it excludes 0) is false of a clean audit as a whole in 95 of 100. null: cannot tell.
+    """
+
+    harm: HarmName
+    on: PopulationName
+    attribute: str
+    level: str | None = None
+    metric: HarmMetric | None = None
+    estimate: Estimate
+    alarm: bool | None = None
+    words: str
 
 
 # ---- data and its checks ---------------------------------------------------------------------
@@ -274,6 +322,10 @@ class Evidence(_Record):
     lineage: tuple[LineageEntry, ...] = ()
     prediction_source: PredictionSource | None = None
     gate: GateVerdict | None = None
+    # Of forecasts. False: the universe leaves out what was delisted since; null: nobody said.
+    is_point_in_time: bool | None = None
+    harms: tuple[HarmFinding, ...] = ()
+    overfitting: OverfittingEvidence | None = None
 
     def population(self, name: PopulationName) -> PopulationEvidence | None:
         return next((p for p in self.populations if p.population == name), None)

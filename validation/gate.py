@@ -10,12 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from validation.config import (
+    BEST_CHALLENGER,
     DETECTABLE_IN_STANDARD_ERRORS,
-    METRIC_NAMES,
+    LOWER_IS_BETTER,
+    PRIMARY_LOSS,
     AuditConfig,
     GatingLine,
+    MetricName,
+    Task,
+    metric_names,
 )
 from validation.evidence import (
+    Challenger,
     Estimate,
     Evidence,
     GateVerdict,
@@ -60,7 +66,7 @@ def _overall(lines: Sequence[LineVerdict], reasons: Sequence[str]) -> VerdictNam
 
 def _broken(evidence: Evidence, policy: AuditConfig) -> Iterable[str]:
     """What no line asks for and every audit owes."""
-    if not any(line.kind == "challenger" for line in policy.gating):
+    if not any(line.against == BEST_CHALLENGER for line in policy.gating):
         yield "no line compares the network with the best challenger"
     if evidence.prediction_source is None:
         yield "the evidence does not name the predictions it was measured on"
@@ -75,6 +81,17 @@ def _broken(evidence: Evidence, policy: AuditConfig) -> Iterable[str]:
     for check in evidence.data.checks:
         if not check.passed:
             yield f"check {check.name} on {check.table} did not pass"
+    if policy.is_forecast:
+        yield from _broken_forecast(evidence)
+
+
+def _broken_forecast(evidence: Evidence) -> Iterable[str]:
+    if evidence.is_point_in_time is None:
+        yield "the evidence does not say whether the universe is point in time"
+    if evidence.overfitting is None:
+        yield "the evidence does not say how many trials were looked at"
+    elif not evidence.overfitting.chain_is_whole:
+        yield "the chain of the trial ledger is broken"
 
 
 # ---- one line --------------------------------------------------------------------------------
@@ -87,6 +104,7 @@ class _Candidate:
     level: str | None
     estimate: Estimate
     fails_below: float | None = None
+    fails_above: float | None = None
 
 
 class _CannotTell(Exception):
@@ -95,7 +113,7 @@ class _CannotTell(Exception):
 
 def _judge_line(line: GatingLine, evidence: Evidence) -> LineVerdict:
     try:
-        _check_policy(line)
+        _check_policy(line, evidence.policy.task)
         judged = [_judge_candidate(line, each) for each in _candidates(line, evidence)]
     except _CannotTell as missing:
         return _verdict(line, None, "cannot_tell", str(missing))
@@ -104,11 +122,11 @@ def _judge_line(line: GatingLine, evidence: Evidence) -> LineVerdict:
     return min(judged, key=lambda one: (order.index(one.verdict), -_excess(one)))
 
 
-def _check_policy(line: GatingLine) -> None:
+def _check_policy(line: GatingLine, task: Task) -> None:
     limits = [limit for limit in (line.lower, line.upper) if limit is not None]
     if not limits or not all(math.isfinite(limit) for limit in limits):
         raise _CannotTell("the line has no limit")
-    if line.metric not in METRIC_NAMES:
+    if line.metric not in metric_names(task):
         raise _CannotTell(f"{line.metric} is no metric")
 
 
@@ -117,7 +135,7 @@ def _candidates(line: GatingLine, evidence: Evidence) -> list[_Candidate]:
     if len(found) != 1:
         raise _CannotTell(f"the evidence holds {len(found)} populations {line.on}")
     if line.kind == "challenger":
-        return [_against_best_challenger(line, found[0])]
+        return [_against_challenger(line, found[0], evidence.policy.task)]
     if line.kind == "gap":
         return _gaps(line, found[0])
     if line.metric not in found[0].overall.metrics:
@@ -142,24 +160,46 @@ def _gaps(line: GatingLine, population: PopulationEvidence) -> list[_Candidate]:
     return candidates
 
 
-def _against_best_challenger(line: GatingLine, population: PopulationEvidence) -> _Candidate:
-    areas = {}
-    for challenger in population.challengers:
-        area = challenger.metrics.get(line.metric, Estimate()).value
-        if area is None or not math.isfinite(area):
-            raise _CannotTell(f"{line.metric} of challenger {challenger.name} was not measured")
-        areas[challenger.name] = area
-    if not areas:
-        raise _CannotTell("no challenger was measured")
-    best = max(population.challengers, key=lambda challenger: areas[challenger.name])
-    # Two of one name, or a flag on another one, are evidence that somebody wrote by hand.
-    flagged = [challenger.name for challenger in population.challengers if challenger.best]
-    if len(areas) != len(population.challengers) or flagged != [best.name]:
-        raise _CannotTell("the evidence names another challenger the best than its numbers do")
-    if line.metric not in best.difference:
-        raise _CannotTell(f"the difference to {best.name} was not measured")
+def _against_challenger(
+    line: GatingLine, population: PopulationEvidence, task: Task
+) -> _Candidate:
+    _check_flags(population, task)
+    if line.against == BEST_CHALLENGER:
+        # The best in the line's own metric: a sceptic would ask for no other.
+        chosen = _best(population, line.metric)
+    else:
+        named = [each for each in population.challengers if each.name == line.against]
+        if len(named) != 1:
+            raise _CannotTell(f"challenger {line.against} was not measured once")
+        chosen = named[0]
+    if line.metric not in chosen.difference:
+        raise _CannotTell(f"the difference to {chosen.name} was not measured")
+    difference = chosen.difference[line.metric]
     # Worse than a simple model beyond its interval is a failure, whatever loss is tolerated.
-    return _Candidate(best.name, best.difference[line.metric], fails_below=0.0)
+    if line.metric in LOWER_IS_BETTER:
+        return _Candidate(chosen.name, difference, fails_above=0.0)
+    return _Candidate(chosen.name, difference, fails_below=0.0)
+
+
+def _check_flags(population: PopulationEvidence, task: Task) -> None:
+    """Two of one name, or a flag on another one, are evidence that somebody wrote by hand."""
+    best = _best(population, PRIMARY_LOSS.get(task, "auroc"))
+    names = {challenger.name for challenger in population.challengers}
+    flagged = [challenger.name for challenger in population.challengers if challenger.best]
+    if len(names) != len(population.challengers) or flagged != [best.name]:
+        raise _CannotTell("the evidence names another challenger the best than its numbers do")
+
+
+def _best(population: PopulationEvidence, metric: MetricName) -> Challenger:
+    values = []
+    for challenger in population.challengers:
+        value = challenger.metrics.get(metric, Estimate()).value
+        if value is None or not math.isfinite(value):
+            raise _CannotTell(f"{metric} of challenger {challenger.name} was not measured")
+        values.append(-value if metric in LOWER_IS_BETTER else value)
+    if not values:
+        raise _CannotTell("no challenger was measured")
+    return population.challengers[values.index(max(values))]
 
 
 def _judge_candidate(line: GatingLine, candidate: _Candidate) -> LineVerdict:
@@ -176,8 +216,9 @@ def _judge_candidate(line: GatingLine, candidate: _Candidate) -> LineVerdict:
     lower = -math.inf if line.lower is None else line.lower
     upper = math.inf if line.upper is None else line.upper
     fails_below = lower if candidate.fails_below is None else max(lower, candidate.fails_below)
+    fails_above = upper if candidate.fails_above is None else min(upper, candidate.fails_above)
     verdict: VerdictName = "cannot_tell"
-    if high < fails_below or low > upper:
+    if high < fails_below or low > fails_above:
         verdict = "fail"
     elif lower <= low and high <= upper:
         verdict = "pass"

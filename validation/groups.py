@@ -101,7 +101,7 @@ def why_not(name: MetricName, counted: Census, config: AuditConfig) -> str | Non
 
     The words name the limit and never the count, which may be one to protect.
     """
-    least = config.minimum_positives
+    least = config.least_positives
     if counted.subjects < config.minimum_cell_subjects:
         return f"fewer than {config.minimum_cell_subjects} subjects"
     if name in _NEEDS_EVENTS and counted.positives < least:

@@ -40,8 +40,8 @@ class Measured:
 def part_of(population: Population, rows: IntArray, score: FloatArray, config: AuditConfig) -> Part:
     """rows [m] of a population, judged by score [n] (the network's or a challenger's)."""
     y, weight, score = population.y[rows], population.weight[rows], score[rows]
-    measure = prepare(y, score, config.threshold)
-    counted = census(y, weight, score, config.threshold)
+    measure = prepare(y, score, config.selected_from)
+    counted = census(y, weight, score, config.selected_from)
     return Part(rows[measure.ranking.order], measure, counted)
 
 

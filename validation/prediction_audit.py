@@ -7,22 +7,27 @@ the release's, and do they select about as many of every group as the release di
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from validation.config import OVERALL, AuditConfig
+from validation.config import OVERALL, AuditConfig, Task
 from validation.evidence import LineageEntry, Measurement, PredictionEvidence
+from validation.forecast_populations import forecast_columns
 from validation.groups import with_named_levels
 from validation.prediction_gate import (
-    BAD_SCORES,
+    BAD_OF_TASK,
     MISSING,
-    REPEATED_SUBJECTS,
     ROWS,
     SELECTION_CHANGE,
     SHIFT,
     UNKNOWN_CODES,
     judge_predictions,
+    repeated_of,
 )
 from validation.ranking import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
+QUANTILE_COLUMNS = forecast_columns("quantiles", "score")
 
 # Counts that the caller must give.
 EVENTS, UNKNOWN_EVENTS = "events", "unknown_code_events"
@@ -42,15 +47,16 @@ def audit_scores(
 ) -> PredictionEvidence:
     """Measure a generation of scores against the release's reference scores, and judge it.
 
+    Of forecasts a row is a subject at an index time: index_time is there too, of quantiles all of
+    them, and of volatility and quantiles the scale of each row, in both tables.
+
     scores: subject_id, score, share_missing and the attributes, one row per scored subject.
     reference: score and the attributes of the subjects on whom the release was audited.
     counts: `events` read as input and `unknown_code_events`, those whose code the release does
     not know. Never raises on their content: what cannot be measured is null and closes the gate.
     """
-    measurements = [_attempt(name, measure) for name, measure in _wholes(scores, counts)]
-    measurements.append(
-        _attempt(SHIFT, lambda: _shift(scores, reference, config.predictions.psi_bins))
-    )
+    measurements = [_attempt(name, measure) for name, measure in _wholes(scores, counts, config)]
+    measurements.append(_attempt(SHIFT, lambda: _shift(scores, reference, config)))
     changes, too_small = _selection_changes(scores, reference, config)
     evidence = PredictionEvidence(
         study=study,
@@ -74,11 +80,12 @@ def _attempt(name: str, measure: Callable[[], float]) -> Measurement:
 
 
 def _wholes(
-    scores: pl.DataFrame, counts: Mapping[str, int]
+    scores: pl.DataFrame, counts: Mapping[str, int], config: AuditConfig
 ) -> Iterator[tuple[str, Callable[[], float]]]:
+    key = ["subject_id", "index_time"] if config.is_forecast else ["subject_id"]
     yield ROWS, lambda: scores.height
-    yield BAD_SCORES, lambda: int(np.count_nonzero(~_is_probability(_values(scores))))
-    yield REPEATED_SUBJECTS, lambda: scores.height - scores["subject_id"].n_unique()
+    yield BAD_OF_TASK[config.task], lambda: int(np.count_nonzero(~_is_whole(scores, config.task)))
+    yield repeated_of(config), lambda: scores.height - scores.select(key).n_unique()
     yield UNKNOWN_CODES, lambda: _unknown_code_share(counts)
     yield MISSING, lambda: float(np.mean(_values(scores, "share_missing")))
 
@@ -88,8 +95,22 @@ def _values(frame: pl.DataFrame, column: str = "score") -> FloatArray:
     return values
 
 
-def _is_probability(values: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _is_probability(values: FloatArray) -> BoolArray:
     return (values >= 0.0) & (values <= 1.0)
+
+
+def _is_whole(scores: pl.DataFrame, task: Task) -> BoolArray:
+    """Rows [n] whose score is one at all: a probability, a volatility, quantiles in order."""
+    if task == "volatility":
+        values = _values(scores)
+        return np.isfinite(values) & (values > 0.0)
+    if task == "quantiles":
+        quantiles = np.column_stack([_values(scores, each) for each in QUANTILE_COLUMNS])
+        in_order = np.all(np.diff(quantiles, axis=1) >= 0.0, axis=1)
+        is_median = _values(scores) == _values(scores, "score_q50")
+        whole: BoolArray = np.isfinite(quantiles).all(axis=1) & in_order & is_median
+        return whole
+    return _is_probability(_values(scores))
 
 
 def _unknown_code_share(counts: Mapping[str, int]) -> float:
@@ -99,8 +120,21 @@ def _unknown_code_share(counts: Mapping[str, int]) -> float:
     return unknown / events
 
 
-def _shift(scores: pl.DataFrame, reference: pl.DataFrame, bins: int) -> float:
-    return population_stability_index(_values(reference), _values(scores), bins)
+def _shift(scores: pl.DataFrame, reference: pl.DataFrame, config: AuditConfig) -> float:
+    expected, actual = (_compared(frame, config.task) for frame in (reference, scores))
+    return population_stability_index(expected, actual, config.predictions.psi_bins)
+
+
+def _compared(frame: pl.DataFrame, task: Task) -> FloatArray:
+    """What may not drift: a probability, or a volatility or width as a multiple of its scale.
+
+    In units of its own a volatility drifts with every storm; a sound model follows it.
+    """
+    if task == "volatility":
+        return _values(frame) / _values(frame, "scale")
+    if task == "quantiles":
+        return (_values(frame, "score_q95") - _values(frame, "score_q05")) / _values(frame, "scale")
+    return _values(frame)
 
 
 def population_stability_index(expected: FloatArray, actual: FloatArray, bins: int) -> float:
@@ -129,6 +163,8 @@ def _selection_changes(
     scores: pl.DataFrame, reference: pl.DataFrame, config: AuditConfig
 ) -> tuple[list[Measurement], tuple[str, ...]]:
     """Selection rate minus the release's, overall and by level; and the levels too small."""
+    if not config.has_threshold:
+        return [], ()
     try:
         now, before = _selected(scores, config), _selected(reference, config)
     except Exception as error:  # not measured, whatever the cause: the gate closes on it
@@ -159,7 +195,9 @@ def _selected(frame: pl.DataFrame, config: AuditConfig) -> dict[tuple[str, str],
     if len(score) == 0 or not _is_probability(score).all():
         raise ValueError("a selection rate needs whole scores")
     levels = with_named_levels(frame, config.attributes)
-    table = levels.with_columns(pl.lit("all").alias(OVERALL), selected=score >= config.threshold)
+    table = levels.with_columns(
+        pl.lit("all").alias(OVERALL), selected=score >= config.selected_from
+    )
     found = {}
     for group in (OVERALL, *config.attributes):
         rates = table.group_by(group).agg(pl.len(), pl.col("selected").mean())

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from validation.config import OVERALL, AuditConfig
+from validation.config import OVERALL, AuditConfig, Task
 from validation.evidence import (
     Estimate,
     GateVerdict,
@@ -22,10 +22,26 @@ from validation.gate import closed
 ROWS = "rows"
 BAD_SCORES = "scores_null_or_outside_0_1"
 REPEATED_SUBJECTS = "subjects_scored_twice"
+NOT_POSITIVE = "scores_null_or_not_above_0"
+CROSSING = "scores_null_or_quantiles_crossing"
+REPEATED_EXAMPLES = "examples_scored_twice"
 UNKNOWN_CODES = "unknown_code_share"
 MISSING = "missing_share"
 SHIFT = "score_shift_psi"
 SELECTION_CHANGE = "selection_rate_change"
+
+# What makes a score no forecast, by task.
+BAD_OF_TASK: Mapping[Task, str] = {
+    "risk": BAD_SCORES,
+    "direction": BAD_SCORES,
+    "volatility": NOT_POSITIVE,
+    "quantiles": CROSSING,
+}
+
+
+def repeated_of(policy: AuditConfig) -> str:
+    """The name of the count of keys that are there twice: a subject, or one at an index time."""
+    return REPEATED_EXAMPLES if policy.is_forecast else REPEATED_SUBJECTS
 
 
 class _Limits(NamedTuple):
@@ -62,22 +78,27 @@ def _judge(evidence: PredictionEvidence | None, policy: AuditConfig | None) -> G
 
 def _limits(policy: AuditConfig) -> Mapping[str, _Limits]:
     given = policy.predictions
-    change = given.max_selection_rate_change
-    return {
+    limits = {
         ROWS: _Limits(given.minimum_rows, None),
-        BAD_SCORES: _Limits(None, 0.0),
-        REPEATED_SUBJECTS: _Limits(None, 0.0),
+        BAD_OF_TASK[policy.task]: _Limits(None, 0.0),
+        repeated_of(policy): _Limits(None, 0.0),
         UNKNOWN_CODES: _Limits(None, given.max_unknown_code_share),
         MISSING: _Limits(None, given.max_missing_share),
         SHIFT: _Limits(None, given.max_score_shift_psi),
-        SELECTION_CHANGE: _Limits(-change, change),
     }
+    if policy.has_threshold:
+        change = given.max_selection_rate_change
+        if change is None:
+            raise ValueError("a task with a threshold needs a limit of the selection rate")
+        limits[SELECTION_CHANGE] = _Limits(-change, change)
+    return limits
 
 
 def _missing(evidence: PredictionEvidence, policy: AuditConfig) -> list[str]:
     """What the policy asks for and the evidence does not measure, or measures twice."""
     wanted = [(name, OVERALL) for name in _limits(policy)]
-    wanted += [(SELECTION_CHANGE, attribute) for attribute in policy.attributes]
+    if policy.has_threshold:
+        wanted += [(SELECTION_CHANGE, attribute) for attribute in policy.attributes]
     keys = [(found.name, found.group, found.level) for found in evidence.measurements]
     measured = {(name, group) for name, group, _ in keys}
     reasons = [

@@ -82,7 +82,7 @@ def _frame(
     return fair.MetricFrame(
         metrics=dict(SHARED_METRICS),
         y_true=y,
-        y_pred=(population.score[rows] >= config.threshold).astype(float),
+        y_pred=(population.score[rows] >= config.selected_from).astype(float),
         sensitive_features=[level] * len(y),
         sample_params={name: {"sample_weight": population.weight[rows]} for name in SHARED_METRICS},
     )
