@@ -10,6 +10,25 @@ from pipelines.market.moments import known_times, read_moments, sessions_of
 from pipelines.market.sessions import Calendar
 from pipelines.market.tables import read_table, require_columns, source_files
 
+# The columns that every event row has; those of a bar come on top.
+ACTION = pl.Schema(
+    {
+        "file": pl.String(),
+        "part": pl.String(),
+        "source_row": pl.Int64(),
+        "subject": pl.String(),
+        "time_text": pl.String(),
+        "session": pl.Date(),
+        "time": pl.Datetime("us", "UTC"),
+        "known_time": pl.Datetime("us", "UTC"),
+        "naive": pl.Boolean(),
+        "known_time_unreadable": pl.Boolean(),
+        "code": pl.String(),
+        "value_text": pl.String(),
+        "unit": pl.String(),
+    }
+)
+
 
 def action_rows(source: MarketSource, calendar: Calendar) -> SourceRows:
     """All splits and dividends.
@@ -42,23 +61,6 @@ def known_splits(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-ACTION = {
-    "file": pl.String,
-    "part": pl.String,
-    "source_row": pl.Int64,
-    "subject": pl.String,
-    "time_text": pl.String,
-    "session": pl.Date,
-    "time": pl.Datetime("us", "UTC"),
-    "known_time": pl.Datetime("us", "UTC"),
-    "naive": pl.Boolean,
-    "known_time_unreadable": pl.Boolean,
-    "code": pl.String,
-    "value_text": pl.String,
-    "unit": pl.String,
-}
-
-
 def _columns(table: CorporateActions) -> list[str]:
     named = (table.instrument, table.effective, table.amount, table.known_time)
     return [name for name in named if name is not None]
@@ -67,41 +69,34 @@ def _columns(table: CorporateActions) -> list[str]:
 def _rows(
     table: CorporateActions, shown: str, frame: pl.DataFrame, calendar: Calendar
 ) -> pl.DataFrame:
-    moments = sessions_of(read_moments(frame[table.effective], None), calendar)
-    stated = pl.Series([None] * frame.height, dtype=pl.String)
-    if table.known_time is not None:
-        stated = frame[table.known_time]
-    known = pl.max_horizontal("known", "close")
-    has_own = table.known_time is not None
+    """The rows of a file that state an amount."""
+    stated = frame.filter(pl.col(table.amount).is_not_null()).select(
+        "source_row",
+        subject=table.instrument,
+        text=table.effective,
+        amount=table.amount,
+        known_text=pl.lit(None, pl.String) if table.known_time is None else table.known_time,
+    )
+    moments = sessions_of(read_moments(stated["text"], None), calendar)
+    known = known_times(stated["known_text"], None, calendar).rename({"naive": "known_naive"})
+    unreadable = pl.lit(table.known_time is not None) & pl.col("known").is_null()
     return (
-        frame.filter(pl.col(table.amount).is_not_null())
-        .select(
-            "source_row",
-            subject=table.instrument,
-            text=table.effective,
-            amount=table.amount,
-        )
-        .hstack(
-            known_times(stated, None, calendar)
-            .rename({"naive": "known_naive"})
-            .filter(frame[table.amount].is_not_null())
-        )
+        stated.hstack(known)
         .join(moments, on="text", how="left", maintain_order="left")
         .select(
-            pl.lit(shown).alias("file"),
-            pl.lit(table.kind).alias("part"),
             "source_row",
             "subject",
-            pl.coalesce(pl.col("session").dt.to_string("iso"), "text").alias("time_text"),
             "session",
-            pl.col("close").alias("time"),
-            pl.when(pl.col("known").is_not_null() if has_own else True)
-            .then(known)
-            .alias("known_time"),
-            (pl.col("naive") | pl.col("known_naive")).alias("naive"),
-            (pl.lit(has_own) & pl.col("known").is_null()).alias("known_time_unreadable"),
-            pl.lit(table.kind).alias("code"),
-            one_spelling(pl.col("amount")).alias("value_text"),
-            pl.lit(None, pl.String).alias("unit"),
+            file=pl.lit(shown),
+            part=pl.lit(table.kind),
+            time_text=pl.coalesce(pl.col("session").dt.to_string("iso"), "text"),
+            time="close",
+            known_time=pl.when(~unreadable).then(pl.max_horizontal("known", "close")),
+            naive=pl.col("naive") | pl.col("known_naive"),
+            known_time_unreadable=unreadable,
+            code=pl.lit(table.kind),
+            value_text=one_spelling(pl.col("amount")),
+            unit=pl.lit(None, pl.String),
         )
+        .select(*ACTION)
     )

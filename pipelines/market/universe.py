@@ -90,7 +90,7 @@ def subject_rows(stated: pl.DataFrame, source: MarketSource, calendar: Calendar)
 def date_rows(stated: pl.DataFrame, source: MarketSource, calendar: Calendar) -> SourceRows:
     """Event rows of listings, delistings and memberships; one is known at its close or later."""
     table = source.universe.table
-    names: dict[str, str] = {"listed": "listed", "delisted": "delisted"}
+    names = {"listed": "listed", "delisted": "delisted"} if source.universe.instruments else {}
     if table is not None:
         said = {name: getattr(table, name) for name in DATES}
         names = {name: column for name, column in said.items() if column is not None}
@@ -143,19 +143,23 @@ def _rows(stated: pl.DataFrame, name: str, column: str, calendar: Calendar) -> p
     day = _day(here[name])
     close = close_of(day, calendar, "since" if side == "since" else "until")
     known = known_times(here["known_text"], None, calendar)
-    has_own = pl.col("known_text").is_not_null()
-    return here.with_columns(day.alias("day"), close.alias("close"), *known).select(
-        "file",
-        pl.lit(column).alias("part"),
-        "source_row",
-        "subject",
-        pl.coalesce(pl.col("day").dt.to_string("iso"), name).alias("time_text"),
-        pl.col("day").alias("session"),
-        pl.col("close").alias("time"),
-        pl.max_horizontal("known", "close").alias("known_time"),
-        "naive",
-        (has_own & pl.col("known").is_null()).alias("known_time_unreadable"),
-        pl.lit(code).alias("code"),
-        pl.lit(None, pl.String).alias("value_text"),
-        pl.lit(None, pl.String).alias("unit"),
+    unreadable = pl.col("known_text").is_not_null() & pl.col("known").is_null()
+    return (
+        here.with_columns(day.alias("day"), close.alias("close"), *known)
+        .select(
+            "file",
+            "source_row",
+            "subject",
+            "naive",
+            part=pl.lit(column),
+            time_text=pl.coalesce(pl.col("day").dt.to_string("iso"), name),
+            session="day",
+            time="close",
+            known_time=pl.when(~unreadable).then(pl.max_horizontal("known", "close")),
+            known_time_unreadable=unreadable,
+            code=pl.lit(code),
+            value_text=pl.lit(None, pl.String),
+            unit=pl.lit(None, pl.String),
+        )
+        .select(*ACTION)
     )
