@@ -82,7 +82,7 @@ def _enter(study: str, seed: int, home: Path) -> None:
     (folder / "studies").mkdir(parents=True)
     raw = strict_yaml((STUDIES / f"{study}.yaml").read_text())
     raw["split"]["seed"] = seed
-    raw["model"]["cross_fit_folds"] = 0
+    raw["split"]["cross_fit_folds"] = 0
     (folder / "studies" / f"{study}.yaml").write_text(yaml.safe_dump(raw))
     os.environ["EQUIPOISE_HOME"] = str(folder)
     os.environ["EQUIPOISE_STUDIES"] = str(folder / "studies")

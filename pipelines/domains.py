@@ -34,6 +34,9 @@ class Domain(Protocol):
 
     def lookback_days(self, config: Any) -> int | None: ...
 
+    def block_sessions(self, config: Any) -> int | None:
+        """The length of a block of time that is drawn as one; None where clusters are no blocks."""
+
     def is_point_in_time(self, config: Any) -> bool:
         """Whether the universe holds those who were there at the time, the dead among them."""
 

@@ -33,7 +33,7 @@ def data_evidence(
     """Files, quarantine, exclusions, findings, checks and splits.
 
     Args:
-        inputs: the directories of ``events``, ``checks`` and ``sequences``.
+        inputs: the directories of ``events``, ``checks``, ``sequences`` and ``predictions``.
         predictions: the table that was audited.
         minimum_cell_subjects: counts by group below it are hidden.
         audited: the population of all examples, whose counts the flow must agree with.
@@ -41,6 +41,7 @@ def data_evidence(
     accounts = _read(inputs["events"] / "accounts.json")
     checks = _read(inputs["checks"] / "checks.json")
     facts = _read(inputs["sequences"] / "facts.json")
+    leakage = [*facts["leakage"], *_read(inputs["predictions"] / "checks.json")]
     steps = [StepCounts(**step) for step in facts["flow"]]
     return DataEvidence(
         files=tuple(_file_rows(account) for account in accounts),
@@ -49,10 +50,7 @@ def data_evidence(
         findings=_findings(accounts, checks),
         checks=(
             *(CheckResult.model_validate(check) for check in checks["checks"]),
-            *(
-                CheckResult(table="sequences", kind="leakage", **check)
-                for check in facts["leakage"]
-            ),
+            *(CheckResult(table="sequences", kind="leakage", **check) for check in leakage),
         ),
         splits=_split_sizes(predictions, minimum_cell_subjects),
     )
@@ -71,6 +69,11 @@ def model_summary(model: Path) -> ModelSummary:
         details={name: _plain(value) for name, value in config.items()}
         | {f"made with {name}": version for name, version in words["made_with"].items()},
     )
+
+
+def is_point_in_time(sequences: Path) -> bool:
+    """Whether the universe holds those who were there at the time, as the study declares."""
+    return bool(_read(sequences / "facts.json")["is_point_in_time"])
 
 
 def lineage(keys: Mapping[str, str]) -> tuple[LineageEntry, ...]:

@@ -82,6 +82,11 @@ def load_study(name: str) -> Study:
     section = raw.pop(domain, None)
     records = _validated(config_class(domain), section, f"{domain}.", errors)
     study = _validated(Study, {**raw, "name": name, "records": records}, "", errors)
+    if isinstance(study, Study) and study.audit.task != study.records.task:
+        errors.append(
+            f"audit.task: the audit is of {study.audit.task} and section {domain} predicts "
+            f"{study.records.task}"
+        )
     if errors or not isinstance(study, Study):
         raise _invalid(path, "\n".join(errors))
     return study

@@ -134,6 +134,11 @@ class EhrConfig(Section):
         return self
 
     @property
+    def task(self) -> str:
+        """What is predicted: the probability of an outcome."""
+        return "risk"
+
+    @property
     def feature_codes(self) -> list[str]:
         """The codes that may become channels: no marker, no acknowledged copy."""
         return sorted(

@@ -21,7 +21,7 @@ BAND_IN_STANDARD_DEVIATIONS = 1.96
 
 def task(config: EhrConfig) -> tuple[str, tuple[float, ...]]:
     """A probability of the outcome; no quantiles."""
-    return "risk", ()
+    return config.task, ()
 
 
 def horizon(config: EhrConfig) -> str:
@@ -32,6 +32,11 @@ def horizon(config: EhrConfig) -> str:
 def lookback_days(config: EhrConfig) -> int | None:
     """How far an example looks back; None for all of it."""
     return config.cohort.lookback_days
+
+
+def block_sessions(config: EhrConfig) -> int | None:
+    """Clusters of patients are no blocks of time."""
+    return None
 
 
 def is_point_in_time(config: EhrConfig) -> bool:

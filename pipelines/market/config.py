@@ -8,6 +8,11 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LabelKind = Literal["realised_volatility", "return_quantiles", "direction"]
+TASKS = {
+    "realised_volatility": "volatility",
+    "return_quantiles": "quantiles",
+    "direction": "direction",
+}
 PRICES = ("open", "high", "low", "close", "adjusted_close")
 QUANTITIES = (*PRICES, "volume")
 
@@ -200,3 +205,8 @@ class MarketConfig(Section):
     groups: Groups = Groups()
     block_sessions: int = Field(22, ge=1, description="length of a bootstrap block in time")
     conformal_days: int = Field(365, gt=0, description="calendar days the interval correction sees")
+
+    @property
+    def task(self) -> str:
+        """What is predicted, in the words of models and audits."""
+        return TASKS[self.label.kind]

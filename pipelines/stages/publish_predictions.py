@@ -8,15 +8,17 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.artefacts import hash_file
+from pipelines.domains import load_domain
 from pipelines.errors import PublicationGateClosed
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.provenance import release_of
-from pipelines.publication.contract import AuditReference, Publication
+from pipelines.publication.contract import COLUMNS, AuditReference, Publication
 from pipelines.publication.duckdb import publish
+from pipelines.publication.rules import ONLY_QUANTILES
 from pipelines.releases import Release
 from pipelines.settings import settings
 from pipelines.stage import store
-from pipelines.study import load_study
+from pipelines.study import Study, load_study
 from validation.evidence import GateVerdict, load_prediction_evidence
 from validation.prediction_gate import judge_predictions
 
@@ -50,7 +52,7 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str
         sequences_key=inputs["sequences"],
     )
     try:
-        receipt = publish(publication, _rows(folder), settings())
+        receipt = publish(publication, _rows(load_study(study), folder), settings())
     except PublicationGateClosed as refused:
         raise _with_reasons(refused, verdict, evidence_file.with_name("report.html")) from None
     key = f"publications/{receipt.generation_id}"
@@ -67,17 +69,17 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str
     return key
 
 
-def _rows(folder: Path) -> pl.DataFrame:
-    return pl.read_parquet(folder / "scores.parquet").select(
-        "subject_id",
-        "index_time",
-        pl.col("score_raw").alias("score"),
-        pl.col("score").alias("score_calibrated"),
-        "score_low",
-        "score_high",
-        "sequence_length",
-        "share_missing",
-        "split",
+def _rows(spec: Study, folder: Path) -> pl.DataFrame:
+    """The columns of the contract; what the study's task does not have is null."""
+    domain = load_domain(spec.domain)
+    scores = pl.read_parquet(folder / "scores.parquet").with_columns(
+        task=pl.lit(domain.task(spec.records)[0]),
+        is_point_in_time=pl.lit(domain.is_point_in_time(spec.records)),
+        score=pl.col("score_raw"),
+    )
+    absent = [name for name in ONLY_QUANTILES if name not in scores.columns]
+    return scores.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent).select(
+        list(COLUMNS)
     )
 
 

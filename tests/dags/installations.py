@@ -81,7 +81,8 @@ def processes_of(home: Path) -> list[str]:
 
 def quick_study() -> str:
     """The demo's records and rules with a network that trains in seconds and a gate ajar."""
-    audit = yaml.safe_load(MODEL_STUDY.read_text().replace(" on:", ' "on":'))["audit"]
+    demo = yaml.safe_load(MODEL_STUDY.read_text().replace(" on:", ' "on":'))
+    audit, split = demo["audit"], demo["split"] | {"cross_fit_folds": 0}
     measured = {"metric": "auroc", "on": "holdout", "group": "overall"}
     ajar = {
         "bootstrap_draws": 100,
@@ -92,5 +93,5 @@ def quick_study() -> str:
         "predictions": audit["predictions"]
         | {"max_score_shift_psi": 100.0, "max_selection_rate_change": 1.0},
     }
-    model = {"hidden_size": 16, "seeds": [0], "max_epochs": 8, "cross_fit_folds": 0}
-    return study_text(model=model, audit=audit | ajar)
+    model = {"hidden_size": 16, "seeds": [0], "max_epochs": 8}
+    return study_text(split=split, model=model, audit=audit | ajar)

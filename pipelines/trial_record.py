@@ -1,0 +1,75 @@
+"""Each audit of forecasts is a trial: noted in the study's ledger before it is judged."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import polars as pl
+
+from pipelines.artefacts import hash_json
+from pipelines.domains import load_domain
+from pipelines.errors import ArtefactCorrupt
+from pipelines.stage import open_inputs
+from pipelines.study import Study
+from pipelines.trials import Trial, overfitting_of, record_trial, trials_of
+from validation.config import PRIMARY_LOSS
+from validation.forecast_audit import block_performance
+from validation.groups import UnauditableTable
+from validation.overfitting import OverfittingEvidence, broken_chain
+
+BROKEN = "broken"
+
+
+def note_trial(spec: Study, keys: Mapping[str, str]) -> None:
+    """Add the predictions' losses by block of time to the ledger, once.
+
+    Where the ledger is broken, or the table cannot be measured, nothing is added: the audit says
+    so and its gate stays closed.
+
+    Args:
+        keys: of ``sequences``, ``model`` and ``predictions``.
+
+    Raises:
+        ArtefactCorrupt: the ledger knows predictions of this key with other losses.
+    """
+    if not spec.audit.is_forecast or trials_fingerprint(spec) == BROKEN:
+        return
+    table = open_inputs({"predictions": keys["predictions"]})["predictions"]
+    try:
+        found = block_performance(pl.read_parquet(table / "predictions.parquet"), spec.audit)
+    except UnauditableTable:
+        return
+    record_trial(
+        spec.name,
+        Trial(
+            trial_id=keys["predictions"],
+            model_key=keys["model"],
+            sequences_key=keys["sequences"],
+            config=spec.model.model_dump(mode="json"),
+            metric=PRIMARY_LOSS[spec.audit.task],
+            blocks=tuple(found["cluster"].to_list()),
+            performance=tuple(found["skill"].to_list()),
+            block_sessions=load_domain(spec.domain).block_sessions(spec.records),
+            recorded_at=datetime.now(UTC),
+        ),
+    )
+
+
+def trials_fingerprint(spec: Study) -> str | None:
+    """What of the ledger decides an audit: which trials there are, and what they reached."""
+    if not spec.audit.is_forecast:
+        return None
+    try:
+        trials = trials_of(spec.name).trials
+    except ArtefactCorrupt:
+        return BROKEN
+    return hash_json([trial.model_dump(mode="json", exclude={"recorded_at"}) for trial in trials])
+
+
+def overfitting(spec: Study, predictions: str) -> OverfittingEvidence | None:
+    """What the ledger says of the choice of this model; None where no ledger is kept."""
+    if not spec.audit.is_forecast:
+        return None
+    try:
+        return overfitting_of(spec.name, predictions)
+    except ValueError:
+        return broken_chain("the ledger does not hold these predictions")
