@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -100,11 +101,7 @@ def _not_opened(path: Path, message: str) -> EquipoiseError:
 
 def _require_contract(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Compare the tables with the contract's: CREATE OR REPLACE by hand drops every constraint."""
-    with connect(":memory:") as fresh:
-        for statement in TABLES.values():
-            fresh.execute(statement)
-        expected = table_definitions(fresh)
-    found = table_definitions(connection)
+    expected, found = _definitions_of_contract(), table_definitions(connection)
     changed = sorted(name for name in expected | found if expected.get(name) != found.get(name))
     if changed:
         raise ArtefactCorrupt(
@@ -112,3 +109,11 @@ def _require_contract(connection: duckdb.DuckDBPyConnection, path: Path) -> None
             where=str(path),
             remedy="Restore the file from the backup, or move it away and publish anew.",
         )
+
+
+@cache
+def _definitions_of_contract() -> dict[str, str]:
+    with connect(":memory:") as fresh:
+        for statement in TABLES.values():
+            fresh.execute(statement)
+        return table_definitions(fresh)
