@@ -41,8 +41,9 @@ class Batch:
         step_days: [B, T] days relative to the index time, <= 0.
         steps: [B, T] True for a time step, False for padding.
         statics: [B, F] raw value, NaN where unknown.
-        label: [B] 1 or 0, NaN where censored.
+        label: [B] what came true (1 or 0 for a probability), NaN where unknown.
         weight: [B] inverse-probability-of-censoring weight.
+        scale: [B] > 0, the naive unit of the label.
     """
 
     value: Tensor
@@ -53,6 +54,7 @@ class Batch:
     statics: Tensor
     label: Tensor
     weight: Tensor
+    scale: Tensor
 
     def to(self, device: torch.device) -> Self:
         return type(self)(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
@@ -138,6 +140,7 @@ def assemble(
         statics=torch.from_numpy(store.static_value)[chosen],
         label=torch.from_numpy(store.label)[chosen],
         weight=torch.from_numpy(store.weight)[chosen],
+        scale=torch.from_numpy(store.scale)[chosen],
     )
 
 

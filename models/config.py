@@ -1,8 +1,8 @@
 """What a study may say about its network. Light: a DAG file reads a whole study without torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class ModelConfig(BaseModel):
@@ -21,10 +21,11 @@ class ModelConfig(BaseModel):
         patience_epochs: stop after this many epochs without a lower validation loss.
         tokens_per_batch: time steps of a batch, padding included.
         window_batches: batches' worth of shuffled examples that are sorted by length together.
-        seeds: one network each; their logits are averaged.
+        seeds: one network each; their raw answers (logits, for a probability) are averaged.
+        window_seeds: networks per window of a resampling: the first so many of `seeds`.
         max_steps: of a longer sequence the last steps are kept.
         positive_weight: class weight of the positives; "balanced" gives both classes equal weight.
-        cross_fit_folds: networks that each score the subjects they never saw; 0 for none.
+        conformal_days: quantiles are corrected by the misses of so many days before.
         threads: CPU threads of the arithmetic; another count gives other last bits.
     """
 
@@ -42,9 +43,10 @@ class ModelConfig(BaseModel):
     tokens_per_batch: Annotated[int, Field(ge=1)] = 2048
     window_batches: Annotated[int, Field(ge=1)] = 16
     seeds: tuple[int, ...] = (0, 1, 2)
+    window_seeds: Annotated[int, Field(ge=1)] = 1
     max_steps: Annotated[int, Field(ge=1)] = 256
     positive_weight: Annotated[float, Field(gt=0.0)] | Literal["balanced"] = 1.0
-    cross_fit_folds: Annotated[int, Field(ge=0, le=100)] = 0
+    conformal_days: Annotated[float, Field(gt=0.0)] = 365.0
     threads: Annotated[int, Field(ge=1)] = 1
 
     @field_validator("seeds")
@@ -54,9 +56,8 @@ class ModelConfig(BaseModel):
             raise ValueError("seeds must be one or more different numbers from 0 upwards")
         return seeds
 
-    @field_validator("cross_fit_folds")
-    @classmethod
-    def _one_fold_is_none(cls, folds: int) -> int:
-        if folds == 1:
-            raise ValueError("cross-fitting needs two folds or more, or 0 for none")
-        return folds
+    @model_validator(mode="after")
+    def _windows_have_their_seeds(self) -> Self:
+        if self.window_seeds > len(self.seeds):
+            raise ValueError("window_seeds cannot be more than there are seeds")
+        return self

@@ -1,4 +1,4 @@
-"""What a model directory says in model.json: the released estimator and the folds' estimators."""
+"""What a model directory says in model.json: the released estimator and those of the windows."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -23,11 +23,19 @@ class ModelUnusable(Exception):
 
 @dataclass(frozen=True)
 class Estimator:
-    """Networks that share a scaler and a calibration, and the challengers fitted beside them."""
+    """Networks that share a scaler and a calibration, and the challengers fitted beside them.
+
+    Attributes:
+        trained_until: day (since 1970-01-01) on which the last training label was decided; what
+            lies before it the networks may have seen.
+        calibration, challengers: how raw answers become probabilities; the identity for a task
+            that predicts none.
+    """
 
     name: str
     networks: tuple[str, ...]
     scaler: Scaler
+    trained_until: float
     calibration: Calibration
     challengers: dict[str, Calibration]
 
@@ -41,20 +49,24 @@ class Estimator:
             raise ModelUnusable(f"the scaler of {words['name']} is not the one that was fitted")
         challengers = {k: Calibration.from_json(v) for k, v in words["challengers"].items()}
         calibration = Calibration.from_json(words["calibration"])
-        return cls(words["name"], tuple(words["networks"]), scaler, calibration, challengers)
+        until = float(words["trained_until"])
+        networks = tuple(words["networks"])
+        return cls(words["name"], networks, scaler, until, calibration, challengers)
 
 
 @dataclass(frozen=True)
 class Model:
-    """All of model.json. `folds` is empty unless the training cross-fitted."""
+    """All of model.json. `windows` is empty where the store has none."""
 
     config: ModelConfig
     channels: tuple[Channel, ...]
     statics: tuple[str, ...]
-    horizon_days: int
+    task: str
+    levels: tuple[float, ...]
+    horizon: str
     sequences_sha256: str
     released: Estimator
-    folds: tuple[Estimator, ...]
+    windows: tuple[Estimator, ...]
     made_with: dict[str, str]
 
     def write(self, directory: Path) -> None:
@@ -63,10 +75,12 @@ class Model:
             "config": self.config.model_dump(mode="json"),
             "channels": [asdict(c) for c in self.channels],
             "statics": list(self.statics),
-            "horizon_days": self.horizon_days,
+            "task": self.task,
+            "levels": list(self.levels),
+            "horizon": self.horizon,
             "sequences_sha256": self.sequences_sha256,
             "released": self.released.to_json(),
-            "folds": [fold.to_json() for fold in self.folds],
+            "windows": [window.to_json() for window in self.windows],
             "made_with": self.made_with,
         }
         write_atomically(directory / "model.json", json.dumps(words, indent=1).encode())
@@ -80,10 +94,12 @@ class Model:
                 config=ModelConfig.model_validate(words["config"]),
                 channels=tuple(Channel(**c) for c in words["channels"]),
                 statics=tuple(words["statics"]),
-                horizon_days=int(words["horizon_days"]),
+                task=words["task"],
+                levels=tuple(words["levels"]),
+                horizon=words["horizon"],
                 sequences_sha256=words["sequences_sha256"],
                 released=Estimator.from_json(words["released"]),
-                folds=tuple(Estimator.from_json(fold) for fold in words["folds"]),
+                windows=tuple(Estimator.from_json(window) for window in words["windows"]),
                 made_with=words["made_with"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -94,28 +110,31 @@ class Model:
         for what, ours, theirs in (
             ("channels", self.channels, store.channels),
             ("static features", self.statics, store.statics),
-            ("horizon", self.horizon_days, store.horizon_days),
+            ("task", self.task, store.task),
+            ("levels", self.levels, store.levels),
+            ("horizon", self.horizon, store.horizon),
         ):
             if ours != theirs:
                 raise ModelUnusable(f"the sequences' {what} are not those the model was trained on")
 
 
-def new_network(scaler: Scaler, config: ModelConfig) -> MaskedLSTM:
+def new_network(scaler: Scaler, config: ModelConfig, outputs: int) -> MaskedLSTM:
     return MaskedLSTM(
         scaler,
+        outputs=outputs,
         hidden_size=config.hidden_size,
         layers=config.layers,
         dropout=config.dropout,
     )
 
 
-def read_network(path: Path, scaler: Scaler, config: ModelConfig) -> MaskedLSTM:
+def read_network(path: Path, scaler: Scaler, config: ModelConfig, outputs: int) -> MaskedLSTM:
     """The network stored at `path`, ready to score.
 
     Raises:
         ModelUnusable: the file is missing, damaged or of another shape.
     """
-    network = new_network(scaler, config)
+    network = new_network(scaler, config, outputs)
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -32,7 +32,7 @@ def build_features(store: SequenceStore, *, max_steps: int) -> Features:
 
     Per numeric channel: last value, mean, least-squares slope per year (NaN below two different
     days), log(1 + count), log(1 + days since the last). Per event: the last two of these.
-    Then log(1 + time steps) and the statics.
+    Then log(1 + time steps) and the statics. Finite or NaN: infinity counts as not observed.
     """
     kept = _keep(store, max_steps)
     examples, width = len(store), len(store.channels)
@@ -53,7 +53,8 @@ def build_features(store: SequenceStore, *, max_steps: int) -> Features:
                 columns.append(cells.reshape(examples, width)[:, i])
     names += ["log_steps", *store.statics]
     columns += [np.log1p(np.minimum(store.lengths, max_steps)), *store.static_value.T]
-    return Features(tuple(names), np.stack(columns, axis=1).astype(np.float64))
+    table = np.stack(columns, axis=1).astype(np.float64)
+    return Features(tuple(names), np.where(np.isfinite(table), table, np.nan))
 
 
 def _keep(store: SequenceStore, max_steps: int) -> _Kept:

@@ -19,12 +19,13 @@ from models.batches import Padding, Rows, assemble, plan_batches
 from models.checkpoints import Checkpoint, read_latest, write_checkpoint
 from models.config import ModelConfig
 from models.estimator import best_device, new_network
-from models.losses import example_weights, weighted_bce_sum
+from models.losses import example_weights, weighted_loss_sum
 from models.lstm import MaskedLSTM
 from models.parts import Part, TrainingImpossible, known
 from models.progress import Report
 from models.scaling import Scaler
-from models.store import SequenceStore
+from models.store import PROBABILITIES, SequenceStore
+from models.tasks import task_of
 
 SCORING_TOKENS = 32_768
 LOWEST_RATE = 0.1
@@ -68,7 +69,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Task:
+class NetworkJob:
     """One network to train, on what, from which seed, with what to tell and where to save."""
 
     name: str
@@ -80,7 +81,7 @@ class Task:
 
 
 def train_network(
-    store: SequenceStore, task: Task, config: ModelConfig, report: Report
+    store: SequenceStore, job: NetworkJob, config: ModelConfig, report: Report
 ) -> Standing:
     """Train until the validation loss stops falling; `best` holds the best epoch's weights.
 
@@ -88,25 +89,25 @@ def train_network(
         TrainingImpossible: the loss is no number any more; a lower learning rate may help.
     """
     device = best_device()
-    train, validation = known(store, task.part.train), known(store, task.part.validation)
+    train, validation = known(store, job.part.train), known(store, job.part.validation)
     positive_weight = class_weight(store, train, config)
-    standing = _resume(start_training(store, train, task, config, positive_weight), task)
+    standing = _resume(start_training(store, train, job, config, positive_weight), job)
     while not standing.finished(config):
         epoch = len(standing.log) + 1
-        torch.manual_seed(_seed_of(task.seed, epoch))
+        torch.manual_seed(_seed_of(job.seed, epoch))
         _set_rate(standing.optimizer, config, epoch)
-        plan = plan_epoch(store, train, config, (task.seed, epoch))
+        plan = plan_epoch(store, train, config, (job.seed, epoch))
         entry = train_epoch(store, plan, standing, config, positive_weight)
-        logits = predict_logits(standing.network, store, validation, config.max_steps, device)
-        loss = mean_loss(store, validation, logits, positive_weight)
+        raw = predict_raw(standing.network, store, validation, config.max_steps, device)
+        loss = mean_loss(store, validation, raw, positive_weight)
         if not math.isfinite(loss):
-            raise TrainingImpossible(f"{task.name}: the loss is not finite after epoch {epoch}")
+            raise TrainingImpossible(f"{job.name}: the loss is not finite after epoch {epoch}")
         standing.log.append(EpochLog(epoch=epoch, validation_loss=loss, **entry))
         if standing.best_epoch == epoch:
             standing.best = _copy(standing.network.state_dict())
-        write_checkpoint(task.checkpoints, epoch, _checkpoint(standing, task.fingerprint))
+        write_checkpoint(job.checkpoints, epoch, _checkpoint(standing, job.fingerprint))
         losses = f"loss {entry['train_loss']:.4f}, validation {loss:.4f}"
-        report(task.name, epoch, config.max_epochs, losses)
+        report(job.name, epoch, config.max_epochs, losses)
     return standing
 
 
@@ -133,6 +134,7 @@ def train_epoch(
 ) -> dict[str, float]:
     """One pass over `plan`. Each example weighs the same in it whatever its batch's company."""
     network, optimizer, device = standing.network.train(), standing.optimizer, best_device()
+    task = task_of(store.task, store.levels)
     everything = float(_weights(store, np.concatenate(plan), positive_weight).sum())
     began, total, clipped, steps, padded = time.perf_counter(), 0.0, 0, 0, 0
     for chosen in plan:
@@ -140,9 +142,9 @@ def train_epoch(
         steps, padded = steps + int(batch.steps.sum()), padded + batch.steps.numel()
         batch = batch.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logit = network(batch)
+            raw = network(batch)
         weights = example_weights(batch.label, batch.weight, positive_weight)
-        loss = weighted_bce_sum(logit, batch.label, weights)
+        loss = weighted_loss_sum(task, raw, batch.label, batch.scale, weights)
         optimizer.zero_grad()
         torch.autograd.backward(loss * (len(plan) / everything))
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
@@ -157,34 +159,37 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def predict_logits(
+def predict_raw(
     network: MaskedLSTM, store: SequenceStore, rows: Rows, max_steps: int, device: torch.device
 ) -> npt.NDArray[np.float64]:
-    """[R] logits of the examples `rows` [R], computed in order of length, returned in theirs."""
+    """[R, K] raw answers for the examples `rows` [R], computed in order of length."""
     network.eval()
-    logits = np.empty(len(store), dtype=np.float64)
+    answers = np.empty((len(store), network.outputs), dtype=np.float64)
     for chosen in plan_batches(store.lengths.clip(max=max_steps), rows, tokens=SCORING_TOKENS):
         batch = assemble(store, chosen, max_steps=max_steps).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logit = network(batch)
-        logits[chosen] = logit.double().cpu().numpy()
-    return logits[rows]
+            raw = network(batch)
+        answers[chosen] = raw.double().cpu().numpy()
+    return answers[rows]
 
 
 def mean_loss(
-    store: SequenceStore, rows: Rows, logits: npt.NDArray[np.float64], positive_weight: float
+    store: SequenceStore, rows: Rows, raw: npt.NDArray[np.float64], positive_weight: float
 ) -> float:
-    """Weighted mean cross-entropy of the examples `rows`, in float64."""
-    weights = _weights(store, rows, positive_weight).double()
-    label = torch.from_numpy(store.label[rows]).double()
-    loss = nn.functional.binary_cross_entropy_with_logits(
-        torch.from_numpy(logits), label, weights, reduction="sum"
-    )
-    return float(loss / weights.sum())
+    """Weighted mean loss of the examples `rows` [R] whose raw answers are [R, K], in float64."""
+    task, weights = task_of(store.task, store.levels), _weights(store, rows, positive_weight)
+    label, scale = (torch.from_numpy(a[rows]).double() for a in (store.label, store.scale))
+    loss = weighted_loss_sum(task, torch.from_numpy(raw), label, scale, weights.double())
+    return float(loss / weights.double().sum())
 
 
 def class_weight(store: SequenceStore, rows: Rows, config: ModelConfig) -> float:
-    """The factor on positives: the config's number, or what makes both classes weigh the same."""
+    """The factor on positives: the config's number, or what makes both classes weigh the same.
+
+    Where the task is no probability there are no positives, and the factor is 1.
+    """
+    if store.task not in PROBABILITIES:
+        return 1.0
     if config.positive_weight != "balanced":
         return config.positive_weight
     positive = store.weight[rows[store.label[rows] == 1]].sum(dtype=np.float64)
@@ -197,14 +202,15 @@ def _weights(store: SequenceStore, rows: Rows, positive_weight: float) -> Tensor
 
 
 def start_training(
-    store: SequenceStore, train: Rows, task: Task, config: ModelConfig, positive_weight: float
+    store: SequenceStore, train: Rows, job: NetworkJob, config: ModelConfig, positive_weight: float
 ) -> Standing:
-    """A new network whose first answer is everybody's weighted risk."""
-    torch.manual_seed(_seed_of(task.seed, 0))
-    network = new_network(task.scaler, config)
-    weights = _weights(store, train, positive_weight).double()
-    positive = (weights * torch.from_numpy(store.label[train]).double()).sum()
-    network.head.start_from(float(positive / weights.sum()))
+    """A new network whose first answer is the task's start, such as everybody's weighted risk."""
+    torch.manual_seed(_seed_of(job.seed, 0))
+    task = task_of(store.task, store.levels)
+    network = new_network(job.scaler, config, task.outputs)
+    weights = _weights(store, train, positive_weight).double().numpy()
+    label, scale = (a[train].astype(np.float64) for a in (store.label, store.scale))
+    network.head.start_from(task.start(label, scale, weights))
     network = network.to(best_device())
     matrices = [p for p in network.parameters() if p.ndim > 1]
     biases = [p for p in network.parameters() if p.ndim < 2]
@@ -241,9 +247,9 @@ def _checkpoint(standing: Standing, fingerprint: str) -> Checkpoint:
     return Checkpoint({k: v.contiguous() for k, v in tensors.items()}, progress)
 
 
-def _resume(standing: Standing, task: Task) -> Standing:
+def _resume(standing: Standing, job: NetworkJob) -> Standing:
     """`standing` moved to the latest whole checkpoint of the same training, if there is one."""
-    checkpoint = read_latest(task.checkpoints, task.fingerprint)
+    checkpoint = read_latest(job.checkpoints, job.fingerprint)
     if checkpoint is None:
         return standing
     device = best_device()

@@ -1,4 +1,5 @@
-"""The masked LSTM: reads a sequence of time steps, joins the statics, answers with a logit.
+"""The masked LSTM: reads a sequence of time steps, joins the statics, answers with
+the raw numbers that models/tasks.py turns into a prediction.
 
 At each step the network sees, per channel, the value, whether it was observed and the time since
 it was last observed, and the step's own age (Lipton et al. 2016; Che et al. 2018). The head also
@@ -9,16 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from models.batches import Batch
-from models.heads import RiskHead
+from models.heads import Head
 from models.inputs import Inputs
 from models.scaling import Scaler
 
 
 class MaskedLSTM(nn.Module):
-    """Logit [B] of a Batch. Padding (amount, side, value) and batch mates change nothing."""
+    """Raw [B, K] of a Batch. Padding (amount, side, value) and batch mates change nothing."""
 
-    def __init__(self, scaler: Scaler, *, hidden_size: int, layers: int, dropout: float) -> None:
+    def __init__(
+        self, scaler: Scaler, *, hidden_size: int, layers: int, dropout: float, outputs: int
+    ) -> None:
         super().__init__()
+        self.outputs = outputs
         self.inputs = Inputs(scaler)
         self.lstm = nn.LSTM(
             input_size=self.inputs.step_size,
@@ -27,13 +31,13 @@ class MaskedLSTM(nn.Module):
             dropout=dropout if layers > 1 else 0.0,
             batch_first=True,
         )
-        self.head = RiskHead(hidden_size, self.inputs.fact_size, hidden_size, dropout)
+        self.head = Head(hidden_size, self.inputs.fact_size, hidden_size, dropout, outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         steps, facts = self.inputs(batch)  # [B, T, 3C + 1], [B, K]
         memory = last_state(self.lstm, steps, batch.steps)  # [B, H]
-        logit: Tensor = self.head(memory, facts)
-        return logit
+        raw: Tensor = self.head(memory, facts)
+        return raw
 
 
 def last_state(lstm: nn.LSTM, inputs: Tensor, steps: Tensor) -> Tensor:

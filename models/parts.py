@@ -1,15 +1,18 @@
-"""Who trains and who decides: the released model's rows, and the folds' for cross-fitting."""
+"""Who trains and who decides: the rows of the released model and those of every window.
+
+Whoever wrote the store drew the parts; here they are only read.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from models.store import NO_SPLIT, TRAIN, VALIDATION, SequenceStore
+from models.store import PROBABILITIES, TRAIN, VALIDATION, SequenceStore
 
 Rows = npt.NDArray[np.int64]
 
-VALIDATION_SHARE_OF_FOLD = 1 / 8
+LEAST_ROWS = 50
 
 
 class TrainingImpossible(Exception):
@@ -29,41 +32,30 @@ def released_part(store: SequenceStore) -> Part:
     """The study's own training and validation splits.
 
     Raises:
-        TrainingImpossible: either of them lacks known positives or negatives.
+        TrainingImpossible: either of them lacks known positives or negatives, or known labels.
     """
-    part = Part(
-        "released",
-        train=np.flatnonzero(store.split == TRAIN),
-        validation=np.flatnonzero(store.split == VALIDATION),
-    )
-    return _checked(part, store)
+    return _checked(part_of("released", store.split), store)
 
 
-def assign_folds(store: SequenceStore, folds: int) -> npt.NDArray[np.int8]:
-    """[E] the fold whose network never sees the example; -1 for examples outside every split.
-
-    Folds are drawn over clusters, seeded: a matched set is never torn apart.
-    """
-    of_example = _draw(store.cluster, np.array([folds], dtype=np.int64)) % folds
-    return np.where(store.split == NO_SPLIT, -1, of_example).astype(np.int8)
-
-
-def fold_part(store: SequenceStore, fold_of_example: npt.NDArray[np.int8], fold: int) -> Part:
-    """All other folds' examples, an eighth of their clusters set aside to stop and calibrate.
+def window_part(store: SequenceStore, window: int) -> Part:
+    """What window number `window` trains and stops on.
 
     Raises:
-        TrainingImpossible: the training or the validation part lacks a class.
+        TrainingImpossible: as `released_part`.
     """
-    others = np.flatnonzero((fold_of_example >= 0) & (fold_of_example != fold))
-    rank = _draw(store.cluster[others], np.array([1_000_003, fold], dtype=np.int64))
-    share = rank / (rank.max(initial=0) + 1)
-    return _checked(
-        Part(
-            f"fold_{fold}",
-            train=others[share >= VALIDATION_SHARE_OF_FOLD],
-            validation=others[share < VALIDATION_SHARE_OF_FOLD],
-        ),
-        store,
+    return _checked(part_of(f"window_{window}", store.windows[window]), store)
+
+
+def part_of(name: str, split: npt.NDArray[np.int8]) -> Part:
+    """The part that `split` [E] describes."""
+    return Part(name, np.flatnonzero(split == TRAIN), np.flatnonzero(split == VALIDATION))
+
+
+def is_released(store: SequenceStore, window: int) -> bool:
+    """Whether the window trains and stops on the very rows of the released model."""
+    window_part, released = (part_of("", s) for s in (store.windows[window], store.split))
+    return np.array_equal(window_part.train, released.train) and np.array_equal(
+        window_part.validation, released.validation
     )
 
 
@@ -72,17 +64,16 @@ def known(store: SequenceStore, rows: Rows) -> Rows:
     return rows[(store.weight[rows] > 0) & ~np.isnan(store.label[rows])]
 
 
-def _draw(cluster: npt.NDArray[np.int64], seed: Rows) -> Rows:
-    """For each example [R] its cluster's place in a seeded shuffle of the clusters."""
-    clusters, which = np.unique(cluster, return_inverse=True)
-    return np.random.default_rng(seed).permutation(len(clusters))[which]
-
-
 def _checked(part: Part, store: SequenceStore) -> Part:
     for what, rows in (("training", part.train), ("validation", part.validation)):
-        classes = np.unique(store.label[known(store, rows)])
-        if len(classes) < 2:
-            raise TrainingImpossible(
-                f"the {what} part of {part.name} holds {len(classes)} of the two classes"
-            )
+        label = store.label[known(store, rows)]
+        where = f"the {what} part of {part.name}"
+        if store.task in PROBABILITIES:
+            classes = len(np.unique(label))
+            if classes < 2:
+                raise TrainingImpossible(f"{where} holds {classes} of the two classes")
+        elif len(label) < LEAST_ROWS:
+            raise TrainingImpossible(f"{where} holds {len(label)} labels of at least {LEAST_ROWS}")
+        elif store.task == "volatility" and not (label > 0).all():
+            raise TrainingImpossible(f"{where} holds a volatility that is not above 0")
     return part

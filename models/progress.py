@@ -21,10 +21,11 @@ def reporting(networks: int) -> Iterator[Report]:
         with _bar(networks) as report:
             yield report
     else:
-        yield _line
+        yield line
 
 
-def _line(network: str, epoch: int, epochs: int, losses: str) -> None:
+def line(network: str, epoch: int, epochs: int, losses: str) -> None:
+    """Tell one epoch in one write, which lines of other processes cannot tear."""
     print(f"{network} epoch {epoch} of at most {epochs}: {losses}", flush=True)
 
 

@@ -1,113 +1,155 @@
 """Scores of every example of a store, by a stored model and by the challengers beside it."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration import sigmoid
-from models.challengers import CHALLENGERS
+from models.answers import Answers, columns_of, history_of
+from models.challengers.registry import CHALLENGERS
+from models.challengers.table import Table
 from models.estimator import Estimator, Model, ModelUnusable, best_device, read_network
 from models.features import Features, build_features
-from models.loop import predict_logits
-from models.store import SequenceStore
-from models.training import use_threads
+from models.inputs import fit_inputs
+from models.loop import predict_raw
+from models.networks import use_threads
+from models.parts import part_of
+from models.store import TEST, VALIDATION, SequenceStore, select
+from models.tasks import task_of
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
+# What tells of the released networks' inner state is not asked of a cross-fitted single network.
+ONLY_RELEASED = ("score_raw", "seed_spread")
+
 
 def score(sequences: Path, model: Path) -> dict[str, Floats]:
-    """Columns [E] in the order of the store's examples.
+    """Columns [E] in the order of the store's examples, in the unit of the label.
 
-    score: calibrated probability; score_raw: before calibration (networks' mean logit);
-    seed_spread: standard deviation of the single networks' calibrated probabilities;
-    logistic_regression, hist_gradient_boosting, prevalence: the challengers', calibrated alike.
-    When the model was cross-fitted on this very store, also score_cross_fitted and
-    <challenger>_cross_fitted: by estimators that never saw the example's cluster; NaN for
-    examples outside every split.
+    score: calibrated probability, volatility, or conformally corrected median; score_raw: before
+    that; seed_spread: standard deviation of the single networks' scores; and the challengers'
+    (models/challengers/registry.py) by name. Quantiles have a column per level instead:
+    score_q05, ridge_q95; score is then score_q50.
+
+    When the model's windows are of this very store, also the same columns with the suffix
+    _cross_fitted or _walk_forward: by estimators that never saw the example (cross-fitted: its
+    cluster), NaN where it is in no window's test part.
 
     Raises:
         SequencesUnusable: `sequences` is not a readable store.
         ModelUnusable: the model is incomplete or altered, or the store's channels, static
-            features or horizon are not those that the model was trained on.
+            features, task, levels or horizon are not those that the model was trained on.
+    """
+    scoring = Scoring.open(sequences, model)
+    everyone = np.arange(len(scoring.store))
+    columns = scoring.columns(scoring.words.released, everyone, scoring.seen_by_none())
+    if scoring.words.windows and scoring.words.sequences_sha256 == scoring.store.fingerprint():
+        columns |= scoring.out_of_sample()
+    return columns
+
+
+def refitted_scalers(sequences: Path, model: Path) -> dict[str, bool]:
+    """Estimator -> whether its scaler is what its training rows alone give.
+
+    All other rows are deleted from the store before it is fitted again.
+
+    Raises:
+        SequencesUnusable: `sequences` is not a readable store.
+        ModelUnusable: the model is not readable, or was trained on other sequences.
     """
     store, words = SequenceStore.open(sequences), Model.read(model)
-    words.check_fits(store)
+    if words.sequences_sha256 != store.fingerprint():
+        raise ModelUnusable("the model was trained on other sequences")
     use_threads(words.config.threads)
-    features = build_features(store, max_steps=words.config.max_steps)
-    _check_features(features, model)
-    everyone = np.arange(len(store))
-    columns = _score_released(store, model, words, everyone)
-    columns |= _challengers(features, model, words.released, everyone)
-    if words.folds and words.sequences_sha256 == store.fingerprint():
-        columns |= _score_cross_fitted(store, features, model, words)
-    return columns
+    splits = {e.name: s for e, s in zip(words.windows, store.windows, strict=True)}
+    splits["released"] = store.split
+    scalers = {e.name: e.scaler for e in (*words.windows, words.released)}
+    answer = {}
+    for name, scaler in scalers.items():
+        alone = select(store, part_of(name, splits[name]).train)
+        answer[name] = fit_inputs(alone, np.arange(len(alone)), words.config.max_steps) == scaler
+    return answer
 
 
-def _score_released(
-    store: SequenceStore, model: Path, words: Model, rows: Rows
-) -> dict[str, Floats]:
-    logits = _network_logits(store, model, words, words.released, rows)  # [seeds, R]
-    mean, calibration = logits.mean(axis=0), words.released.calibration
-    return {
-        "score": calibration(mean),
-        "score_raw": sigmoid(mean),
-        "seed_spread": calibration(logits).std(axis=0),
-    }
+@dataclass(frozen=True)
+class Scoring:
+    """A store and a model that fit each other."""
 
+    store: SequenceStore
+    features: Features
+    folder: Path
+    words: Model
 
-def _score_cross_fitted(
-    store: SequenceStore, features: Features, model: Path, words: Model
-) -> dict[str, Floats]:
-    fold_of_example = _read_folds(model, len(store))
-    names = ["score", *CHALLENGERS]
-    columns = {f"{name}_cross_fitted": np.full(len(store), np.nan) for name in names}
-    for fold, estimator in enumerate(words.folds):
-        rows = np.flatnonzero(fold_of_example == fold)
-        logits = _network_logits(store, model, words, estimator, rows).mean(axis=0)
-        scores = {"score": estimator.calibration(logits)}
-        scores |= _challengers(features, model, estimator, rows)
-        for name, values in scores.items():
-            columns[f"{name}_cross_fitted"][rows] = values
-    return columns
+    @classmethod
+    def open(cls, sequences: Path, model: Path) -> "Scoring":
+        store, words = SequenceStore.open(sequences), Model.read(model)
+        words.check_fits(store)
+        use_threads(words.config.threads)
+        features = build_features(store, max_steps=words.config.max_steps)
+        _check_features(features, model)
+        return cls(store, features, model, words)
 
+    def columns(self, estimator: Estimator, rows: Rows, history: Rows) -> dict[str, Floats]:
+        """Every column of the examples `rows` [R].
 
-def _network_logits(
-    store: SequenceStore, model: Path, words: Model, estimator: Estimator, rows: Rows
-) -> Floats:
-    """[networks, R] logits of the estimator's networks."""
-    device, found = best_device(), []
-    for name in estimator.networks:
-        path = model / f"{name}.safetensors"
-        network = read_network(path, estimator.scaler, words.config).to(device)
-        found.append(predict_logits(network, store, rows, words.config.max_steps, device))
-    return np.stack(found)
+        Args:
+            history: rows that the estimator never saw, whose misses may correct its quantiles.
+        """
+        known = None
+        if self.store.task == "quantiles":
+            both = np.union1d(rows, history)
+            raw = self.networks(estimator, both)
+            past = raw[:, np.searchsorted(both, history)]
+            known = history_of(self.store, history, past)
+            answers = Answers(self.store, rows, raw[:, np.searchsorted(both, rows)])
+        else:
+            answers = Answers(self.store, rows, self.networks(estimator, rows))
+        days = self.words.config.conformal_days
+        return columns_of(answers, self.challengers(estimator, rows), estimator, known, days)
 
+    def out_of_sample(self) -> dict[str, Floats]:
+        """The columns of the windows, side by side."""
+        found: dict[str, Floats] = {}
+        for split, estimator in zip(self.store.windows, self.words.windows, strict=True):
+            rows, validation = np.flatnonzero(split == TEST), np.flatnonzero(split == VALIDATION)
+            history = np.concatenate([validation, rows])
+            for name, values in self.columns(estimator, rows, history).items():
+                if self.store.resampling == "cross_fitted" and name in ONLY_RELEASED:
+                    continue
+                column = f"{name}_{self.store.resampling}"
+                found.setdefault(column, np.full(len(self.store), np.nan))[rows] = values
+        return found
 
-def _challengers(
-    features: Features, model: Path, estimator: Estimator, rows: Rows
-) -> dict[str, Floats]:
-    folder = model / "challengers" / estimator.name
-    try:
-        return {
-            name: estimator.challengers[name](kind.read(folder).logits(features.columns[rows]))
-            for name, kind in CHALLENGERS.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        raise ModelUnusable(f"{folder} does not hold the challengers of model.json") from error
+    def seen_by_none(self) -> Rows:
+        """The examples made after the released model's last training label was decided."""
+        return np.flatnonzero(self.store.index_day >= self.words.released.trained_until)
 
+    def networks(self, estimator: Estimator, rows: Rows) -> Floats:
+        """[networks, R, K] raw answers of the estimator's networks."""
+        device, found = best_device(), []
+        outputs = task_of(self.store.task, self.store.levels).outputs
+        for name in estimator.networks:
+            path = self.folder / f"{name}.safetensors"
+            network = read_network(path, estimator.scaler, self.words.config, outputs).to(device)
+            steps = self.words.config.max_steps
+            found.append(predict_raw(network, self.store, rows, steps, device))
+        return np.stack(found)
 
-def _read_folds(model: Path, examples: int) -> npt.NDArray[np.int8]:
-    try:
-        folds: npt.NDArray[np.int8] = np.load(model / "folds.npy", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ModelUnusable(f"{model / 'folds.npy'} is not readable") from error
-    if folds.shape != (examples,):
-        raise ModelUnusable(f"{model / 'folds.npy'} is not of the model's examples")
-    return folds
+    def challengers(self, estimator: Estimator, rows: Rows) -> dict[str, Floats]:
+        """Name -> raw answers [R, K]."""
+        folder = self.folder / "challengers" / estimator.name
+        table = Table(self.store, self.features, rows)
+        try:
+            return {
+                name: kind.read(folder).predict(table)
+                for name, kind in CHALLENGERS[self.store.task].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+            raise ModelUnusable(f"{folder} does not hold the challengers of model.json") from error
 
 
 def _check_features(features: Features, model: Path) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +21,15 @@ TYPE_OF_ARRAY: dict[str, type[np.generic]] = {
     "weight": np.float32,
     "split": np.int8,
     "cluster": np.int64,
+    "scale": np.float32,
+    "subject": np.int64,
+    "index_day": np.float64,
+    "label_end_day": np.float64,
+    "windows": np.int8,
 }
+TASKS = ("risk", "direction", "volatility", "quantiles")
+PROBABILITIES = ("risk", "direction")
+RESAMPLINGS = ("none", "cross_fitted", "walk_forward")
 TRAIN, VALIDATION, TEST, NO_SPLIT = 0, 1, 2, -1
 
 
@@ -48,10 +56,19 @@ class SequenceStore:
         observation_channel: [O] channel number.
         observation_value: [O] raw value, 1 for an event, never NaN.
         static_value: [E, F] raw value, NaN where unknown.
-        label: [E] 1 or 0, NaN where censored.
-        weight: [E] inverse probability of not being censored, 0 where censored.
+        label: [E] what came true, in the task's unit (1 or 0 for a probability), NaN where unknown.
+        weight: [E] inverse probability of not being censored, 0 where unknown.
         split: [E] 0 train, 1 validation, 2 test, -1 none.
-        cluster: [E] matched set: examples that must stay together in a split or fold.
+        cluster: [E] examples that belong together: a matched set, or a block of time.
+        scale: [E] > 0, what a naive observer would take as the unit of the label.
+        subject: [E] whose example it is.
+        index_day: [E] the index time, in days since 1970-01-01 UTC.
+        label_end_day: [E] when the label is decided and known, likewise; NaN where unknown.
+        windows: [W, E] each window's 0 train, 1 validation, 2 test, -1 none; W may be 0.
+        task: what is predicted, one of TASKS.
+        levels: of the quantiles, ascending, .5 among them; empty for any other task.
+        horizon: how far the label looks ahead, such as "1826 days" or "5 sessions".
+        resampling: how the windows came about, one of RESAMPLINGS.
     """
 
     step_offsets: npt.NDArray[np.int64]
@@ -64,9 +81,17 @@ class SequenceStore:
     weight: npt.NDArray[np.float32]
     split: npt.NDArray[np.int8]
     cluster: npt.NDArray[np.int64]
+    scale: npt.NDArray[np.float32]
+    subject: npt.NDArray[np.int64]
+    index_day: npt.NDArray[np.float64]
+    label_end_day: npt.NDArray[np.float64]
+    windows: npt.NDArray[np.int8]
     channels: tuple[Channel, ...]
     statics: tuple[str, ...]
-    horizon_days: int
+    task: str
+    levels: tuple[float, ...]
+    horizon: str
+    resampling: str
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -82,11 +107,15 @@ class SequenceStore:
                 **arrays,
                 channels=tuple(Channel(c["code"], c["kind"]) for c in words["channels"]),
                 statics=tuple(words["statics"]),
-                horizon_days=int(words["horizon_days"]),
+                task=words["task"],
+                levels=tuple(float(level) for level in words["levels"]),
+                horizon=words["horizon"],
+                resampling=words["resampling"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SequencesUnusable(f"{directory / 'sequence.json'} is not readable") from error
         store._check_sizes()
+        store._check_words()
         return store
 
     @cached_property
@@ -104,13 +133,20 @@ class SequenceStore:
             array = np.ascontiguousarray(getattr(self, name))
             digest.update(f"{name}{array.shape}".encode())
             digest.update(array.data)
-        words = [[(c.code, c.kind) for c in self.channels], self.statics, self.horizon_days]
+        words = [
+            [(c.code, c.kind) for c in self.channels],
+            self.statics,
+            (self.task, self.levels, self.horizon, self.resampling),
+        ]
         digest.update(json.dumps(words).encode())
         return digest.hexdigest()
 
     def _check_sizes(self) -> None:
         examples, steps = len(self), len(self.step_days)
-        per_example = (self.label, self.weight, self.split, self.cluster)
+        per_example = (
+            *(self.label, self.weight, self.split, self.cluster),
+            *(self.scale, self.subject, self.index_day, self.label_end_day),
+        )
         fits = (
             self.step_offsets[0] == 0
             and self.step_offsets[-1] == steps
@@ -119,9 +155,53 @@ class SequenceStore:
             and len(self.observation_channel) == len(self.observation_value)
             and self.static_value.shape == (examples, len(self.statics))
             and all(len(array) == examples for array in per_example)
+            and self.windows.ndim == 2
+            and self.windows.shape[1] == examples
         )
         if not fits:
             raise SequencesUnusable("the sizes of the store's arrays contradict each other")
+
+    def _check_words(self) -> None:
+        if self.task not in TASKS or self.resampling not in RESAMPLINGS:
+            raise SequencesUnusable("sequence.json names a task or a resampling that is none")
+        levels = self.levels
+        ascending = list(levels) == sorted(set(levels)) and all(0 < level < 1 for level in levels)
+        if self.task == "quantiles" and not (ascending and 0.5 in levels):
+            raise SequencesUnusable("the levels must ascend within (0, 1), .5 among them")
+        if self.task != "quantiles" and levels:
+            raise SequencesUnusable("only a task of quantiles has levels")
+        if not (self.scale > 0).all():
+            raise SequencesUnusable("the scale of an example is not above 0")
+
+
+def select(store: SequenceStore, rows: npt.NDArray[np.int64]) -> SequenceStore:
+    """A store of the examples `rows` [R] alone, in that order: all others are deleted."""
+    steps = members(store.step_offsets, rows)
+    observations = members(store.observation_offsets, steps)
+    counts = np.diff(store.observation_offsets)
+    per_example = (
+        *("static_value", "label", "weight", "split", "cluster"),
+        *("scale", "subject", "index_day", "label_end_day"),
+    )
+    return replace(
+        store,
+        step_offsets=np.concatenate([[0], np.cumsum(store.lengths[rows])]),
+        observation_offsets=np.concatenate([[0], np.cumsum(counts[steps])]),
+        step_days=store.step_days[steps],
+        observation_channel=store.observation_channel[observations],
+        observation_value=store.observation_value[observations],
+        windows=store.windows[:, rows],
+        **{name: getattr(store, name)[rows] for name in per_example},
+    )
+
+
+def members(offsets: npt.NDArray[np.int64], owners: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The numbers of all that the `owners` own, owner by owner."""
+    counts = offsets[owners + 1] - offsets[owners]
+    first = np.cumsum(counts) - counts
+    total = int(counts.sum())
+    found: npt.NDArray[np.int64] = np.arange(total) + np.repeat(offsets[owners] - first, counts)
+    return found
 
 
 def _map(path: Path, kind: type[np.generic]) -> npt.NDArray[Any]:

@@ -5,187 +5,201 @@ arguments it goes on from the last whole epoch and ends with the same bits.
 """
 
 import argparse
-import hashlib
 import json
-import platform
+import os
 import sys
 import traceback
-from dataclasses import asdict
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import sklearn
-import torch
-from safetensors.torch import save_file
 
-from models.calibration import Calibration, fit_calibration
-from models.challengers import CHALLENGERS
+from models.calibration import IDENTITY, Calibration, fit_calibration
+from models.challengers.registry import CHALLENGERS
+from models.challengers.table import Table
 from models.checkpoints import write_atomically
 from models.config import ModelConfig
-from models.estimator import Estimator, Model, best_device, new_network
+from models.estimator import Estimator, Model
 from models.features import build_features
 from models.inputs import fit_inputs
-from models.loop import Standing, Task, predict_logits, train_network
-from models.parts import (
-    Part,
-    TrainingImpossible,
-    assign_folds,
-    fold_part,
-    known,
-    released_part,
+from models.loop import NetworkJob
+from models.networks import (
+    NetworkTask,
+    Trained,
+    fingerprint_of,
+    fit_network,
+    made_with,
+    use_threads,
 )
-from models.progress import Report, reporting
-from models.store import SequenceStore, SequencesUnusable
+from models.parts import Part, TrainingImpossible, is_released, known, released_part, window_part
+from models.processes import workers
+from models.progress import Report, line, reporting
+from models.scaling import Scaler
+from models.store import PROBABILITIES, SequenceStore, SequencesUnusable
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
-def train(sequences: Path, config: ModelConfig, output: Path, checkpoints: Path) -> None:
+def train(
+    sequences: Path, config: ModelConfig, output: Path, checkpoints: Path, processes: int = 1
+) -> None:
     """Write a model directory to `output`, resuming from `checkpoints` where it can.
+
+    Args:
+        processes: networks trained at a time; any number gives the same bits.
 
     Raises:
         SequencesUnusable: `sequences` is not a readable store.
-        TrainingImpossible: a part lacks a class.
+        TrainingImpossible: a part lacks a class or labels.
     """
     store = SequenceStore.open(sequences)
     use_threads(config.threads)
     output.mkdir(parents=True, exist_ok=True)
-    with reporting(len(config.seeds) + config.cross_fit_folds) as report:
-        fitting = Fitting(store, config, output, checkpoints, report)
-        released = fitting.fit(released_part(store), [(f"seed_{s}", s) for s in config.seeds])
-        folds = fitting.fit_folds()
+    plans = plan_estimators(store, config)
+    fitting = Fitting(sequences, config, output, checkpoints)
+    with reporting(sum(len(plan.networks) for plan in plans)) as told, workers(processes) as pool:
+        report = told if processes == 1 else line  # another process cannot draw on our bar
+        try:
+            started = [fitting.start(plan, pool, report) for plan in plans]
+            estimators = {one.plan.part.name: fitting.finish(one) for one in started}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # one failed: the rest is in vain
+            raise
     fitting.write_log()
     Model(
         config=config,
         channels=store.channels,
         statics=store.statics,
-        horizon_days=store.horizon_days,
+        task=store.task,
+        levels=store.levels,
+        horizon=store.horizon,
         sequences_sha256=fitting.sequences_sha256,
-        released=released,
-        folds=folds,
+        released=estimators["released"],
+        windows=tuple(estimators[name] for name in window_names(store, config)),
         made_with=made_with(),
     ).write(output)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One estimator to fit: its rows and its networks, as (name, seed)."""
+
+    part: Part
+    networks: tuple[tuple[str, int], ...]
+
+
+def plan_estimators(store: SequenceStore, config: ModelConfig) -> list[Plan]:
+    """The released estimator and those of the windows; one that serves as both is there once.
+
+    Raises:
+        TrainingImpossible: a part lacks a class or labels.
+    """
+    networks = tuple((f"seed_{seed}", seed) for seed in config.seeds)
+    plans = [Plan(released_part(store), networks)]
+    for window, name in enumerate(window_names(store, config)):
+        if name != "released":
+            seeds = config.seeds[: config.window_seeds]
+            of_window = tuple((f"{name}_seed_{seed}", seed) for seed in seeds)
+            plans.append(Plan(window_part(store, window), of_window))
+    return plans
+
+
+def window_names(store: SequenceStore, config: ModelConfig) -> list[str]:
+    """The name of each window's estimator.
+
+    The last window's is the released one where rows and seeds are the same: fitted once.
+    """
+    names = [f"window_{window}" for window in range(len(store.windows))]
+    if names and config.window_seeds == len(config.seeds) and is_released(store, len(names) - 1):
+        names[-1] = "released"
+    return names
+
+
+@dataclass(frozen=True)
+class Started:
+    """An estimator whose networks are being trained somewhere."""
+
+    plan: Plan
+    scaler: Scaler
+    networks: list[Future[Trained]]
 
 
 class Fitting:
     """One training in progress: fits estimators and remembers how it went."""
 
     def __init__(
-        self,
-        store: SequenceStore,
-        config: ModelConfig,
-        output: Path,
-        checkpoints: Path,
-        report: Report,
+        self, sequences: Path, config: ModelConfig, output: Path, checkpoints: Path
     ) -> None:
-        self.store, self.config, self.output = store, config, output
-        self.checkpoints, self.report = checkpoints, report
-        self.features = build_features(store, max_steps=config.max_steps)
-        self.sequences_sha256 = store.fingerprint()
+        self.store = SequenceStore.open(sequences)
+        self.sequences, self.config, self.output = sequences, config, output
+        self.checkpoints = checkpoints
+        self.features = build_features(self.store, max_steps=config.max_steps)
+        self.sequences_sha256 = self.store.fingerprint()
         self.log: dict[str, Any] = {}
 
-    def fit(self, part: Part, networks: list[tuple[str, int]]) -> Estimator:
-        """Scaler, networks (name, seed), their calibration and the challengers for one part."""
-        scaler = fit_inputs(self.store, part.train, self.config.max_steps)
+    def start(self, plan: Plan, pool: Executor, report: Report) -> Started:
+        """Fit the scaler and hand the networks to `pool`."""
+        scaler = fit_inputs(self.store, plan.part.train, self.config.max_steps)
+        networks = []
+        for name, seed in plan.networks:
+            mark = fingerprint_of(self.config, self.sequences_sha256, plan.part, name, seed)
+            job = NetworkJob(name, seed, plan.part, scaler, self.checkpoints / name, mark)
+            task = NetworkTask(self.sequences, self.config, job, self.output)
+            networks.append(pool.submit(fit_network, task, report))
+        return Started(plan, scaler, networks)
+
+    def finish(self, started: Started) -> Estimator:
+        """Fit the challengers, wait for the networks, and calibrate all of them."""
+        part = started.plan.part
         judged = known(self.store, part.validation)
-        logits = np.zeros(len(judged))
-        for name, seed in networks:
-            folder = self.checkpoints / name
-            task = Task(name, seed, part, scaler, folder, self._fingerprint(part, name, seed))
-            standing = train_network(self.store, task, self.config, self.report)
-            self._remember(name, standing)
-            network = new_network(scaler, self.config).to(best_device())
-            network.load_state_dict(standing.best)
-            logits += predict_logits(
-                network, self.store, judged, self.config.max_steps, best_device()
-            )
-        calibration = self._calibrate(judged, logits / len(networks))
+        challengers = self._fit_challengers(part, judged)
+        trained = [network.result() for network in started.networks]
+        names = tuple(name for name, _ in started.plan.networks)
+        self.log |= {name: one.log for name, one in zip(names, trained, strict=True)}
+        raw = sum((one.raw for one in trained), np.zeros(1)) / len(trained)
         return Estimator(
             name=part.name,
-            networks=tuple(name for name, _ in networks),
-            scaler=scaler,
-            calibration=calibration,
-            challengers=self._fit_challengers(part, judged),
-        )
-
-    def fit_folds(self) -> tuple[Estimator, ...]:
-        """One estimator per fold, and folds.npy [E]: the fold that never saw each example."""
-        if not self.config.cross_fit_folds:
-            return ()
-        fold_of_example = assign_folds(self.store, self.config.cross_fit_folds)
-        np.save(self.output / "folds.npy", fold_of_example)
-        return tuple(
-            self.fit(
-                fold_part(self.store, fold_of_example, fold),
-                [(f"fold_{fold}", self.config.seeds[0])],
-            )
-            for fold in range(self.config.cross_fit_folds)
+            networks=names,
+            scaler=started.scaler,
+            trained_until=trained_until(self.store, part),
+            calibration=self._calibrate(judged, raw),
+            challengers=challengers,
         )
 
     def write_log(self) -> None:
         content = json.dumps(self.log, indent=1).encode()
         write_atomically(self.output / "training_log.json", content)
 
-    def _fit_challengers(self, part: Part, judged: npt.NDArray[np.int64]) -> dict[str, Calibration]:
+    def _fit_challengers(self, part: Part, judged: Rows) -> dict[str, Calibration]:
         folder = self.output / "challengers" / part.name
         folder.mkdir(parents=True, exist_ok=True)
         names = json.dumps(self.features.names)
         (folder.parent / "features.json").write_text(names)
-        rows = known(self.store, part.train)
-        label = self.store.label[rows].astype(np.float64)
-        weight = self.store.weight[rows].astype(np.float64)
+        training = Table(self.store, self.features, known(self.store, part.train))
+        validation = Table(self.store, self.features, judged)
         calibrations = {}
-        for name, kind in CHALLENGERS.items():
-            challenger = kind.fit(self.features.columns[rows], label, weight)
+        for name, kind in CHALLENGERS[self.store.task].items():
+            challenger = kind.fit(training)
             challenger.write(folder)
-            logits = challenger.logits(self.features.columns[judged])
-            calibrations[name] = self._calibrate(judged, logits)
+            calibrations[name] = self._calibrate(judged, challenger.predict(validation))
         return calibrations
 
-    def _calibrate(self, judged: npt.NDArray[np.int64], logits: Floats) -> Calibration:
+    def _calibrate(self, judged: Rows, raw: Floats) -> Calibration:
+        """Of the logits raw [R, 1]; the identity where the task predicts no probability."""
+        if self.store.task not in PROBABILITIES:
+            return IDENTITY
         label = self.store.label[judged].astype(np.float64)
-        return fit_calibration(logits, label, self.store.weight[judged].astype(np.float64))
-
-    def _remember(self, name: str, standing: Standing) -> None:
-        best = {k: v.cpu().contiguous() for k, v in standing.best.items()}
-        save_file(best, self.output / f"{name}.safetensors")
-        self.log[name] = {
-            "best_epoch": standing.best_epoch,
-            "epochs": [asdict(entry) for entry in standing.log],
-        }
-
-    def _fingerprint(self, part: Part, name: str, seed: int) -> str:
-        """Equal for two trainings exactly when one may go on where the other stopped."""
-        words = [
-            self.config.model_dump(mode="json"),
-            self.sequences_sha256,
-            made_with(),
-            name,
-            seed,
-        ]
-        digest = hashlib.sha256(json.dumps(words).encode())
-        digest.update(part.train.tobytes())
-        digest.update(part.validation.tobytes())
-        return digest.hexdigest()
+        return fit_calibration(raw[:, 0], label, self.store.weight[judged].astype(np.float64))
 
 
-def use_threads(threads: int) -> None:
-    """Fix what decides the last bits on a CPU: the number of threads and the kernels."""
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(best_device().type == "cpu")
-
-
-def made_with() -> dict[str, str]:
-    """The versions and the kind of machine that decide the numbers."""
-    return {
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "scikit-learn": sklearn.__version__,
-        "device": best_device().type,
-        "machine": platform.machine(),
-    }
+def trained_until(store: SequenceStore, part: Part) -> float:
+    """The day on which the last of the part's training labels was decided."""
+    rows = known(store, part.train)
+    return float(np.nanmax(np.append(store.label_end_day[rows], store.index_day[rows].max())))
 
 
 def main() -> int:
@@ -195,10 +209,13 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True, help="JSON of a ModelConfig")
     parser.add_argument("--output", type=Path, required=True, help="where the model is written")
     parser.add_argument("--checkpoints", type=Path, required=True, help="kept until it is whole")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="networks at a time"
+    )
     told = parser.parse_args()
     config = ModelConfig.model_validate_json(told.config.read_text())
     try:
-        train(told.sequences, config, told.output, told.checkpoints)
+        train(told.sequences, config, told.output, told.checkpoints, told.processes)
     except (SequencesUnusable, TrainingImpossible) as error:
         print(error, file=sys.stderr)
         return 1

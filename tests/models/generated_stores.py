@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.store import TYPE_OF_ARRAY, Channel, SequenceStore
+from models.store import TEST, TRAIN, TYPE_OF_ARRAY, VALIDATION, Channel, SequenceStore
 
 CHANNELS = (Channel("hdl", "numeric"), Channel("sbp", "numeric"), Channel("stroke", "event"))
 STATICS = ("age_years", "sex_male")
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def make_store(lengths: list[int], seed: int = 0) -> SequenceStore:
+def make_store(lengths: list[int], seed: int = 0, task: str = "risk") -> SequenceStore:
     """One example per entry of `lengths`, with that many time steps; all else from `seed`."""
     random = np.random.default_rng(seed)
     examples, steps = len(lengths), sum(lengths)
@@ -26,6 +27,12 @@ def make_store(lengths: list[int], seed: int = 0) -> SequenceStore:
     static[random.random((examples, 2)) < 0.2] = np.nan
     label = (random.random(examples) < 0.4).astype(np.float32)
     censored = random.random(examples) < 0.2
+    drawn = np.random.default_rng([seed, 2])
+    scale = np.ones(examples) if task == "risk" else 0.1 + drawn.random(examples)
+    if task == "volatility":
+        label = (scale * np.exp(drawn.normal(0.0, 0.3, examples))).astype(np.float32)
+    elif task == "quantiles":
+        label = (scale * drawn.normal(0.1, 1.0, examples)).astype(np.float32)
     return SequenceStore(
         step_offsets=np.cumsum([0, *lengths]),
         observation_offsets=np.cumsum([0, *seen.sum(axis=1)]).astype(np.int64),
@@ -37,10 +44,28 @@ def make_store(lengths: list[int], seed: int = 0) -> SequenceStore:
         weight=np.where(censored, 0.0, 1.0 + random.random(examples)).astype(np.float32),
         split=random.choice(np.array([0, 0, 0, 1, 2], dtype=np.int8), examples),
         cluster=random.integers(0, max(1, examples // 2), examples),
+        scale=scale.astype(np.float32),
+        subject=np.arange(examples),
+        index_day=np.full(examples, 10_000.0),
+        label_end_day=np.where(censored, np.nan, 11_826.0),
+        windows=np.empty((0, examples), dtype=np.int8),
         channels=CHANNELS,
         statics=STATICS,
-        horizon_days=1826,
+        task=task,
+        levels=LEVELS if task == "quantiles" else (),
+        horizon="1826 days",
+        resampling="none",
     )
+
+
+def with_folds(store: SequenceStore, folds: int) -> SequenceStore:
+    """The store with windows as cross-fitting draws them: every cluster is scored once."""
+    number = store.cluster // folds % 8
+    windows = [
+        np.where(store.cluster % folds == fold, TEST, np.where(number == 0, VALIDATION, TRAIN))
+        for fold in range(folds)
+    ]
+    return replace(store, windows=np.array(windows, dtype=np.int8), resampling="cross_fitted")
 
 
 def make_learnable_store(examples: int, seed: int = 0) -> SequenceStore:
@@ -67,7 +92,10 @@ def write_store(store: SequenceStore, directory: Path) -> Path:
     words = {
         "channels": [asdict(channel) for channel in store.channels],
         "statics": list(store.statics),
-        "horizon_days": store.horizon_days,
+        "task": store.task,
+        "levels": list(store.levels),
+        "horizon": store.horizon,
+        "resampling": store.resampling,
     }
     (directory / "sequence.json").write_text(json.dumps(words))
     return directory

@@ -1,0 +1,121 @@
+"""From raw answers to the columns that are published and audited, task by task."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.calibration import sigmoid
+from models.conformal import History, Predicted, correct
+from models.estimator import Estimator
+from models.store import PROBABILITIES, SequenceStore
+from models.tasks import task_of
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What networks said raw [networks, R, K] of the examples `rows` [R]."""
+
+    store: SequenceStore
+    rows: Rows
+    raw: Floats
+
+    def predictions(self, raw: Floats) -> Floats:
+        """[R, K] in the label's unit, of raw [R, K]."""
+        task = task_of(self.store.task, self.store.levels)
+        scale = torch.from_numpy(self.store.scale[self.rows].astype(np.float64))
+        answer: Floats = task.predict(torch.from_numpy(raw), scale).numpy()
+        return answer
+
+    @property
+    def together(self) -> Floats:
+        """[R, K] the prediction of the networks' mean raw answer."""
+        return self.predictions(self.raw.mean(axis=0))
+
+    @property
+    def single(self) -> Floats:
+        """[networks, R, K] each network's own prediction."""
+        return np.stack([self.predictions(one) for one in self.raw])
+
+    def predicted(self) -> Predicted:
+        """Of a task of quantiles: what the conformal correction wants to know."""
+        scale = self.store.scale[self.rows].astype(np.float64)
+        return Predicted(self.together, scale, self.store.index_day[self.rows])
+
+
+def history_of(store: SequenceStore, rows: Rows, raw: Floats) -> History:
+    """What came true of the examples `rows` [H], and what raw [networks, H, K] said of it."""
+    predicted = Answers(store, rows, raw).predicted()
+    return History(predicted, store.label[rows].astype(np.float64), store.label_end_day[rows])
+
+
+def columns_of(
+    answers: Answers,
+    challengers: dict[str, Floats],
+    estimator: Estimator,
+    history: History | None,
+    conformal_days: float,
+) -> dict[str, Floats]:
+    """Name -> column [R].
+
+    Args:
+        challengers: name -> what it says raw, [R, K].
+        history: for quantiles only, what may correct them.
+    """
+    if answers.store.task in PROBABILITIES:
+        return _probabilities(answers, challengers, estimator)
+    if history is None:
+        return _volatilities(answers, challengers)
+    return _quantiles(answers, challengers, history, conformal_days)
+
+
+def level_name(level: float) -> str:
+    """q05 for the level .05."""
+    return f"q{100 * level:02g}"
+
+
+def _probabilities(
+    answers: Answers, challengers: dict[str, Floats], estimator: Estimator
+) -> dict[str, Floats]:
+    logits, calibration = answers.raw[:, :, 0], estimator.calibration
+    mean = logits.mean(axis=0)
+    columns = {
+        "score": calibration(mean),
+        "score_raw": sigmoid(mean),
+        "seed_spread": calibration(logits).std(axis=0),
+    }
+    for name, raw in challengers.items():
+        columns[name] = estimator.challengers[name](raw[:, 0])
+    return columns
+
+
+def _volatilities(answers: Answers, challengers: dict[str, Floats]) -> dict[str, Floats]:
+    together = answers.together[:, 0]
+    columns = {
+        "score": together,
+        "score_raw": together,
+        "seed_spread": answers.single[:, :, 0].std(axis=0),
+    }
+    return columns | {name: found[:, 0] for name, found in challengers.items()}
+
+
+def _quantiles(
+    answers: Answers, challengers: dict[str, Floats], history: History, conformal_days: float
+) -> dict[str, Floats]:
+    levels = answers.store.levels
+    median = levels.index(0.5)
+    predicted = answers.predicted()
+    corrected, _ = correct(predicted, history, levels, conformal_days)
+    columns = {
+        "score": corrected[:, median],
+        "score_raw": predicted.quantiles[:, median],
+        "seed_spread": answers.single[:, :, median].std(axis=0),
+    }
+    for name, found in ({"score": corrected} | challengers).items():
+        for level, values in zip(levels, found.T, strict=True):
+            columns[f"{name}_{level_name(level)}"] = values
+    return columns

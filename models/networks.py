@@ -1,0 +1,95 @@
+"""One network from its rows to its file, in whichever process."""
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sklearn
+import torch
+from safetensors.torch import save_file
+
+from models.config import ModelConfig
+from models.estimator import best_device, new_network
+from models.loop import NetworkJob, Standing, predict_raw, train_network
+from models.parts import Part, known
+from models.progress import Report
+from models.store import SequenceStore
+
+
+@dataclass(frozen=True)
+class NetworkTask:
+    """What a process needs to train one network; it opens the sequences itself."""
+
+    sequences: Path
+    config: ModelConfig
+    job: NetworkJob
+    output: Path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How it went, and the raw answers [R, K] for the part's known validation rows."""
+
+    log: dict[str, Any]
+    raw: npt.NDArray[np.float64]
+
+
+def fit_network(task: NetworkTask, report: Report) -> Trained:
+    """Train, and write the best epoch's weights to the output.
+
+    Raises:
+        TrainingImpossible: the loss is no number any more.
+    """
+    use_threads(task.config.threads)
+    store, job = SequenceStore.open(task.sequences), task.job
+    standing = train_network(store, job, task.config, report)
+    best = {k: v.cpu().contiguous() for k, v in standing.best.items()}
+    save_file(best, task.output / f"{job.name}.safetensors")
+    log = {
+        "best_epoch": standing.best_epoch,
+        "epochs": [asdict(entry) for entry in standing.log],
+    }
+    return Trained(log, _judge(store, task, standing))
+
+
+def use_threads(threads: int) -> None:
+    """Fix what decides the last bits on a CPU: the number of threads and the kernels."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(best_device().type == "cpu")
+
+
+def made_with() -> dict[str, str]:
+    """The versions and the kind of machine that decide the numbers."""
+    return {
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+        "arch": version("arch"),
+        "device": best_device().type,
+        "machine": platform.machine(),
+    }
+
+
+def _judge(store: SequenceStore, task: NetworkTask, standing: Standing) -> npt.NDArray[np.float64]:
+    network = new_network(task.job.scaler, task.config, standing.network.outputs)
+    network.load_state_dict(standing.best)
+    network = network.to(best_device())
+    judged = known(store, task.job.part.validation)
+    return predict_raw(network, store, judged, task.config.max_steps, best_device())
+
+
+def fingerprint_of(
+    config: ModelConfig, sequences_sha256: str, part: Part, name: str, seed: int
+) -> str:
+    """Equal for two trainings exactly when one may go on where the other stopped."""
+    words = [config.model_dump(mode="json"), sequences_sha256, made_with(), name, seed]
+    digest = hashlib.sha256(json.dumps(words).encode())
+    digest.update(part.train.tobytes())
+    digest.update(part.validation.tobytes())
+    return digest.hexdigest()
