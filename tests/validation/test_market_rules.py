@@ -37,7 +37,7 @@ SOUND: dict[str, Any] = {
     "close_ratio": 1.0,
     "jump_acknowledged": None,
 }
-SCHEMA = {
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "listed": pl.Date,
     "delisted": pl.Date,
     "session": pl.Date,
