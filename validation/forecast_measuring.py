@@ -59,12 +59,17 @@ class MeasuredForecasts:
     """What a part gave, by metric: point, and samples [draws], NaN where undefined.
 
     blocks: of time, with a known label.    ranked_blocks: with a day whose ranks can be compared.
+    without [blocks of the population]: the metric when one block of time is left out, in order.
+    effective_blocks: how many blocks of equal weight would carry as much as these unequal ones:
+    (sum of w)^2 / sum of w^2 over the denominators w of the metric (Kish, Survey Sampling, 1965).
     """
 
     blocks: int
     ranked_blocks: int
     point: Mapping[str, float]
     samples: Mapping[str, FloatArray]
+    without: Mapping[str, FloatArray]
+    effective_blocks: Mapping[str, float]
 
 
 def model_of(population: ForecastPopulation, name: str, config: AuditConfig) -> Model:
@@ -110,13 +115,24 @@ def measure_forecasts(
         names = model.names
         at = dict(zip(names, total[i][:, None], strict=True))
         of_draws = {name: drawn[:, i, j] for j, name in enumerate(names)}
+        of_blocks = {name: sums[:, i, j] for j, name in enumerate(names)}
+        left = {name: at[name] - of_block for name, of_block in of_blocks.items()}
         found[key] = MeasuredForecasts(
             blocks=int(np.count_nonzero(sums[:, i, names.index("one")])),
             ranked_blocks=int(np.count_nonzero(sums[:, i, names.index(RANKED)])),
             point={name: float(each(at)[0]) for name, each in wanted.items()},
             samples={name: each(of_draws) for name, each in wanted.items()},
+            without={name: each(left) for name, each in wanted.items()},
+            effective_blocks={
+                name: _effective(of_blocks[each.denominator]) for name, each in wanted.items()
+            },
         )
     return found
+
+
+def _effective(weights: FloatArray) -> float:
+    squares = float((weights**2).sum())
+    return float(weights.sum()) ** 2 / squares if squares > 0.0 else 0.0
 
 
 def why_not(name: str, found: MeasuredForecasts, least: int) -> str | None:
