@@ -18,7 +18,9 @@ from models.config import ModelConfig
         {"seeds": []},
         {"seeds": [1, 1]},
         {"seeds": [-1]},
-        {"cross_fit_folds": 1},
+        {"seeds": [0, 1], "window_seeds": 3},
+        {"window_seeds": 0},
+        {"conformal_days": 0.0},
         {"positive_weight": "none"},
         {"positive_weight": 0.0},
         {"max_steps": 0},
@@ -30,7 +32,7 @@ def test_a_setting_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None
 
 
 def test_a_config_survives_json() -> None:
-    config = ModelConfig(seeds=(3, 4), positive_weight="balanced", cross_fit_folds=5)
+    config = ModelConfig(seeds=(3, 4), positive_weight="balanced", window_seeds=2)
     assert ModelConfig.model_validate_json(config.model_dump_json()) == config
 
 

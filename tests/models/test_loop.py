@@ -9,11 +9,11 @@ import torch
 from models.config import ModelConfig
 from models.inputs import fit_inputs
 from models.loop import (
+    NetworkJob,
     Standing,
-    Task,
     class_weight,
     mean_loss,
-    predict_logits,
+    predict_raw,
     train_network,
 )
 from models.parts import TrainingImpossible, released_part
@@ -33,10 +33,10 @@ def train_small(
     def report(network: str, epoch: int, epochs: int, losses: str) -> None:
         lines.append(f"{network} {epoch}/{epochs}")
 
-    task = Task(
+    job = NetworkJob(
         "seed_0", seed, part, fit_inputs(store, part.train, config.max_steps), folder, "fingerprint"
     )
-    return train_network(store, task, config, report), lines
+    return train_network(store, job, config, report), lines
 
 
 def test_training_lowers_the_loss_and_keeps_the_best_epoch(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_training_lowers_the_loss_and_keeps_the_best_epoch(tmp_path: Path) -> No
     standing.network.load_state_dict(standing.best)
     rows = released_part(store).validation
     rows = rows[store.weight[rows] > 0]
-    logits = predict_logits(standing.network, store, rows, 256, torch.device("cpu"))
-    assert mean_loss(store, rows, logits, 1.0) == min(losses)
+    raw = predict_raw(standing.network, store, rows, 256, torch.device("cpu"))
+    assert mean_loss(store, rows, raw, 1.0) == min(losses)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_training_stops_when_the_validation_loss_stops_falling(tmp_path: Path) -
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
     store = make_learnable_store(100)
-    weight = np.where(store.weight > 0, np.inf, 0.0).astype(np.float32)
+    weight = np.where(store.weight > 0, 3e38, 0.0).astype(np.float32)
     with pytest.raises(TrainingImpossible, match="not finite after epoch 1"):
         train_small(replace(store, weight=weight), tmp_path)
 
@@ -155,11 +155,11 @@ def test_before_training_everybody_has_the_weighted_risk(tmp_path: Path) -> None
     assert standing.log[0].train_loss == pytest.approx(entropy, rel=1e-5)
 
 
-def test_logits_come_back_in_the_order_of_the_rows(tmp_path: Path) -> None:
+def test_raw_answers_come_back_in_the_order_of_the_rows(tmp_path: Path) -> None:
     store = make_learnable_store(80)
     network = train_small(store, tmp_path)[0].network
     cpu = torch.device("cpu")
     rows = np.random.default_rng(0).permutation(everyone(store))[:50]
-    together = predict_logits(network, store, rows, 256, cpu)
-    alone = [predict_logits(network, store, np.array([row]), 256, cpu)[0] for row in rows]
+    together = predict_raw(network, store, rows, 256, cpu)
+    alone = [predict_raw(network, store, np.array([row]), 256, cpu)[0] for row in rows]
     np.testing.assert_allclose(together, alone, atol=1e-6)

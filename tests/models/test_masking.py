@@ -10,9 +10,10 @@ from torch import Tensor
 
 from models.batches import Batch, Padding, assemble
 from models.inputs import fit_inputs
-from models.losses import example_weights, weighted_bce_sum
+from models.losses import example_weights, weighted_loss_sum
 from models.lstm import MaskedLSTM
-from models.store import SequenceStore
+from models.store import TASKS, SequenceStore
+from models.tasks import task_of
 from tests.models.generated_stores import everyone, make_store
 
 TOLERANCE = 1e-6
@@ -20,6 +21,7 @@ MAX_STEPS = 8
 MOST_WEIGHT = 4.0 * 7  # of a batch of seven: the loss is about a mean, as in training
 
 lengths_of_examples = st.lists(st.integers(0, 10), min_size=1, max_size=7)
+tasks = st.sampled_from(TASKS)
 paddings = st.builds(
     Padding,
     side=st.sampled_from(["left", "right"]),
@@ -32,7 +34,11 @@ def network_for(store: SequenceStore, layers: int = 1) -> MaskedLSTM:
     """A network with every weight away from zero, so that nothing is hidden by a zero."""
     torch.manual_seed(0)
     network = MaskedLSTM(
-        fit_inputs(store, everyone(store), MAX_STEPS), hidden_size=6, layers=layers, dropout=0.0
+        fit_inputs(store, everyone(store), MAX_STEPS),
+        hidden_size=6,
+        layers=layers,
+        dropout=0.0,
+        outputs=task_of(store.task, store.levels).outputs,
     )
     with torch.no_grad():
         for parameter in network.parameters():
@@ -40,10 +46,11 @@ def network_for(store: SequenceStore, layers: int = 1) -> MaskedLSTM:
     return network
 
 
-def loss_of(network: MaskedLSTM, batch: Batch) -> tuple[Tensor, Tensor]:
-    logit = network(batch)
+def loss_of(network: MaskedLSTM, batch: Batch, store: SequenceStore) -> tuple[Tensor, Tensor]:
+    raw, task = network(batch), task_of(store.task, store.levels)
     weights = example_weights(batch.label, batch.weight, positive_weight=2.0)
-    return logit, weighted_bce_sum(logit, batch.label, weights) / MOST_WEIGHT
+    loss = weighted_loss_sum(task, raw, batch.label, batch.scale, weights)
+    return raw, loss / MOST_WEIGHT
 
 
 def gradients(network: MaskedLSTM) -> dict[str, Tensor]:
@@ -57,7 +64,7 @@ def one_by_one(network: MaskedLSTM, store: SequenceStore) -> tuple[Tensor, Tenso
     """Logits and summed loss of a loop over single sequences, with its gradients left behind."""
     logits, total = [], torch.zeros(())
     for row in everyone(store):
-        logit, loss = loss_of(network, assemble(store, np.array([row]), max_steps=MAX_STEPS))
+        logit, loss = loss_of(network, assemble(store, np.array([row]), max_steps=MAX_STEPS), store)
         torch.autograd.backward(loss)
         logits.append(logit.detach())
         total = total + loss.detach()
@@ -65,18 +72,18 @@ def one_by_one(network: MaskedLSTM, store: SequenceStore) -> tuple[Tensor, Tenso
 
 
 @settings(deadline=None)
-@given(lengths_of_examples, st.integers(0, 99), paddings, st.integers(1, 2))
+@given(lengths_of_examples, st.integers(0, 99), paddings, st.integers(1, 2), tasks)
 def test_a_padded_batch_equals_a_loop_over_sequences(
-    lengths: list[int], seed: int, padding: Padding, layers: int
+    lengths: list[int], seed: int, padding: Padding, layers: int, task: str
 ) -> None:
-    store = make_store(lengths, seed)
+    store = make_store(lengths, seed, task)
     network = network_for(store, layers)
     expected_logits, expected_loss = one_by_one(network, store)
     expected = gradients(network)
 
     network.zero_grad()
     batch = assemble(store, everyone(store), max_steps=MAX_STEPS, padding=padding)
-    logits, loss = loss_of(network, batch)
+    logits, loss = loss_of(network, batch, store)
     torch.autograd.backward(loss)
 
     torch.testing.assert_close(logits, expected_logits, rtol=TOLERANCE, atol=TOLERANCE)
@@ -86,17 +93,17 @@ def test_a_padded_batch_equals_a_loop_over_sequences(
 
 
 @settings(deadline=None)
-@given(lengths_of_examples, st.integers(0, 99), paddings)
+@given(lengths_of_examples, st.integers(0, 99), paddings, tasks)
 def test_the_gradient_of_padding_is_exactly_zero(
-    lengths: list[int], seed: int, padding: Padding
+    lengths: list[int], seed: int, padding: Padding, task: str
 ) -> None:
-    store = make_store(lengths, seed)
+    store = make_store(lengths, seed, task)
     batch = assemble(store, everyone(store), max_steps=MAX_STEPS, padding=padding)
     inputs = {
         name: getattr(batch, name).clone().requires_grad_()
         for name in ("value", "elapsed_days", "step_days")
     }
-    _, loss = loss_of(network_for(store), replace(batch, **inputs))
+    _, loss = loss_of(network_for(store), replace(batch, **inputs), store)
     torch.autograd.backward(loss)
     for tensor in inputs.values():
         assert tensor.grad is not None
@@ -108,7 +115,7 @@ def test_a_true_step_has_a_gradient() -> None:
     store = replace(make_store([5]), label=np.ones(1, np.float32), weight=np.ones(1, np.float32))
     batch = assemble(store, np.array([0]), max_steps=9, padding=Padding(least_steps=7))
     value = batch.value.clone().requires_grad_()
-    _, loss = loss_of(network_for(store), replace(batch, value=value))
+    _, loss = loss_of(network_for(store), replace(batch, value=value), store)
     torch.autograd.backward(loss)
     assert value.grad is not None
     assert (value.grad[batch.observed] != 0.0).all()
@@ -153,7 +160,7 @@ def test_the_network_runs_under_bfloat16_autocast() -> None:
     batch = assemble(store, everyone(store), max_steps=MAX_STEPS)
     exact = network(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        logit, loss = loss_of(network, batch)
+        logit, loss = loss_of(network, batch, store)
     torch.autograd.backward(loss)
     torch.testing.assert_close(logit.float(), exact, rtol=0.1, atol=0.1)
     assert all(g.isfinite().all() for g in gradients(network).values())

@@ -28,9 +28,17 @@ def two_examples() -> SequenceStore:
         weight=np.ones(2, np.float32),
         split=np.array([0, 2], dtype=np.int8),
         cluster=np.array([0, 1]),
+        scale=np.ones(2, np.float32),
+        subject=np.array([0, 1]),
+        index_day=np.zeros(2),
+        label_end_day=np.full(2, 1826.0),
+        windows=np.empty((0, 2), np.int8),
         channels=(Channel("hdl", "numeric"), Channel("sbp", "numeric"), Channel("stroke", "event")),
         statics=("age_years", "sex_male"),
-        horizon_days=1826,
+        task="risk",
+        levels=(),
+        horizon="1826 days",
+        resampling="none",
     )
 
 
