@@ -51,7 +51,8 @@ def scoring_examples(
         last,
         flow,
         groups,
-        pl.col("index_session").max() - pl.col("index_session") > config.plausible.missing_sessions,
+        pl.col("index_session").max() - pl.col("index_session")
+        >= config.plausible.missing_sessions,
         "silent",
         f"no bar in the last {config.plausible.missing_sessions} sessions",
     )
