@@ -3,6 +3,7 @@
 import math
 from datetime import datetime
 from statistics import fmean
+from typing import Any
 
 import polars as pl
 import pytest
@@ -27,7 +28,7 @@ LENGTH = 90
 NAMES = [f"log_volatility_{sessions}" for sessions in (5, 22, 66)] + ["log_ewma_volatility"]
 
 
-def channel(code: str, table: pl.DataFrame) -> list[tuple[int, int, float]]:
+def channel(code: str, table: pl.DataFrame) -> list[tuple[int, int, Any]]:
     """(subject, place, value) of a channel's first versions."""
     found = feature_events(config(), table).filter(pl.col("code").cast(pl.String) == code)
     return [

@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -23,7 +24,7 @@ from tests.pipelines.market.market_examples import (
     random_market,
 )
 
-Found = tuple[float | None, datetime | None]
+Found = tuple[Any, datetime | None]
 
 
 def labels(table: pl.DataFrame, kind: str, sessions: int) -> dict[tuple[int, int], Found]:

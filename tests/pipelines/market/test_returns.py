@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -21,7 +22,7 @@ from tests.pipelines.market.market_examples import (
 )
 
 
-def found(*rows: Row, adjusted: bool = False) -> list[tuple[int, datetime, float]]:
+def found(*rows: Row, adjusted: bool = False) -> list[tuple[int, datetime, Any]]:
     """(place, known time, return) of each version."""
     study = config(source={"closes_are_adjusted": adjusted})
     table = returns(study, events(rows), trading_sessions(study))
