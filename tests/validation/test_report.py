@@ -19,8 +19,8 @@ from tests.validation.report_samples import (
     unjudged,
 )
 from validation.evidence import Evidence, GateVerdict, PredictionEvidence, dump_evidence
+from validation.report.layouts import LAYOUTS
 from validation.report.render import (
-    SECTIONS,
     render_crash_report,
     render_prediction_report,
     render_report,
@@ -351,7 +351,7 @@ def test_headings_tables_and_pictures_can_be_read_aloud() -> None:
 def test_sections_come_in_the_order_in_which_they_are_read(page: Page) -> None:
     headings = [words for level, words in page.headings if level == 2]
     assert headings == ["What decided it", "What this audit cannot tell"] + [
-        heading for _, heading, _ in SECTIONS
+        heading for _, heading, _ in LAYOUTS["risk"].sections
     ]
 
 

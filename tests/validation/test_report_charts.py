@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from validation.evidence import CalibrationBin, CurvePoint, Estimate
-from validation.report.charts import (
-    ForestRow,
-    calibration_chart,
-    forest_chart,
-    precision_recall_chart,
-    roc_chart,
-)
+from validation.report.charts import calibration_chart, precision_recall_chart, roc_chart
+from validation.report.forests import ForestRow, forest_chart
 from validation.report.svg import Scale, element, nice_step, polyline, tick_label
 
 DIAGONAL = [CurvePoint(x=x, y=x) for x in (0.0, 0.25, 0.5, 1.0)]

@@ -3,24 +3,21 @@
 from collections.abc import Iterator
 
 from validation.evidence import Evidence, LineVerdict, PopulationEvidence
-from validation.report.formatting import (
-    joined,
-    metric_short,
-    number,
-    percent,
-    population_name,
-    spoken,
-)
+from validation.report.formatting import count, joined, number, percent
+from validation.report.names import metric_short, population_name, spoken
+from validation.report.units import Units, units
 
 
 def cannot_tell(evidence: Evidence) -> list[str]:
     """Sentences, the most weighty first: undecided lines, unseen gaps, silent groups, data."""
     lines = evidence.gate.lines if evidence.gate else ()
+    is_forecast = evidence.policy.is_forecast
     return [
-        *_undecided(lines),
-        *_unseen_gaps(lines),
+        # Of forecasts, why a line is undecided is said in words of their own.
+        *(() if is_forecast else _undecided(lines)),
+        *_unseen_gaps(lines, units(evidence)),
         *(said for population in evidence.populations for said in _silent_groups(population)),
-        *_censoring(evidence),
+        *(_unknown_outcomes(evidence) if is_forecast else _censoring(evidence)),
         *evidence.data_limits,
     ]
 
@@ -31,9 +28,10 @@ def _undecided(lines: tuple[LineVerdict, ...]) -> Iterator[str]:
             yield f"Whether “{line.line}” holds: {line.words}"
 
 
-def _unseen_gaps(lines: tuple[LineVerdict, ...]) -> Iterator[str]:
+def _unseen_gaps(lines: tuple[LineVerdict, ...], written: Units) -> Iterator[str]:
     sizes = [
-        f"{metric_short(line.metric)} by {spoken(line.group)} {number(line.detectable)}"
+        f"{metric_short(line.metric)} by {spoken(line.group)} "
+        f"{number(line.detectable, written.line(line))}"
         for line in lines
         if line.kind == "gap" and line.detectable is not None
     ]
@@ -77,4 +75,19 @@ def _censoring(evidence: Evidence) -> Iterator[str]:
         f"({percent(counts.censored, counts.subjects)}, {population_name(largest.population)}) who "
         "were lost before the outcome could be known. Others stand in for them by weight, which "
         "is right only if the records explain who was lost."
+    )
+
+
+def _unknown_outcomes(evidence: Evidence) -> Iterator[str]:
+    largest = max(
+        evidence.populations, key=lambda each: each.overall.counts.rows or 0, default=None
+    )
+    if largest is None or not largest.overall.counts.unknown:
+        return
+    counts = largest.overall.counts
+    rows = (counts.rows or 0) + (counts.unknown or 0)
+    yield (
+        f"How right the forecasts of {count(counts.unknown)} of {rows:,} rows were "
+        f"({percent(counts.unknown, rows)}, {population_name(largest.population)}): a price after "
+        "the forecast is missing, or is not there yet. These rows carry no number here."
     )

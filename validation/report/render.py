@@ -9,57 +9,50 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from validation.evidence import Evidence, LineageEntry, PredictionEvidence
-from validation.report import formatting, verdicts
+from validation.config import PRIMARY_LOSS, PRIMARY_SKILL
+from validation.evidence import Evidence, LineageEntry, PopulationEvidence, PredictionEvidence
+from validation.report import formatting, harm_words, names, overfitting_words, verdicts
+from validation.report.closing import why_closed
+from validation.report.harm_words import STATES, harms_looked_for
+from validation.report.headlines import headlines
+from validation.report.layouts import LAYOUTS
 from validation.report.limits import cannot_tell
+from validation.report.units import Units, units
 from validation.report.views import (
-    AT_THRESHOLD,
-    CHALLENGER_COLUMNS,
-    DIFFERENCE_COLUMNS,
-    FURTHER_GROUP_COLUMNS,
-    GROUP_COLUMNS,
-    QUALITY,
     check_summaries,
+    coverage,
     curves,
     flow_table,
-    forest_population,
     forests,
     group_tables,
+    largest_population,
+    skill_by_year,
 )
 
 EVIDENCE_FILE: Final = "evidence.json"
-
-# (anchor, heading, template), in reading order
-SECTIONS: Final = (
-    ("use", "Intended use", "use.html.j2"),
-    ("data", "Data and exclusions", "data.html.j2"),
-    ("checks", "Validation and quarantine", "checks.html.j2"),
-    ("performance", "Performance", "performance.html.j2"),
-    ("groups", "Groups", "groups.html.j2"),
-    ("challengers", "Challengers", "challengers.html.j2"),
-    ("limits", "Limits of the data", "limits.html.j2"),
-    ("model", "Model", "model.html.j2"),
-    ("lineage", "Lineage", "lineage.html.j2"),
-)
 FILTERS: Final = (
     formatting.bounds,
     formatting.count,
     formatting.detail,
     formatting.interval,
     formatting.limit,
-    formatting.measurement,
-    formatting.metric_name,
-    formatting.metric_short,
-    formatting.metric_words,
     formatting.number,
     formatting.percent,
-    formatting.population_name,
-    formatting.population_words,
     formatting.quantity,
     formatting.reasons,
-    formatting.spoken,
-    formatting.verdict_symbol,
-    formatting.verdict_word,
+    harm_words.finding_group,
+    harm_words.state_of,
+    names.measurement,
+    names.metric_name,
+    names.metric_short,
+    names.metric_words,
+    names.model_name,
+    names.population_name,
+    names.population_words,
+    names.spoken,
+    names.verdict_symbol,
+    names.verdict_word,
+    overfitting_words.likelihood,
     verdicts.group_about,
     verdicts.line_about,
 )
@@ -72,29 +65,56 @@ def render_report(evidence: Evidence, *, evidence_file: str = EVIDENCE_FILE) -> 
         evidence: judged or not; a gate of None is shown as a closed one.
         evidence_file: the name of the file from which each number can be recomputed.
     """
-    chosen = forest_population(evidence)
+    chosen = largest_population(evidence)
+    policy, written = evidence.policy, units(evidence)
+    layout = LAYOUTS[policy.task]
     return _render(
         "audit.html.j2",
-        verdict=verdicts.model_verdict(evidence.study, evidence.gate),
+        verdict=verdicts.model_verdict(
+            evidence.study, evidence.gate, is_forecast=policy.is_forecast
+        ),
         evidence=evidence,
         evidence_file=evidence_file,
+        is_forecast=policy.is_forecast,
         data=evidence.data,
         gate=evidence.gate,
+        why_closed=why_closed(evidence),
         unknowns=cannot_tell(evidence),
-        sections=SECTIONS,
+        layout=layout,
+        sections=layout.sections,
+        units=written,
         flow=flow_table(evidence.data.flow),
         checks=check_summaries(evidence.data.checks),
-        curves=[(p.population, curves(p)) for p in evidence.populations],
-        forests=forests(chosen, evidence.policy) if chosen else [],
+        forests=forests(chosen, policy, written) if chosen else [],
         forest_population=chosen.population if chosen else "",
         groups=[(p.population, group_tables(p)) for p in evidence.populations],
-        quality=QUALITY,
-        at_threshold=AT_THRESHOLD,
-        group_columns=GROUP_COLUMNS,
-        further_group_columns=FURTHER_GROUP_COLUMNS,
-        challenger_columns=CHALLENGER_COLUMNS,
-        difference_columns=DIFFERENCE_COLUMNS,
+        **(_of_forecasts(evidence, chosen, written) if policy.is_forecast else _of_risk(evidence)),
     )
+
+
+def _of_risk(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "headlines": (),
+        "curves": [(p.population, curves(p)) for p in evidence.populations],
+    }
+
+
+def _of_forecasts(
+    evidence: Evidence, chosen: PopulationEvidence | None, written: Units
+) -> dict[str, Any]:
+    return {
+        "headlines": headlines(evidence),
+        "chosen": chosen,
+        "skill": PRIMARY_SKILL[evidence.policy.task],
+        "loss": PRIMARY_LOSS[evidence.policy.task],
+        "series": skill_by_year(chosen, written, PRIMARY_SKILL[evidence.policy.task])
+        if chosen
+        else None,
+        "coverage": coverage(chosen) if chosen else None,
+        "harms": harms_looked_for(evidence),
+        "harm_states": STATES,
+        "overfitting": evidence.overfitting,
+    }
 
 
 def render_prediction_report(
@@ -107,6 +127,7 @@ def render_prediction_report(
         evidence=evidence,
         evidence_file=evidence_file,
         gate=evidence.gate,
+        is_forecast=evidence.policy.is_forecast,
     )
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from validation.config import LOWER_IS_BETTER
 from validation.evidence import GateVerdict, LineVerdict, VerdictName
-from validation.report.formatting import metric_short, population_name, spoken
+from validation.report.names import metric_short, model_name, population_name, spoken
 
 TITLES: Final[dict[VerdictName, str]] = {
     "pass": "Passed",
@@ -17,6 +18,7 @@ RULES: Final = (
     "and is otherwise “cannot tell”. A network that is shown to be worse than the best simple "
     "model fails, whatever loss is tolerated. The gate opens only if every line passes."
 )
+FORECAST_RULES: Final = RULES.replace("test subjects are", "test years are")
 PREDICTION_RULES: Final = (
     "Every measurement must lie within the limit that the study sets; what could not be measured "
     "closes the gate."
@@ -34,11 +36,14 @@ class VerdictWords:
     rule: str
 
 
-def model_verdict(study: str, gate: GateVerdict | None) -> VerdictWords:
+def model_verdict(
+    study: str, gate: GateVerdict | None, *, is_forecast: bool = False
+) -> VerdictWords:
     """What the gate decided about a model."""
     about = f"Audit of the model of the study {study}"
     opened = "This model may be released."
-    return _verdict(gate, about, "gating lines", opened, "No model is released.", RULES)
+    rules = FORECAST_RULES if is_forecast else RULES
+    return _verdict(gate, about, "gating lines", opened, "No model is released.", rules)
 
 
 def prediction_verdict(study: str, rows: int, gate: GateVerdict | None) -> VerdictWords:
@@ -89,7 +94,9 @@ def line_about(line: LineVerdict) -> str:
     """What a gating line compares, on whom."""
     words = f"{metric_short(line.metric)}, {population_name(line.on)}"
     if line.kind == "challenger":
-        return f"{words}: network minus {spoken(line.level or 'the best challenger')}"
+        # Simple models of forecasts have names for a sentence.
+        named = model_name if line.metric in LOWER_IS_BETTER else spoken
+        return f"{words}: network minus {named(line.level or 'the best challenger')}"
     if line.kind == "gap":
         level = f", decided by {line.level}" if line.level else ""
         return f"{words}: gap by {spoken(line.group)}{level}"

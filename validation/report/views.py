@@ -16,51 +16,12 @@ from validation.evidence import (
     GroupPerformance,
     PopulationEvidence,
 )
-from validation.report.charts import (
-    ForestRow,
-    calibration_chart,
-    forest_chart,
-    precision_recall_chart,
-    roc_chart,
-)
-from validation.report.formatting import metric_name, metric_short
-
-QUALITY: tuple[MetricName, ...] = (
-    "auroc",
-    "auprc",
-    "brier",
-    "calibration_slope",
-    "calibration_intercept",
-    "observed_expected",
-)
-AT_THRESHOLD: tuple[MetricName, ...] = ("tpr", "fpr", "ppv", "selection_rate", "net_benefit")
-FORESTS: tuple[MetricName, ...] = (
-    "tpr",
-    "fpr",
-    "ppv",
-    "selection_rate",
-    "auroc",
-    "observed_expected",
-)
-GROUP_COLUMNS: tuple[MetricName, ...] = (
-    "auroc",
-    "observed_expected",
-    "tpr",
-    "fpr",
-    "ppv",
-    "selection_rate",
-)
-FURTHER_GROUP_COLUMNS: tuple[MetricName, ...] = (
-    "auprc",
-    "brier",
-    "calibration_slope",
-    "calibration_intercept",
-    "net_benefit",
-)
-
-
-CHALLENGER_COLUMNS: tuple[MetricName, ...] = ("auroc", "auprc", "brier", "net_benefit")
-DIFFERENCE_COLUMNS: tuple[MetricName, ...] = ("auroc", "auprc")
+from validation.report.charts import calibration_chart, precision_recall_chart, roc_chart
+from validation.report.forecast_charts import coverage_chart, series_chart
+from validation.report.forests import ForestRow, forest_chart
+from validation.report.layouts import LAYOUTS
+from validation.report.names import metric_name, metric_short
+from validation.report.units import Units
 
 
 @dataclass(frozen=True)
@@ -94,24 +55,45 @@ def _value(metrics: dict[MetricName, Estimate], name: MetricName) -> float | Non
     return metrics[name].value if name in metrics else None
 
 
-def forests(population: PopulationEvidence, policy: AuditConfig) -> list[Curve]:
+def skill_by_year(population: PopulationEvidence, written: Units, skill: str) -> Curve | None:
+    """The skill of each year, with its interval; None where no year was measured."""
+    if not population.series:
+        return None
+    return Curve("Skill by year", series_chart(population.series, written.value(skill)))
+
+
+def coverage(population: PopulationEvidence) -> Curve | None:
+    """Of quantiles: how many outcomes lay below each; None for all other tasks."""
+    if not population.coverage:
+        return None
+    return Curve("Coverage by level", coverage_chart(population.coverage))
+
+
+def forests(population: PopulationEvidence, policy: AuditConfig, written: Units) -> list[Curve]:
     """One forest per metric: every level of every attribute against all others."""
     return [
-        Curve(f"{metric_name(metric)} ({metric_short(metric)})", chart)
-        for metric in FORESTS
-        if (chart := _forest(population, policy, metric)) is not None
+        Curve(_caption(metric, written), chart)
+        for metric in LAYOUTS[policy.task].forests
+        if (chart := _forest(population, policy, metric, written)) is not None
     ]
 
 
+def _caption(metric: MetricName, written: Units) -> str:
+    points = ", percentage points" if written.gap(metric).sign else ""
+    name, short = metric_name(metric), metric_short(metric)
+    return f"{name}{points}" if points and name == short else f"{name} ({short}){points}"
+
+
 def _forest(
-    population: PopulationEvidence, policy: AuditConfig, metric: MetricName
+    population: PopulationEvidence, policy: AuditConfig, metric: MetricName, written: Units
 ) -> Markup | None:
     rows = [
         _forest_row(gap, policy, population)
         for gap in population.gaps
         if gap.metric == metric and gap.attribute in policy.attributes
     ]
-    return forest_chart(f"Gaps in {metric_short(metric)}", rows) if rows else None
+    title = f"Gaps in {metric_short(metric)}"
+    return forest_chart(title, rows, written.gap(metric)) if rows else None
 
 
 def _forest_row(gap: Gap, policy: AuditConfig, population: PopulationEvidence) -> ForestRow:
@@ -136,9 +118,13 @@ def group_tables(
     return [("By group", single), ("Crossings", crossed)]
 
 
-def forest_population(evidence: Evidence) -> PopulationEvidence | None:
-    """The larger population decides most of the gaps: cross-fitted where there is one."""
-    return evidence.population("cross_fitted") or evidence.population("holdout")
+def largest_population(evidence: Evidence) -> PopulationEvidence | None:
+    """The one that decides most of the gaps: of all rows where there is one, else the holdout."""
+    return (
+        evidence.population("walk_forward")
+        or evidence.population("cross_fitted")
+        or evidence.population("holdout")
+    )
 
 
 @dataclass(frozen=True)

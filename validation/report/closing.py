@@ -1,0 +1,72 @@
+"""Why a gate is closed, in one plain sentence a line."""
+
+from collections.abc import Iterator
+
+from validation.evidence import Evidence, LineVerdict
+from validation.report.formatting import Unit, interval, limit
+from validation.report.headlines import LOSSES, skill_words
+from validation.report.names import metric_name, metric_short, model_name, spoken
+from validation.report.units import Units, units
+
+
+def why_closed(evidence: Evidence) -> list[str]:
+    """The gate's reasons; of forecasts each line that does not hold in a sentence of its own."""
+    if evidence.gate is None:
+        return []
+    if not evidence.policy.is_forecast:
+        return list(evidence.gate.reasons)
+    return list(_sentences(evidence, evidence.gate.lines, evidence.gate.reasons))
+
+
+def _sentences(
+    evidence: Evidence, lines: tuple[LineVerdict, ...], reasons: tuple[str, ...]
+) -> Iterator[str]:
+    # The gate writes "line: words"; by that its reasons are known again.
+    open_lines = {f"{line.line}: {line.words}": line for line in lines if line.verdict != "pass"}
+    written = units(evidence)
+    for reason in reasons:
+        line = open_lines.get(reason)
+        yield reason if line is None else f"{line.line}: {_said(line, evidence, written)}"
+
+
+def _said(line: LineVerdict, evidence: Evidence, written: Units) -> str:
+    unit = written.line(line)
+    if line.estimate.value is None or line.estimate.low is None:
+        return f"this cannot be told, {line.estimate.reason or line.words}."
+    if line.kind == "challenger":
+        return _challenger(line, unit)
+    if line.kind == "gap":
+        return _gap(line, unit)
+    if line.metric in LOSSES:
+        words = skill_words(evidence, line.metric, line.estimate, written)
+        return f"{words} Asked for: {limit(line, unit)}."
+    return _value(line, unit)
+
+
+def _challenger(line: LineVerdict, unit: Unit) -> str:
+    model = model_name(line.level or "the best simple model")
+    difference = (
+        f"{metric_short(line.metric)} of the network minus that of {model} is "
+        f"{interval(line.estimate, unit)}"
+    )
+    tolerated = f"{limit(line, unit)} is tolerated"
+    if line.estimate.low is not None and line.estimate.low > 0.0:
+        return f"the network is worse than {model}: {difference}; {tolerated}."
+    return f"it is not shown that the network is no worse than {model}: {difference}; {tolerated}."
+
+
+def _gap(line: LineVerdict, unit: Unit) -> str:
+    group = f"{spoken(line.group)} {line.level or ''}".strip()
+    gap = f"its {metric_short(line.metric)} less that of all others is"
+    found = f"{gap} {interval(line.estimate, unit)}, asked for is {limit(line, unit)}"
+    if line.verdict == "fail":
+        return f"{group} differs too much from the rest: {found}."
+    return f"whether {group} is like the rest cannot be told: {found}."
+
+
+def _value(line: LineVerdict, unit: Unit) -> str:
+    found = f"{metric_name(line.metric)} ({metric_short(line.metric)})"
+    asked = f"is {interval(line.estimate, unit)}, asked for is {limit(line, unit)}"
+    if line.verdict == "fail":
+        return f"{found} {asked}: all of the interval lies outside."
+    return f"{found} {asked}: only a part of the interval lies inside."

@@ -1,0 +1,185 @@
+"""What a report of forecasts says first, in sentences that need no statistician."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from validation.config import PRIMARY_LOSS, PRIMARY_SKILL, MetricName
+from validation.evidence import Challenger, Estimate, Evidence, PopulationEvidence
+from validation.report.formatting import Unit, count, interval, number, percent
+from validation.report.harm_words import alarms_in_short
+from validation.report.names import metric_short, model_name, population_name
+from validation.report.overfitting_words import trials_in_short
+from validation.report.units import Units, units
+from validation.report.views import largest_population
+
+POINT_IN_TIME = {
+    True: "yes. The universe holds each name for as long as it was traded, those delisted since "
+    "too.",
+    False: "no. The universe holds only names that are still there; those that failed, merged or "
+    "were delisted are missing, so every figure here may look better than it was.",
+    None: "nobody said. Whether names that were delisted are missing is not known.",
+}
+
+# skill -> the loss of which a share is saved
+LOSSES = {
+    "skill": "quantile loss",
+    "skill_mae": "absolute error",
+    "skill_qlike": "volatility loss (QLIKE)",
+    "skill_brier": "squared error",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    title: str
+    words: str
+
+
+def headlines(evidence: Evidence) -> list[Headline]:
+    """The first page of a report of forecasts, most weighty first; of risk, nothing."""
+    if not evidence.policy.is_forecast:
+        return []
+    found = largest_population(evidence)
+    measured = _measured(evidence, found, units(evidence)) if found else ()
+    point_in_time = POINT_IN_TIME[evidence.is_point_in_time]
+    return [
+        *measured,
+        Headline("is_point_in_time", point_in_time),
+        Headline("Harms", alarms_in_short(evidence)),
+        Headline("Trials", trials_in_short(evidence.overfitting)),
+    ]
+
+
+def _measured(evidence: Evidence, found: PopulationEvidence, written: Units) -> Iterator[Headline]:
+    policy, overall = evidence.policy, found.overall
+    skill = PRIMARY_SKILL[policy.task]
+    where = f" ({population_name(found.population)})"
+    yield Headline(
+        "Skill" + where, skill_words(evidence, skill, overall.metrics.get(skill), written)
+    )
+    if policy.task == "quantiles":
+        median = skill_words(evidence, "skill_mae", overall.metrics.get("skill_mae"), written)
+        yield Headline("The middle", median)
+        yield Headline("The range", _range_words(overall.metrics.get("coverage_90"), written))
+    if policy.task == "direction":
+        yield Headline("Direction", _hit_words(found, written))
+    yield Headline("Simple models", _best_words(found, PRIMARY_LOSS[policy.task], written))
+
+
+# ---- skill -----------------------------------------------------------------------------------
+
+
+def skill_words(evidence: Evidence, metric: str, skill: Estimate | None, written: Units) -> str:
+    """Whether the forecasts beat the reference, by how much, or that it cannot be told."""
+    subject, verb = _subject(evidence, metric)
+    reference = _reference(evidence, metric)
+    if skill is None or skill.value is None:
+        reason = "it was not measured" if skill is None else skill.reason or "it was not measured"
+        return f"Whether {subject} beat{_s(verb)} {reference} cannot be told: {reason}."
+    side = _side_of_zero(skill)
+    if side is None:
+        return (
+            f"Whether {subject} beat{_s(verb)} {reference} cannot be told: the skill of "
+            f"{number(skill.value, written.value(metric))} has no interval."
+        )
+    found = interval(skill, written.value(metric))
+    if side > 0:
+        return f"{_start(subject)} beat{_s(verb)} {reference} by {found} in {LOSSES[metric]}."
+    if side < 0:
+        return (
+            f"{_start(subject)} {verb} worse than {reference}: skill {found} in {LOSSES[metric]}."
+        )
+    if evidence.policy.task == "direction":
+        return (
+            "Nobody could tell from these forecasts whether the next session closes higher: "
+            f"against {reference} they save {found} of the {LOSSES[metric]}, and that interval "
+            "holds 0."
+        )
+    return (
+        f"{_start(subject)} {verb} no better than {reference}: skill {found} in {LOSSES[metric]}, "
+        "an interval that holds 0."
+    )
+
+
+def _subject(evidence: Evidence, metric: str) -> tuple[str, str]:
+    if evidence.policy.task != "quantiles":
+        return "the forecasts", "are"
+    return ("the median", "is") if metric == "skill_mae" else ("the quantiles", "are")
+
+
+def _s(verb: str) -> str:
+    return "s" if verb == "is" else ""
+
+
+def _reference(evidence: Evidence, metric: str) -> str:
+    name = evidence.policy.reference or ""
+    if evidence.policy.task == "quantiles" and metric == "skill_mae":
+        return "the last price" if name == "random_walk" else f"the median of {model_name(name)}"
+    if evidence.policy.task == "direction" and name == "prevalence":
+        return "always saying how often prices rise"
+    return model_name(name)
+
+
+def _side_of_zero(found: Estimate) -> int | None:
+    """1 above, -1 below, 0 where the interval holds 0; None without an interval."""
+    if found.low is None or found.high is None:
+        return None
+    return 1 if found.low > 0 else -1 if found.high < 0 else 0
+
+
+def _start(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+# ---- what else stands on the first page --------------------------------------------------------
+
+
+def _range_words(coverage: Estimate | None, written: Units) -> str:
+    if coverage is None or coverage.value is None:
+        return "How many outcomes lay between the outer quantiles cannot be told."
+    found = interval(coverage, written.value("coverage_90"))
+    words = f"Between the outer quantiles lay {found} of the outcomes; 90 % is claimed"
+    if coverage.low is None or coverage.high is None:
+        return f"{words}."
+    if coverage.high < 0.9:
+        return f"{words}, so the range is too narrow."
+    if coverage.low > 0.9:
+        return f"{words}, so the range is too wide."
+    return f"{words}, and the interval holds it."
+
+
+def _hit_words(found: PopulationEvidence, written: Units) -> str:
+    hit, counts = found.overall.metrics.get("hit_rate"), found.overall.counts
+    if hit is None or hit.value is None:
+        return "How often the direction was called right cannot be told."
+    words = f"The direction was called right in {interval(hit, written.value('hit_rate'))} of rows"
+    if counts.positives is None or not counts.rows:
+        return f"{words}."
+    return (
+        f"{words}; always saying “up” would have been right in "
+        f"{percent(counts.positives, counts.rows)} ({count(counts.positives)} of "
+        f"{count(counts.rows)})."
+    )
+
+
+def _best_words(found: PopulationEvidence, loss: MetricName, written: Units) -> str:
+    best = next((challenger for challenger in found.challengers if challenger.best), None)
+    if best is None or best.metrics.get(loss, Estimate()).value is None:
+        return "Which simple model is the best cannot be told, so nothing is compared with it."
+    unit = written.value(loss)
+    return (
+        f"Of {len(found.challengers)}, {model_name(best.name)} has the smallest "
+        f"{metric_short(loss)}, {number(best.metrics[loss].value, unit)}. "
+        f"{_against(best, loss, unit)}"
+    )
+
+
+def _against(best: Challenger, loss: MetricName, unit: Unit) -> str:
+    difference = best.difference.get(loss)
+    if difference is None or difference.value is None:
+        return "How the network compares with it cannot be told."
+    said = f"network minus it is {interval(difference, unit)}"
+    side = _side_of_zero(difference)
+    if side is None or side == 0:
+        return f"The network is neither shown to be better nor worse: {said}."
+    return f"The network is {'better' if side < 0 else 'worse'}: {said}."
