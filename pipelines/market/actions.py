@@ -77,8 +77,10 @@ def _rows(
         amount=table.amount,
         known_text=pl.lit(None, pl.String) if table.known_time is None else table.known_time,
     )
-    moments = sessions_of(read_moments(stated["text"], None), calendar)
-    known = known_times(stated["known_text"], None, calendar).rename({"naive": "known_naive"})
+    moments = sessions_of(read_moments(stated["text"], table.time_zone), calendar)
+    known = known_times(stated["known_text"], table.time_zone, calendar).rename(
+        {"naive": "known_naive"}
+    )
     unreadable = pl.lit(table.known_time is not None) & pl.col("known").is_null()
     return (
         stated.hstack(known)

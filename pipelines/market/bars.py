@@ -22,6 +22,8 @@ BAR = {
     "known_text": pl.String,
     "bar_currency": pl.String,
 } | dict.fromkeys(QUANTITIES, pl.String)
+# One bar as it was known at one time.
+VERSION = ("subject", "session_ordinal", "known_time")
 OF_A_BAR = ("open", "high", "low", "close", "volume")
 
 
@@ -48,28 +50,25 @@ def bar_rows(source: MarketSource, calendar: Calendar, splits: pl.DataFrame) -> 
     """
     rows, parts, empty = [], list[Place](), Counter[Place]()
     for table in source.bars:
-        for shown, file in source_files(table).items():
-            bars = _bars(table, shown, file)
-            dated = _dated(bars, table, calendar, source.known_delay_minutes)
-            names = _part_names(table)
-            rows.append(_cells(dated, names))
-            parts += [(shown, part) for part in names.values()]
-            for quantity, part in names.items():
-                empty[shown, part] += bars[quantity].null_count()
-    cells = pl.concat(rows).with_columns(contradicted=_contradicted())
-    ratios = close_ratios(cells, splits, source.closes_are_adjusted)
-    return SourceRows(
-        cells.join(
-            ratios,
-            on=["subject", "session_ordinal", "known_time"],
+        files = source_files(table)
+        bars = pl.concat([_bars(table, shown, file) for shown, file in files.items()])
+        names = _part_names(table)
+        rows.append(_cells(_dated(bars, table, calendar, source.known_delay_minutes), names))
+        parts += [(shown, part) for shown in files for part in names.values()]
+        for nulls in bars.group_by("file").agg(pl.col(*names).null_count()).iter_rows(named=True):
+            empty.update({(nulls["file"], part): nulls[name] for name, part in names.items()})
+    cells = pl.concat(rows)
+    judged = (
+        cells.join(_contradicted(cells), on=VERSION, how="left", maintain_order="left")
+        .join(
+            close_ratios(cells, splits, source.closes_are_adjusted),
+            on=VERSION,
             how="left",
             maintain_order="left",
         )
         .join(_acknowledged(source), on=["subject", "session"], how="left", maintain_order="left")
-        .drop("session_ordinal"),
-        tuple(dict.fromkeys(parts)),
-        empty,
     )
+    return SourceRows(judged.drop("session_ordinal"), tuple(dict.fromkeys(parts)), empty)
 
 
 def _bars(table: Bars, shown: str, file: Path) -> pl.DataFrame:
@@ -164,15 +163,21 @@ def one_spelling(text: pl.Expr) -> pl.Expr:
     return pl.coalesce(text.cast(pl.Float64, strict=False).cast(pl.String), text)
 
 
-def _contradicted() -> pl.Expr:
-    """Whether a bar of the same instrument, session and known time has another value.
+def _contradicted(cells: pl.DataFrame) -> pl.DataFrame:
+    """The bars of which one cell is said twice and otherwise: VERSION and ``contradicted``.
 
     Only rows that are dated can contradict: all others are quarantined for that.
     """
-    bar = ("subject", "session", "known_time")
-    differs = pl.col("value_text").n_unique().over(*bar, "code") > 1
-    is_dated = pl.col("time").is_not_null() & pl.col("known_time").is_not_null()
-    return (differs & is_dated).any().over(*bar)
+    said = pl.col("value_text")
+    return (
+        cells.filter(pl.col("time").is_not_null() & pl.col("known_time").is_not_null())
+        .group_by(*VERSION, "code")
+        .agg(differs=said.min() != said.max())
+        .filter("differs")
+        .select(*VERSION)
+        .unique()
+        .with_columns(contradicted=pl.lit(True))
+    )
 
 
 def _acknowledged(source: MarketSource) -> pl.DataFrame:

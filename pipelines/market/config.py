@@ -35,6 +35,20 @@ class TableFile(Section):
         None, pattern=r"^\w+$", description="an installed package that ships the file"
     )
     format: Literal["csv", "tsv", "parquet"]
+    time_zone: str | None = Field(
+        None,
+        description="zone of clock times without one; a date alone names a session and needs none",
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        if zone is not None:
+            try:
+                ZoneInfo(zone)
+            except (KeyError, ValueError, OSError):
+                raise ValueError("expected a zone of the IANA list, as America/New_York") from None
+        return zone
 
 
 class BarColumns(Section):
@@ -65,20 +79,6 @@ class Bars(TableFile):
     quantity: Literal["close", "adjusted_close"] = Field(
         "close", description="what the cells of a wide table are"
     )
-    time_zone: str | None = Field(
-        None,
-        description="zone of clock times without one; a date alone names a session and needs none",
-    )
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, zone: str | None) -> str | None:
-        if zone is not None:
-            try:
-                ZoneInfo(zone)
-            except (KeyError, ValueError, OSError):
-                raise ValueError("expected a zone of the IANA list, as America/New_York") from None
-        return zone
 
     @model_validator(mode="after")
     def _says_its_quantities(self) -> Self:
@@ -131,11 +131,6 @@ class Universe(Section):
     is_point_in_time: bool
     table: UniverseTable | None = None
     instruments: dict[str, Instrument] = {}
-
-    @property
-    def is_declared(self) -> bool:
-        """Whether the study says which instruments there are, so that others are refused."""
-        return self.table is not None or bool(self.instruments)
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

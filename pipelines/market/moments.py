@@ -15,7 +15,8 @@ def read_moments(texts: pl.Series, time_zone: str | None) -> pl.DataFrame:
 
     Returns:
         text; ``day`` (a date alone: 2020-01-02 or 20200102); ``instant`` (UTC, us; a clock time
-        with its offset, or one in ``time_zone``); ``naive`` (a clock time of no known zone).
+        with its offset, or one in ``time_zone``); ``naive`` (a clock time of no known zone);
+        ``written`` (the date that the text itself holds, whatever its clock says).
         ``day`` and ``instant`` are both null where the text is no time.
     """
     text = pl.col("text")
@@ -41,6 +42,7 @@ def read_moments(texts: pl.Series, time_zone: str | None) -> pl.DataFrame:
             "text",
             day=_day(text),
             instant=instant,
+            written=pl.coalesce(_day(text), clock.dt.date()),
             naive=clock.is_not_null() & ~text.str.contains(ZONE) & (time_zone is None),
         )
     )

@@ -6,6 +6,7 @@ import polars as pl
 
 from pipelines.market.config import MarketConfig
 from pipelines.market.sessions import calendar
+from pipelines.market.universe import UNKNOWN_SECTOR
 
 TABLE = "events"
 CLOSES = ("close", "adjusted_close")
@@ -54,7 +55,12 @@ def source_findings(
         events, subjects: the accepted rows, as `ingest_events` writes them.
     """
     lives = _lives(config, events, subjects)
-    found = [_stale(config, events), _missing(lives), _without_bars(lives, subjects)]
+    found = [
+        _stale(config, events),
+        _missing(lives),
+        _without_bars(lives, subjects),
+        _undated_sectors(config, subjects),
+    ]
     if not config.source.universe.is_point_in_time:
         found.append(_survivors(subjects))
     return [finding for finding in found if finding["count"]]
@@ -136,6 +142,20 @@ def _without_bars(lives: pl.DataFrame, subjects: pl.DataFrame) -> dict[str, Any]
         "kind": "instruments_without_bars",
         "where": "subjects",
         "words": "instruments of the universe have no bar that could be accepted",
+        "count": count,
+        "share": count / subjects.height if subjects.height else None,
+    }
+
+
+def _undated_sectors(config: MarketConfig, subjects: pl.DataFrame) -> dict[str, Any]:
+    start = calendar(config.source.exchange).sessions["close"][0]
+    undated = (pl.col("known_time") == start) & (pl.col("sector") != UNKNOWN_SECTOR)
+    count = subjects.filter(undated).height
+    return {
+        "kind": "sectors_without_known_time",
+        "where": "subjects",
+        "words": "the source does not say since when the sector of these instruments was known: "
+        "it is taken as known from the beginning",
         "count": count,
         "share": count / subjects.height if subjects.height else None,
     }

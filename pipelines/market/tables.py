@@ -104,9 +104,9 @@ def _folder(table: TableFile) -> Path:
 def _parquet(shown: str, file: Path) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(file)
+        return frame.select(_as_text(name, kind) for name, kind in frame.schema.items())
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(shown, "a Parquet file", "one that Polars cannot read") from error
-    return frame.select(_as_text(name, kind) for name, kind in frame.schema.items())
+        raise _unreadable(shown, "a Parquet file of plain columns", "another one") from error
 
 
 def _as_text(name: str, kind: pl.DataType) -> pl.Expr:

@@ -63,16 +63,18 @@ def stated_instruments(source: MarketSource, traded: pl.Series) -> pl.DataFrame:
 def subject_rows(stated: pl.DataFrame, source: MarketSource, calendar: Calendar) -> pl.DataFrame:
     """A row per row of the universe: sector, listed, delisted, currency, known_time.
 
-    Known time is the row's own; where the source says none, the calendar's first close (known as
-    long as we look back). It is null where a date of the row cannot be read, which is a rule.
-    A delisting that is to be used as a feature must be taken from the events, which are dated.
+    Known time is the earliest of the rows that say the same; where the source says none, the
+    calendar's first close (known as long as we look back). It is null where a date of the row
+    cannot be read, which is a rule. A delisting that is to be used as a feature must be taken
+    from the events, which are dated.
     """
-    known = known_times(stated["known_text"], None, calendar)["known"].alias("known")
+    known = known_times(stated["known_text"], _zone(source), calendar)["known"].alias("known")
     dated = stated.with_columns(known, *[_day(stated[name]) for name in DATES])
     unreadable = pl.any_horizontal(
         stated[name].is_not_null() & dated[name].is_null() for name in DATES
     ) | (pl.col("known_text").is_not_null() & pl.col("known").is_null())
     start = pl.lit(calendar.sessions["close"][0])
+    first_known = pl.col("known").min().over("subject", "sector", "listed", "delisted")
     return dated.select(
         "file",
         pl.lit(PART).alias("part"),
@@ -83,7 +85,7 @@ def subject_rows(stated: pl.DataFrame, source: MarketSource, calendar: Calendar)
         "listed",
         "delisted",
         pl.lit(source.currency).alias("currency"),
-        pl.when(~unreadable).then(pl.coalesce("known", start)).alias("known_time"),
+        pl.when(~unreadable).then(pl.coalesce(first_known, start)).alias("known_time"),
     )
 
 
@@ -98,7 +100,7 @@ def date_rows(stated: pl.DataFrame, source: MarketSource, calendar: Calendar) ->
     for shown in stated["file"].unique(maintain_order=True):
         here = stated.filter(pl.col("file") == shown)
         for name, column in names.items():
-            rows.append(_rows(here, name, column, calendar))
+            rows.append(_rows(here, name, column, calendar, _zone(source)))
             parts.append((shown, column))
             empty[shown, column] += here[name].null_count()
     return SourceRows(pl.concat(rows) if rows else pl.DataFrame(schema=ACTION), tuple(parts), empty)
@@ -127,9 +129,8 @@ def _complete(frame: pl.DataFrame, shown: str) -> pl.DataFrame:
 
 
 def _day(texts: pl.Series) -> pl.Series:
-    """The date that each text says: its own, or that of its clock time as written."""
-    moments = read_moments(texts, None)
-    day = moments.select("text", day=pl.coalesce("day", pl.col("instant").dt.date()))
+    """The date that each text holds: a life is counted in days, whatever the clock says."""
+    day = read_moments(texts, None).select("text", day="written")
     return (
         texts.to_frame("text")
         .join(day, on="text", how="left", maintain_order="left")["day"]
@@ -137,12 +138,18 @@ def _day(texts: pl.Series) -> pl.Series:
     )
 
 
-def _rows(stated: pl.DataFrame, name: str, column: str, calendar: Calendar) -> pl.DataFrame:
+def _zone(source: MarketSource) -> str | None:
+    return None if source.universe.table is None else source.universe.table.time_zone
+
+
+def _rows(
+    stated: pl.DataFrame, name: str, column: str, calendar: Calendar, time_zone: str | None
+) -> pl.DataFrame:
     code, side = DATES[name]
     here = stated.filter(pl.col(name).is_not_null())
     day = _day(here[name])
     close = close_of(day, calendar, "since" if side == "since" else "until")
-    known = known_times(here["known_text"], None, calendar)
+    known = known_times(here["known_text"], time_zone, calendar)
     unreadable = pl.col("known_text").is_not_null() & pl.col("known").is_null()
     return (
         here.with_columns(day.alias("day"), close.alias("close"), *known)

@@ -26,7 +26,7 @@ UNIVERSE = {
 }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(CELLS, max_size=12))
 def test_every_cell_of_a_broken_table_is_accounted_for_once(
     lines: list[tuple[str, ...]],
@@ -49,7 +49,7 @@ def test_every_cell_of_a_broken_table_is_accounted_for_once(
     assert from_bars.sum() == sum(account.accepted for account in of_bars)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(CELLS, max_size=12))
 def test_what_is_accepted_is_positive_and_said_once_per_session_and_known_time(
     lines: list[tuple[str, ...]],

@@ -97,16 +97,19 @@ def test_the_dates_of_a_life_are_events_of_its_sessions(tmp_path: Path) -> None:
 def test_a_second_spell_of_membership_is_no_second_instrument(tmp_path: Path) -> None:
     universe = universe_file(
         tmp_path,
-        "name,in,out",
-        "AAA,2020-01-02,2020-01-03",
-        "AAA,2020-01-07,",
+        "name,in,out,since",
+        "AAA,2020-01-02,2020-01-03,2020-01-03",
+        "AAA,2020-01-07T00:00:00,,2020-01-07",
         member_from="in",
         member_until="out",
+        known_time="since",
     )
 
     tables = ingested(one_name(tmp_path, "2020-01-06,AAA,1", universe=universe))
 
-    assert tables.subjects.height == 1
+    first_known = datetime(2020, 1, 3, 21, tzinfo=UTC)
+    assert tables.subjects["known_time"].to_list() == [first_known]
+    assert tables.accounts[0].duplicates == 1
     joined = tables.events.filter(pl.col("code").cast(pl.String) == "joined_universe")
     assert joined["time"].dt.date().to_list() == [date(2020, 1, 2), date(2020, 1, 7)]
 
@@ -270,6 +273,20 @@ def test_repeats_and_halts_are_told_and_nothing_is_mended(tmp_path: Path) -> Non
         "instruments_without_bars": 1,
     }
     assert ingested(config).quarantine.height == 0
+
+
+def test_a_sector_is_told_to_be_undated_unless_the_source_dates_it(tmp_path: Path) -> None:
+    instruments = {
+        "AAA": {"sector": "energy"},
+        "BBB": {"sector": "energy", "known_from": date(2020, 1, 2)},
+        "CCC": {},
+    }
+    lines = [f"2020-01-02,{name},1" for name in instruments]
+    universe = {"is_point_in_time": True, "instruments": instruments}
+
+    told = found(one_name(tmp_path, *lines, universe=universe))
+
+    assert told == {"sectors_without_known_time": 1}
 
 
 @pytest.mark.parametrize(
