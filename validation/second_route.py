@@ -6,17 +6,20 @@ must not open on either.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import fairlearn.metrics as fair
+import numpy as np
 import polars as pl
 from sklearn.metrics import precision_score
 
 from validation.config import AuditConfig, MetricName
 from validation.evidence import CheckResult, PopulationEvidence
-from validation.groups import groups_of
+from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
+from validation.forecasts import centre
+from validation.groups import JOIN, groups_of
 from validation.populations import Population, populations_of
-from validation.ranking import IntArray
+from validation.ranking import FloatArray, IntArray
 
 SHARED_METRICS: Mapping[MetricName, object] = {
     "tpr": fair.true_positive_rate,
@@ -35,16 +38,19 @@ def agreement_with_fairlearn(
 ) -> CheckResult:
     """Every group metric that both routes give, compared.
 
-    Metrics that the audit withholds (too few positives, a small cell) are not compared: there
-    Fairlearn answers 0 where nothing can be said.
+    Metrics that the audit withholds (too few positives, a small cell, too few blocks of time) are
+    not compared: there Fairlearn answers 0 where nothing can be said.
     """
     evidence = {population.population: population for population in measured}
-    differences = [
-        difference
-        for population in populations_of(predictions, config, challengers)
-        if population.name in evidence
-        for difference in _differences(population, config, evidence[population.name])
-    ]
+    differences: list[float] = []
+    if config.is_forecast:
+        for forecasts in forecast_populations(predictions, config, challengers):
+            if forecasts.name in evidence:
+                differences += _of_forecasts(forecasts, config, evidence[forecasts.name])
+    else:
+        for population in populations_of(predictions, config, challengers):
+            if population.name in evidence:
+                differences += _differences(population, config, evidence[population.name])
     apart = sum(not difference <= TOLERANCE for difference in differences)
     return CheckResult(
         name="agreement_with_fairlearn",
@@ -86,6 +92,76 @@ def _frame(
         sensitive_features=[level] * len(y),
         sample_params={name: {"sample_weight": population.weight[rows]} for name in SHARED_METRICS},
     )
+
+
+# ---- forecasts ---------------------------------------------------------------------------------
+
+
+def _mae(label: FloatArray, forecast: FloatArray) -> float:
+    return float(np.abs(forecast - label).mean())
+
+
+def _hit_rate(label: FloatArray, forecast: FloatArray) -> float:
+    return float((0.5 * (np.sign(forecast) * np.where(label > 0, 1, -1) + 1)).mean())
+
+
+def _direction_hit_rate(label: FloatArray, selected: FloatArray) -> float:
+    return float((label == selected).mean())
+
+
+def _brier(label: FloatArray, forecast: FloatArray) -> float:
+    return float(np.square(label - forecast).mean())
+
+
+def _coverage(label: FloatArray, outside: FloatArray) -> float:
+    """outside: 1 where the label lies outside of its interval."""
+    return 1.0 - float(outside.sum()) / len(label)
+
+
+def _of_forecasts(
+    population: ForecastPopulation, config: AuditConfig, evidence: PopulationEvidence
+) -> Iterator[float]:
+    """Group metrics by MetricFrame: one frame per metric, for each looks at another forecast."""
+    ours = {(group.attribute, group.level): group.metrics for group in evidence.groups}
+    label = population.label[population.known]
+    for metric, (function, forecast) in _routes(population, config).items():
+        for attribute, levels in _attributes(population, config).items():
+            frame = fair.MetricFrame(
+                metrics=function, y_true=label, y_pred=forecast, sensitive_features=levels
+            )
+            for level, value in frame.by_group.items():
+                shown = ours.get((attribute, str(level)), {}).get(metric)
+                if shown is not None and shown.value is not None:
+                    yield _distance(shown.value, float(value))
+
+
+def _attributes(population: ForecastPopulation, config: AuditConfig) -> dict[str, FloatArray]:
+    """Levels of every attribute and crossing, of the rows with a known label."""
+    known = population.attributes.filter(pl.Series(population.known))
+    wanted = [(name,) for name in config.attributes] + list(config.crossings)
+    return {
+        JOIN.join(names): known.select(pl.concat_str(names, separator=JOIN)).to_series().to_numpy()
+        for names in wanted
+    }
+
+
+def _routes(
+    population: ForecastPopulation, config: AuditConfig
+) -> dict[MetricName, tuple[Callable[[FloatArray, FloatArray], float], FloatArray]]:
+    forecast = population.forecasts[NETWORK][population.known]
+    label = population.label[population.known]
+    middle = centre(config.task, forecast)
+    if config.task == "direction":
+        selected = (middle >= config.selected_from).astype(float)
+        return {"hit_rate": (_direction_hit_rate, selected), "brier": (_brier, middle)}
+    if config.task == "volatility":
+        return {"mae": (_mae, middle)}
+    outside = (label < forecast[:, 0]) | (label > forecast[:, -1])
+    return {
+        "mae": (_mae, middle),
+        "hit_rate": (_hit_rate, middle),
+        "coverage_90": (_coverage, outside.astype(float)),
+    }
 
 
 def _distance(one: float, other: float) -> float:

@@ -1,13 +1,14 @@
 """Simulated markets: exchangeable names and days, on which harms can be planted."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from validation.config import AuditConfig, Task
-from validation.forecasts import LEVELS, QUANTILES
+from validation.forecasts import QUANTILES
 from validation.ranking import FloatArray
 
 BLOCK_SESSIONS = 10
@@ -21,10 +22,8 @@ CHALLENGERS: dict[str, tuple[str, ...]] = {
     task: (reference, "ridge") for task, reference in REFERENCES.items()
 }
 _LOSSES = {"volatility": "mae", "quantiles": "pinball", "direction": "brier"}
-# Standard normal quantiles at LEVELS.
-_Z = np.array(
-    [-1.6448536269514722, -0.6744897501960817, 0.0, 0.6744897501960817, 1.6448536269514722]
-)
+# Standard normal quantiles at the levels of QUANTILES.
+NORMAL = (-1.6448536, -0.6744898, 0.0, 0.6744898, 1.6448536)
 
 
 def policy(task: Task = "volatility", **changes: Any) -> AuditConfig:
@@ -77,78 +76,101 @@ def simulated(
 ) -> pl.DataFrame:
     """Predictions of a market in which every name and day is forecast equally well.
 
-    Volatility moves with the market and by name (persistent over days); shocks to the label are
+    Volatility moves with the market and by name and persists over days; shocks to the label are
     shared across names and linger for days. Groups are drawn apart from all of it. plants:
     small_bias, dead_bias (share that forecasts fall short), regime_break (factor of the error).
     """
     rng = np.random.default_rng(seed)
-    spread = np.exp(
-        -1.6
-        + _persistent(rng, sessions, 1, 0.97, 0.3)
-        + _persistent(rng, sessions, names, 0.95, 0.2)
-    )
-    shock = _persistent(rng, sessions, 1, 0.7, 0.12) + _persistent(rng, sessions, names, 0.7, 0.25)
+    market = Market(rng, sessions, names)
     frame = _frame(rng, names, sessions)
-    log_spread = np.log(spread)
-    factor, bias = _planted(frame, log_spread.shape, **plants)
-    error = _persistent(rng, sessions, names, 0.7, 0.1)
-    columns: dict[str, FloatArray] = {}
-    if task == "volatility":
-        # The error of the forecast is its own and half of what nobody could know.
-        label = np.exp(log_spread + shock * factor)
-        network = np.exp(log_spread + error) * bias
-        columns = {
-            "score": network,
-            REFERENCES[task]: np.exp(
-                log_spread + error + _persistent(rng, sessions, names, 0.7, 0.4)
-            ),
-            "ridge": np.exp(log_spread + error + _persistent(rng, sessions, names, 0.7, 0.2)),
-        }
-    elif task == "quantiles":
-        returns = rng.standard_t(6, (sessions, names)) / np.sqrt(1.5) * 0.8 + 0.6 * rng.normal(
-            size=(sessions, 1)
-        )
-        drift = 0.2 * spread * _persistent(rng, sessions, names, 0.5, 1.0)
-        label = drift + returns * spread * factor
+    factor, bias = _planted(frame, (sessions, names), **plants)
+    make = {"volatility": _volatility, "quantiles": _quantiles, "direction": _direction}[task]
+    label, forecasts = make(market, factor, bias)
+    columns = {name: pl.Series(values.ravel()) for name, values in forecasts.items()}
+    if task == "quantiles":
+        columns["score"] = columns["score_q50"]
+    walked = {f"{name}_walk_forward": values for name, values in columns.items()}
+    return frame.with_columns(label=pl.Series(label.ravel()).cast(pl.Float32), **columns, **walked)
+
+
+@dataclass(frozen=True)
+class Market:
+    """Where a simulated market draws its processes from; each is [sessions, names]."""
+
+    rng: np.random.Generator
+    sessions: int
+    names: int
+
+    def own(self, memory: float, spread: float) -> FloatArray:
+        """A process of each name by itself."""
+        return _persistent(self.rng, self.sessions, self.names, memory, spread)
+
+    def shared(self, memory: float, spread: float) -> FloatArray:
+        """A process that all names share, [sessions, 1]."""
+        return _persistent(self.rng, self.sessions, 1, memory, spread)
+
+    def spread(self) -> FloatArray:
+        """Annualised volatility, about 20 %."""
+        values: FloatArray = np.exp(-1.6 + self.shared(0.97, 0.3) + self.own(0.95, 0.2))
+        return values
+
+
+Made = tuple[FloatArray, dict[str, FloatArray]]
+
+
+def _volatility(market: Market, factor: FloatArray, bias: FloatArray) -> Made:
+    spread = market.spread()
+    shock = market.shared(0.7, 0.12) + market.own(0.7, 0.25)
+    error = market.own(0.7, 0.1)
+    return spread * np.exp(shock * factor), {
+        "score": spread * np.exp(error) * bias,
+        REFERENCES["volatility"]: spread * np.exp(error + market.own(0.7, 0.4)),
+        "ridge": spread * np.exp(error + market.own(0.7, 0.2)),
+    }
+
+
+def _quantiles(market: Market, factor: FloatArray, bias: FloatArray) -> Made:
+    spread = market.spread()
+    shape = spread.shape
+    drift = 0.2 * spread * market.own(0.5, 1.0)
+    # Fat tails, and a third of the variance shared across names.
+    tails = market.rng.standard_t(6, shape) / np.sqrt(1.5)
+    shock = 0.8 * tails + 0.6 * market.rng.normal(size=(shape[0], 1))
+    forecasts = {
+        f"{name}_{quantile}": middle + z * width
         for name, middle, width in (
             ("score", drift, spread * bias),
-            (REFERENCES[task], 0 * drift, spread * 1.02),
+            (REFERENCES["quantiles"], 0.0 * drift, spread * 1.02),
             ("ridge", 0.5 * drift, spread * 1.05),
-        ):
-            for quantile, z in zip(QUANTILES, _Z, strict=True):
-                columns[f"{name}_{quantile}"] = middle + z * width
-        columns["score"] = columns["score_q50"]
-    else:
-        chance = 1 / (
-            1
-            + np.exp(
-                -0.3 * _persistent(rng, sessions, names, 0.5, 1.0)
-                - 0.2 * rng.normal(size=(sessions, 1))
-            )
         )
-        label = 1.0 * (rng.random((sessions, names)) < chance)
-        columns = {
-            "score": np.clip(chance * bias, 0.0, 1.0),
-            REFERENCES[task]: np.full_like(chance, 0.5),
-            "ridge": 0.5 * chance + 0.25,
-        }
-    flat = {name: values.ravel() for name, values in columns.items()}
-    both = flat | {f"{name}_walk_forward": values for name, values in flat.items()}
-    return frame.with_columns(
-        label=pl.Series(label.ravel()).cast(pl.Float32),
-        **{name: pl.Series(values) for name, values in both.items()},
-    )
+        for quantile, z in zip(QUANTILES, NORMAL, strict=True)
+    }
+    label: FloatArray = drift + shock * spread * factor
+    return label, forecasts
+
+
+def _direction(market: Market, factor: FloatArray, bias: FloatArray) -> Made:
+    logit = market.own(0.5, 0.3) + market.shared(0.0, 0.2)
+    chance = np.asarray(1.0 / (1.0 + np.exp(-logit * factor)), dtype=np.float64)
+    label: FloatArray = 1.0 * (market.rng.random(chance.shape) < chance)
+    return label, {
+        "score": chance * bias,
+        REFERENCES["direction"]: np.full_like(chance, 0.5),
+        "ridge": 0.5 * chance + 0.25,
+    }
 
 
 def _persistent(
     rng: np.random.Generator, sessions: int, names: int, memory: float, spread: float
 ) -> FloatArray:
     """A stationary first-order autoregression, [sessions, names], of standard deviation spread."""
-    steps = rng.normal(size=(sessions, names)) * np.sqrt(1 - memory**2)
-    steps[0] /= np.sqrt(1 - memory**2)
+    fresh = np.sqrt(1.0 - memory * memory)
+    steps: FloatArray = rng.normal(size=(sessions, names)) * fresh
+    steps[0] /= fresh
     for day in range(1, sessions):
         steps[day] += memory * steps[day - 1]
-    return spread * steps
+    scaled: FloatArray = spread * steps
+    return scaled
 
 
 def _frame(rng: np.random.Generator, names: int, sessions: int) -> pl.DataFrame:
@@ -157,11 +179,11 @@ def _frame(rng: np.random.Generator, names: int, sessions: int) -> pl.DataFrame:
     start = np.datetime64("2015-01-05T21:00:00", "us")
     regime = np.repeat(rng.integers(0, 3, sessions // BLOCK_SESSIONS + 1), BLOCK_SESSIONS)
 
-    def by_name(levels: Sequence[str], shares: Sequence[float] | None = None) -> FloatArray:
-        drawn: FloatArray = rng.choice(levels, names, p=shares)
+    def by_name(levels: Sequence[str], shares: Sequence[float] | None = None) -> pl.Series:
+        drawn = rng.choice(levels, names, p=shares)
         # Every level is there, whatever was drawn.
         drawn[: len(levels)] = levels
-        return drawn[subject]
+        return pl.Series(drawn[subject])
 
     return pl.DataFrame(
         {
@@ -198,6 +220,3 @@ def _planted(
         1.0 - small_bias * where("size", "small") - dead_bias * where("listing_status", "delisted")
     )
     return 1.0 + (regime_break - 1.0) * where("era", "after"), bias
-
-
-__all__ = ["ATTRIBUTES", "CHALLENGERS", "LEVELS", "line", "policy", "section", "simulated"]
