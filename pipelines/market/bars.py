@@ -1,7 +1,6 @@
 """Bars become source rows, one per cell: what it says, of which session, and since when known."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +73,23 @@ def bar_rows(source: MarketSource, calendar: Calendar, splits: pl.DataFrame) -> 
 def _bars(table: Bars, shown: str, file: Path) -> pl.DataFrame:
     """A file's bars with the columns of BAR: per row of a long table, per cell of a wide one."""
     frame = read_table(table, shown, file)
+    named = _named_columns(table)
+    require_columns(shown, frame, list(named.values()))
+    said = {name: pl.col(column) for name, column in named.items()}
+    if table.shape == "wide":
+        rows = frame.unpivot(
+            index=["source_row", *named.values()], variable_name="subject", value_name="cell"
+        ).select("source_row", "subject", pl.col("cell").alias(table.quantity), **said)
+    elif table.columns.instrument is None:
+        rows = frame.select("source_row", pl.lit(instrument_of(file)).alias("subject"), **said)
+    else:
+        rows = frame.select("source_row", **said)
+    missing = [pl.lit(None, kind).alias(name) for name, kind in BAR.items() if name not in rows]
+    return rows.with_columns(missing).with_columns(file=pl.lit(shown)).select(*BAR)
+
+
+def _named_columns(table: Bars) -> dict[str, str]:
+    """Column of BAR -> the source's column, for those that the study names."""
     columns = table.columns
     read = {
         "text": columns.time,
@@ -82,24 +98,7 @@ def _bars(table: Bars, shown: str, file: Path) -> pl.DataFrame:
         "bar_currency": columns.currency,
         **columns.quantities(),
     }
-    named = {name: column for name, column in read.items() if column is not None}
-    require_columns(shown, frame, list(named.values()))
-    if table.shape == "wide":
-        wide = [columns.time, *([columns.known_time] if columns.known_time else [])]
-        frame = frame.unpivot(
-            index=["source_row", *wide], variable_name="subject", value_name=table.quantity
-        ).select(
-            "source_row",
-            "subject",
-            table.quantity,
-            *[pl.col(column).alias(name) for name, column in named.items()],
-        )
-    else:
-        frame = frame.select("source_row", **{name: pl.col(col) for name, col in named.items()})
-    if table.shape == "long" and columns.instrument is None:
-        frame = frame.with_columns(subject=pl.lit(instrument_of(file)))
-    missing = [pl.lit(None, kind).alias(name) for name, kind in BAR.items() if name not in frame]
-    return frame.with_columns(missing).with_columns(file=pl.lit(shown)).select(*BAR)
+    return {name: column for name, column in read.items() if column is not None}
 
 
 def _part_names(table: Bars) -> dict[str, str]:
@@ -139,7 +138,7 @@ def _dated(bars: pl.DataFrame, table: Bars, calendar: Calendar, delay: int) -> p
 def _cells(bars: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
     """A row per cell that says something, each with the numbers of its whole bar."""
     of_the_bar = [readable_number(pl.col(name)).alias(f"bar_{name}") for name in OF_A_BAR]
-    kept = [name for name in bars.columns if name not in QUANTITIES and name not in ("text",)]
+    kept = [name for name in bars.columns if name not in (*QUANTITIES, "text")]
     wide = bars.select(*kept, *of_the_bar, *names)
     index = [name for name in wide.columns if name not in names]
     cells = wide.unpivot(on=list(names), index=index, variable_name="code", value_name="text")
@@ -182,11 +181,9 @@ def _contradicted(cells: pl.DataFrame) -> pl.DataFrame:
 
 def _acknowledged(source: MarketSource) -> pl.DataFrame:
     """Instrument and session of the jumps that the study declares true."""
-    jumps: Iterable[tuple[str, object]] = [
-        (name, day) for name, days in source.acknowledged_jumps.items() for day in days
-    ]
+    jumps = [(name, day) for name, days in source.acknowledged_jumps.items() for day in days]
     return (
-        pl.DataFrame(list(jumps), schema={"subject": pl.String, "session": pl.Date}, orient="row")
+        pl.DataFrame(jumps, schema={"subject": pl.String, "session": pl.Date}, orient="row")
         .unique()
         .with_columns(jump_acknowledged=pl.lit(True))
     )

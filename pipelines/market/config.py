@@ -85,6 +85,8 @@ class Bars(TableFile):
         named = self.columns.quantities()
         if self.shape == "long" and not named:
             raise ValueError("columns: name at least one of close, adjusted_close, open, ...")
+        if len(set(named.values())) < len(named):
+            raise ValueError("columns: one column cannot hold two quantities")
         if self.shape == "wide" and (named or self.columns.instrument or self.columns.currency):
             raise ValueError("columns: a wide table's columns are instruments; say `quantity`")
         return self

@@ -295,6 +295,7 @@ def test_a_sector_is_told_to_be_undated_unless_the_source_dates_it(tmp_path: Pat
         ({"time_zone": "Mars/Olympus"}, "IANA"),
         ({"columns": {"time": "day"}}, "name at least one"),
         ({"shape": "wide"}, "say `quantity`"),
+        ({"columns": {"time": "day", "close": "c", "adjusted_close": "c"}}, "two quantities"),
         ({"package": "../etc"}, "pattern"),
     ],
 )
