@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from pipelines.errors import SourceInvalid
 from pipelines.examples import Examples, FlowCount, exclude
 from pipelines.market.config import MarketConfig
 from pipelines.market.features import LEAST_VOLATILITY, SESSIONS_PER_YEAR, STATICS, static_columns
@@ -16,8 +17,14 @@ from pipelines.market.returns import BAR, closes, newest_in_time, returns, tradi
 def training_examples(
     config: MarketConfig, events: pl.DataFrame, subjects: pl.DataFrame
 ) -> Examples:
-    """Every bar known in time with enough sessions before it; its label may be unknown yet."""
+    """Every bar known in time with enough sessions before it; its label may be unknown yet.
+
+    Raises:
+        SourceInvalid: there are bars, and all came later than the study says.
+    """
     bars = _bars(config, events, subjects)
+    if bars.is_empty() and not closes(events, trading_sessions(config)).is_empty():
+        raise _all_late(config)
     groups, flow = group_names(events), list[FlowCount]()
     every = config.index.every_sessions
     if every > 1:
@@ -91,6 +98,15 @@ def _bars(config: MarketConfig, events: pl.DataFrame, subjects: pl.DataFrame) ->
         index_session="session",
         cluster=pl.col("session") // config.block_sessions,
         scale=_scale(config),
+    )
+
+
+def _all_late(config: MarketConfig) -> SourceInvalid:
+    return SourceInvalid(
+        "No bar was known when its session's example is made, "
+        f"{config.source.known_delay_minutes} minutes after the close: there is no example.",
+        where="market.source.known_delay_minutes",
+        remedy="State the delay with which this source is known.",
     )
 
 

@@ -7,6 +7,9 @@ import polars as pl
 from pipelines.market.returns import BAR, newest_in_time
 
 SERIES = ("subject_id", "vintage")
+# A later vintage begins this long before it comes into force: by then the exponential mean has
+# forgotten its beginning (.94 to this power is 1e-20), and many restatements stay affordable.
+WARM_UP_SESSIONS = 756
 Float = npt.NDArray[np.float64]
 
 
@@ -25,12 +28,18 @@ def histories(stated: pl.DataFrame, bars: pl.DataFrame, sessions: pl.DataFrame) 
         subject_id, vintage, session, value (null: missing), place (0-based, within the series) and
         in_force: whether the row's vintage is what was known at the row's own deadline. Sorted.
     """
-    vintages = _vintages(stated, bars, sessions)
+    late = stated.join(sessions.select("session", "deadline"), on="session").filter(
+        pl.col("known_time") > pl.col("deadline")
+    )
+    vintages = _vintages(late, bars)
+    in_time = newest_in_time(stated, sessions).select(*BAR, "value")
     return (
         _dense(vintages, stated, bars, sessions)
-        .join(_values(vintages, stated, sessions), on=[*SERIES, "session"], how="left")
+        .join(in_time, on=BAR, how="left")
+        .join(_late_values(vintages, late), on=[*SERIES, "session"], how="left")
         .sort(*SERIES, "session")
         .with_columns(
+            value=pl.coalesce("late_value", "value"),
             place=pl.int_range(pl.len()).over(SERIES),
             in_force=(pl.col("deadline") >= pl.col("since")).fill_null(value=True),
         )
@@ -50,17 +59,12 @@ def window_sums(values: Float, place: npt.NDArray[np.int64], length: int) -> Flo
     return np.where(place >= length - 1, sums, np.nan)
 
 
-def _vintages(stated: pl.DataFrame, bars: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+def _vintages(late: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
     """subject_id, vintage, since, until: null since the beginning, null without an end."""
-    late = (
-        stated.join(sessions.select("session", "deadline"), on="session")
-        .filter(pl.col("known_time") > pl.col("deadline"))
-        .select("subject_id", since="known_time")
-        .unique()
-    )
     first = bars.select("subject_id", since=pl.lit(None, pl.Datetime("us", "UTC"))).unique()
+    moments = late.select("subject_id", since="known_time").unique()
     return (
-        pl.concat([first, late.join(first, on="subject_id", how="semi")])
+        pl.concat([first, moments.join(first, on="subject_id", how="semi")])
         .sort("subject_id", "since", nulls_last=False)
         .with_columns(
             vintage=pl.int_range(pl.len()).over("subject_id"),
@@ -78,29 +82,29 @@ def _dense(
         .group_by("subject_id")
         .agg(first=pl.col("session").min(), last=pl.col("session").max())
     )
+    in_force_from = sessions.select("deadline", from_session="session")
     return (
         vintages.join(span, on="subject_id")
-        .with_columns(session=pl.int_ranges("first", pl.col("last") + 1))
+        .sort("since", nulls_last=False)
+        .join_asof(in_force_from, left_on="since", right_on="deadline", strategy="forward")
+        .with_columns(
+            first=pl.max_horizontal("first", pl.col("from_session") - WARM_UP_SESSIONS),
+            last=pl.col("last") + 1,
+        )
+        .filter(pl.col("first") < pl.col("last"))
+        .select(*SERIES, "since", "until", session=pl.int_ranges("first", "last"))
         .explode("session")
         .join(sessions.select("session", "deadline"), on="session")
         .filter(pl.col("until").is_null() | (pl.col("deadline") < pl.col("until")))
     )
 
 
-def _values(vintages: pl.DataFrame, stated: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
-    """The return of each session as a vintage knows it: in time, or late but by its beginning."""
-    base = newest_in_time(stated, sessions).select(*BAR, "value")
-    several = vintages.filter(pl.len().over("subject_id") > 1)
-    alone = vintages.join(several, on="subject_id", how="anti").select(SERIES)
-    known = (pl.col("known_time") <= pl.col("deadline")) | (
-        pl.col("known_time") <= pl.col("since")
-    ).fill_null(value=False)
-    restated = (
-        stated.join(several, on="subject_id")
-        .join(sessions.select("session", "deadline"), on="session")
-        .filter(known)
+def _late_values(vintages: pl.DataFrame, late: pl.DataFrame) -> pl.DataFrame:
+    """The late versions that a vintage knows, of each session the newest; they go before."""
+    return (
+        late.join(vintages.select(*SERIES, "since"), on="subject_id")
+        .filter(pl.col("known_time") <= pl.col("since"))
         .sort(*SERIES, "session", "known_time")
         .unique([*SERIES, "session"], keep="last", maintain_order=True)
+        .select(*SERIES, "session", late_value="value")
     )
-    columns = [*SERIES, "session", "value"]
-    return pl.concat([base.join(alone, on="subject_id").select(columns), restated.select(columns)])

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from pipelines.errors import SourceInvalid
 from pipelines.market import domain
 from pipelines.market.examples import scoring_examples, training_examples
 from tests.pipelines.market.market_examples import (
@@ -56,6 +57,14 @@ def test_a_bar_that_came_late_is_no_example_of_its_session() -> None:
     frame = training_examples(config(), events([*rows, late]), PEOPLE).frame
     assert 30 not in places(frame)
     assert {29, 31} <= set(places(frame))
+
+
+def test_a_source_that_is_always_later_than_the_study_says_is_refused_not_left_empty() -> None:
+    table = events(closes(1, PRICES)).with_columns(pl.col("known_time") + pl.duration(minutes=30))
+    with pytest.raises(SourceInvalid, match="0 minutes after the close"):
+        training_examples(config(), table, PEOPLE)
+    study = config(source={"known_delay_minutes": 30})
+    assert training_examples(study, table, PEOPLE).frame.height == 59
 
 
 def test_an_example_holds_what_the_store_and_the_audit_want() -> None:
