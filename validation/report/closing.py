@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from validation.evidence import Evidence, LineVerdict
-from validation.report.formatting import Unit, interval, limit
+from validation.evidence import Evidence, LineVerdict, PredictionEvidence
+from validation.report.formatting import Unit, interval, limit, quantity
 from validation.report.headlines import LOSSES, skill_words
-from validation.report.names import metric_name, metric_short, model_name, spoken
+from validation.report.names import measurement, metric_name, metric_short, model_name, spoken
 from validation.report.units import Units, units
+from validation.report.verdicts import group_about
 
 
 def why_closed(evidence: Evidence) -> list[str]:
@@ -21,52 +22,76 @@ def why_closed(evidence: Evidence) -> list[str]:
 def _sentences(
     evidence: Evidence, lines: tuple[LineVerdict, ...], reasons: tuple[str, ...]
 ) -> Iterator[str]:
-    # The gate writes "line: words"; by that its reasons are known again.
-    open_lines = {f"{line.line}: {line.words}": line for line in lines if line.verdict != "pass"}
-    written = units(evidence)
+    known, written = _by_reason(lines), units(evidence)
     for reason in reasons:
-        line = open_lines.get(reason)
+        line = known.get(reason)
         yield reason if line is None else f"{line.line}: {_said(line, evidence, written)}"
 
 
+def _by_reason(lines: tuple[LineVerdict, ...]) -> dict[str, LineVerdict]:
+    # The gate writes "line: words"; by that its reasons are known again.
+    return {f"{line.line}: {line.words}": line for line in lines if line.verdict != "pass"}
+
+
+def why_withheld(evidence: PredictionEvidence) -> list[str]:
+    """Why a generation of predictions is not published; as :func:`why_closed`."""
+    if evidence.gate is None:
+        return []
+    if not evidence.policy.is_forecast:
+        return list(evidence.gate.reasons)
+    known = _by_reason(evidence.gate.lines)
+    return [
+        reason if (line := known.get(reason)) is None else _measured(line)
+        for reason in evidence.gate.reasons
+    ]
+
+
+def _measured(line: LineVerdict) -> str:
+    group = group_about(line)
+    name = measurement(line.metric) if group == "all" else f"{measurement(line.metric)}, {group}"
+    if line.estimate.value is None:
+        return f"{name}: this cannot be told, {line.estimate.reason or 'it was not measured'}."
+    return f"{name}: {quantity(line.estimate.value, line.metric)}, asked for is {limit(line)}."
+
+
 def _said(line: LineVerdict, evidence: Evidence, written: Units) -> str:
-    unit = written.line(line)
+    unit, limits = written.line(line), written.limit(line)
     if line.estimate.value is None or line.estimate.low is None:
         return f"this cannot be told, {line.estimate.reason or line.words}."
     if line.kind == "challenger":
-        return _challenger(line, unit)
+        return _challenger(line, unit, limits)
     if line.kind == "gap":
-        return _gap(line, unit)
+        return _gap(line, unit, limits)
     if line.metric in LOSSES:
         words = skill_words(evidence, line.metric, line.estimate, written)
-        return f"{words} Asked for: {limit(line, unit)}."
-    return _value(line, unit)
+        return f"{words} Asked for: {limit(line, limits)}."
+    return _value(line, unit, limits)
 
 
-def _challenger(line: LineVerdict, unit: Unit) -> str:
+def _challenger(line: LineVerdict, unit: Unit, limits: Unit) -> str:
     model = model_name(line.level or "the best simple model")
     difference = (
         f"{metric_short(line.metric)} of the network minus that of {model} is "
         f"{interval(line.estimate, unit)}"
     )
-    tolerated = f"{limit(line, unit)} is tolerated"
+    tolerated = f"{limit(line, limits)} is tolerated"
     if line.estimate.low is not None and line.estimate.low > 0.0:
         return f"the network is worse than {model}: {difference}; {tolerated}."
     return f"it is not shown that the network is no worse than {model}: {difference}; {tolerated}."
 
 
-def _gap(line: LineVerdict, unit: Unit) -> str:
+def _gap(line: LineVerdict, unit: Unit, limits: Unit) -> str:
     group = f"{spoken(line.group)} {line.level or ''}".strip()
     gap = f"its {metric_short(line.metric)} less that of all others is"
-    found = f"{gap} {interval(line.estimate, unit)}, asked for is {limit(line, unit)}"
+    found = f"{gap} {interval(line.estimate, unit)}, asked for is {limit(line, limits)}"
     if line.verdict == "fail":
         return f"{group} differs too much from the rest: {found}."
     return f"whether {group} is like the rest cannot be told: {found}."
 
 
-def _value(line: LineVerdict, unit: Unit) -> str:
+def _value(line: LineVerdict, unit: Unit, limits: Unit) -> str:
     found = f"{metric_name(line.metric)} ({metric_short(line.metric)})"
-    asked = f"is {interval(line.estimate, unit)}, asked for is {limit(line, unit)}"
+    asked = f"is {interval(line.estimate, unit)}, asked for is {limit(line, limits)}"
     if line.verdict == "fail":
         return f"{found} {asked}: all of the interval lies outside."
     return f"{found} {asked}: only a part of the interval lies inside."

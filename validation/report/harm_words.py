@@ -17,8 +17,8 @@ STATES: Final[dict[State, tuple[str, str, str]]] = {
     "cannot_be_seen": ("cannot_tell", "?", "cannot be seen"),
 }
 LOOK_AHEAD: Final = (
-    "Does anything reach a forecast that was known only later? Everything known after the moment "
-    "of a forecast is deleted, what is fitted is fitted again, and the inputs must not change."
+    "Does anything reach a forecast that was known only later? Asked by the checks against "
+    "leakage, which are listed one by one under “Validation and quarantine”."
 )
 LOOKED_FOR: Final[dict[HarmName, tuple[str, str]]] = {
     "unequal_error": (
@@ -98,7 +98,8 @@ def _look_ahead(evidence: Evidence) -> Harm:
     state: State = "alarm" if broken else "no_alarm" if checks else "cannot_be_seen"
     found = {
         "alarm": f"{len(broken)} of {len(checks)} checks do not hold: {joined(broken or [''])}.",
-        "no_alarm": f"All {len(checks)} checks hold.",
+        "no_alarm": f"All {len(checks)} checks hold: "
+        f"{joined([spoken(check.name) for check in checks] or [''])}.",
         "cannot_be_seen": "No check against leakage is in the evidence.",
     }[state]
     return Harm("Look-ahead", LOOK_AHEAD, found, state)

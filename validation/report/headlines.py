@@ -61,9 +61,12 @@ def _measured(evidence: Evidence, found: PopulationEvidence, written: Units) -> 
         median = skill_words(evidence, "skill_mae", overall.metrics.get("skill_mae"), written)
         yield Headline("The middle", median)
         yield Headline("The range", _range_words(overall.metrics.get("coverage_90"), written))
+    if policy.task == "volatility":
+        qlike = skill_words(evidence, "skill_qlike", overall.metrics.get("skill_qlike"), written)
+        yield Headline("Skill in QLIKE", qlike)
     if policy.task == "direction":
         yield Headline("Direction", _hit_words(found, written))
-    yield Headline("Simple models", _best_words(found, PRIMARY_LOSS[policy.task], written))
+    yield Headline("Against simple models", _best_words(found, PRIMARY_LOSS[policy.task], written))
 
 
 # ---- skill -----------------------------------------------------------------------------------
@@ -85,15 +88,15 @@ def skill_words(evidence: Evidence, metric: str, skill: Estimate | None, written
     found = interval(skill, written.value(metric))
     if side > 0:
         return f"{_start(subject)} beat{_s(verb)} {reference} by {found} in {LOSSES[metric]}."
+    if evidence.policy.task == "direction":
+        zero = "all of it below 0" if side < 0 else "an interval that holds 0"
+        return (
+            "Nobody could tell from these forecasts whether the next session closes higher: the "
+            f"skill over {reference} is {found} in {LOSSES[metric]}, {zero}."
+        )
     if side < 0:
         return (
             f"{_start(subject)} {verb} worse than {reference}: skill {found} in {LOSSES[metric]}."
-        )
-    if evidence.policy.task == "direction":
-        return (
-            "Nobody could tell from these forecasts whether the next session closes higher: "
-            f"against {reference} they save {found} of the {LOSSES[metric]}, and that interval "
-            "holds 0."
         )
     return (
         f"{_start(subject)} {verb} no better than {reference}: skill {found} in {LOSSES[metric]}, "
@@ -168,7 +171,7 @@ def _best_words(found: PopulationEvidence, loss: MetricName, written: Units) -> 
         return "Which simple model is the best cannot be told, so nothing is compared with it."
     unit = written.value(loss)
     return (
-        f"Of {len(found.challengers)}, {model_name(best.name)} has the smallest "
+        f"Of {len(found.challengers)} simple models, {model_name(best.name)} has the smallest "
         f"{metric_short(loss)}, {number(best.metrics[loss].value, unit)}. "
         f"{_against(best, loss, unit)}"
     )

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from validation.config import PRIMARY_LOSS, PRIMARY_SKILL
 from validation.evidence import Evidence, LineageEntry, PopulationEvidence, PredictionEvidence
 from validation.report import formatting, harm_words, names, overfitting_words, verdicts
-from validation.report.closing import why_closed
+from validation.report.closing import why_closed, why_withheld
 from validation.report.harm_words import STATES, harms_looked_for
 from validation.report.headlines import headlines
 from validation.report.layouts import LAYOUTS
@@ -127,7 +127,8 @@ def render_prediction_report(
         evidence=evidence,
         evidence_file=evidence_file,
         gate=evidence.gate,
-        is_forecast=evidence.policy.is_forecast,
+        why_withheld=why_withheld(evidence),
+        task=evidence.policy.task,
     )
 
 

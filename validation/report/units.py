@@ -35,11 +35,17 @@ class Units:
         return Unit(decimals, 100.0, " %")
 
     def line(self, line: LineVerdict) -> Unit:
-        """The unit of a gating line: limits that are given finer are not rounded away."""
-        unit = self.gap(line.metric) if line.kind == "gap" else self.value(line.metric)
+        """The unit of what a gating line found."""
+        return self.gap(line.metric) if line.kind == "gap" else self.value(line.metric)
+
+    def limit(self, line: LineVerdict) -> Unit:
+        """The unit of a gating line's limits: of forecasts as many decimals as they are given."""
+        unit = self.line(line)
+        if not self.of_values:
+            return unit
         limits = [limit for limit in (line.lower, line.upper) if limit is not None]
         finest = max((_decimals_of(limit * unit.factor) for limit in limits), default=0)
-        return Unit(max(unit.decimals, min(finest, MOST_DECIMALS)), unit.factor, unit.sign)
+        return Unit(finest, unit.factor, unit.sign)
 
 
 def units(evidence: Evidence) -> Units:
