@@ -62,8 +62,8 @@ def test_the_correction_equals_loops_over_rows_and_levels(seed: int) -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 999), st.floats(-1e9, 1e9))
 def test_labels_not_known_at_the_index_time_change_nothing(seed: int, planted: float) -> None:
-    asked, history = drawn(seed)
-    now = float(np.median(asked.index_day))
+    asked, history = drawn(seed, rows=1200)
+    now = 70.0
     past = replace(asked, index_day=np.minimum(asked.index_day, now))
     unknown = history.label_end_day > now
     altered = replace(history, label=np.where(unknown, planted, history.label))

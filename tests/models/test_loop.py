@@ -16,8 +16,9 @@ from models.loop import (
     predict_raw,
     train_network,
 )
-from models.parts import TrainingImpossible, released_part
+from models.parts import TrainingImpossible, known, released_part
 from models.store import SequenceStore
+from tests.models.generated_markets import make_market
 from tests.models.generated_stores import everyone, make_learnable_store, make_store
 
 SMALL = ModelConfig(
@@ -77,6 +78,31 @@ def test_no_epoch_before_the_least_one_is_kept_and_patience_counts_from_it(
     assert (standing.best_epoch, standing.finished(config)) == (best, finished)
 
 
+@pytest.mark.parametrize("task", ["volatility", "quantiles"])
+def test_every_task_learns(task: str, tmp_path: Path) -> None:
+    store = make_market(task)
+    config = SMALL.model_copy(update={"learning_rate": 0.01, "max_epochs": 8})
+    standing, _ = train_small(store, tmp_path, config)
+    assert standing.log[-1].train_loss < 0.97 * standing.log[0].train_loss
+
+
+def test_an_untrained_volatility_is_the_scale(tmp_path: Path) -> None:
+    """With a learning rate of nothing the loss is that of the naive observer."""
+    store = make_market("volatility")
+    config = SMALL.model_copy(update={"learning_rate": 1e-12, "dropout": 0.0, "max_epochs": 1})
+    standing, _ = train_small(store, tmp_path, config)
+    train = known(store, released_part(store).train)
+    miss = np.log(store.label[train] / store.scale[train])
+    naive = np.mean(miss**2 + 0.1 * (np.exp(2 * miss) - 2 * miss - 1))
+    assert standing.log[0].train_loss == pytest.approx(naive, rel=1e-4)
+
+
+@pytest.mark.parametrize("task", ["volatility", "quantiles"])
+def test_a_label_of_1_is_no_positive_where_there_are_none(task: str) -> None:
+    store = make_market(task)
+    assert class_weight(store, everyone(store), ModelConfig(positive_weight=7.0)) == 1.0
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path: Path) -> None:
     store = make_learnable_store(200)
     first, again, other = (
@@ -116,10 +142,11 @@ def test_training_stops_when_the_validation_loss_stops_falling(tmp_path: Path) -
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
-    store = make_learnable_store(100)
-    weight = np.where(store.weight > 0, 3e38, 0.0).astype(np.float32)
+    """The square of label / scale passes the largest float32."""
+    store = make_store([2] * 600, task="volatility")
+    store.label[~np.isnan(store.label)] = 1e30
     with pytest.raises(TrainingImpossible, match="not finite after epoch 1"):
-        train_small(replace(store, weight=weight), tmp_path)
+        train_small(store, tmp_path)
 
 
 @pytest.mark.parametrize(("norm", "rate"), [(1e-6, 1.0), (1e6, 0.0)])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 
 from models.config import ModelConfig
 from models.estimator import Model
-from tests.models.generated_stores import make_learnable_store, write_store
+from models.training import train
+from tests.models.generated_stores import make_learnable_store, with_folds, write_store
 
 CONFIG = ModelConfig(
     hidden_size=4,
@@ -20,32 +22,34 @@ CONFIG = ModelConfig(
     max_epochs=6,
     patience_epochs=6,
     seeds=(0, 1),
-    cross_fit_folds=2,
 )
 EPOCHS = CONFIG.max_epochs * 4
 
 
-def command(folder: Path, name: str) -> list[str]:
+def command(folder: Path, name: str, processes: int = 1) -> list[str]:
     config = folder / "config.json"
     config.write_text(CONFIG.model_dump_json())
     return [
         *(sys.executable, "-m", "models.training"),
         *("--sequences", str(folder / "sequences"), "--config", str(config)),
         *("--output", str(folder / name), "--checkpoints", str(folder / f"{name}_checkpoints")),
+        *("--processes", str(processes)),
     ]
 
 
-def train_killed(folder: Path, name: str, kills: list[tuple[int, float]]) -> None:
+def train_killed(
+    folder: Path, name: str, kills: list[tuple[int, float]], processes: int = 1
+) -> None:
     """Train, with a kill -9 so many epochs and so many seconds after each start."""
     for epochs, seconds in kills:
-        with subprocess.Popen(command(folder, name), stdout=subprocess.PIPE) as child:
+        with subprocess.Popen(command(folder, name, processes), stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             for _ in range(epochs):
                 child.stdout.readline()
             time.sleep(seconds)
             child.send_signal(signal.SIGKILL)
         assert child.returncode == -signal.SIGKILL
-    subprocess.run(command(folder, name), check=True, stdout=subprocess.PIPE)
+    subprocess.run(command(folder, name, processes), check=True, stdout=subprocess.PIPE)
 
 
 def model_bytes(directory: Path) -> dict[str, bytes]:
@@ -61,7 +65,7 @@ def model_bytes(directory: Path) -> dict[str, bytes]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with sequences and the model that an undisturbed training made of them."""
     folder = tmp_path_factory.mktemp("training")
-    write_store(make_learnable_store(400), folder / "sequences")
+    write_store(with_folds(make_learnable_store(400), 2), folder / "sequences")
     train_killed(folder, "undisturbed", [])
     return folder
 
@@ -70,17 +74,19 @@ def test_a_training_writes_every_network_and_challenger(trained: Path) -> None:
     directory = trained / "undisturbed"
     model = Model.read(directory)
     assert model.released.networks == ("seed_0", "seed_1")
-    assert [fold.networks for fold in model.folds] == [("fold_0",), ("fold_1",)]
-    for name in ("seed_0", "seed_1", "fold_0", "fold_1"):
+    assert [window.networks for window in model.windows] == [
+        ("window_0_seed_0",),
+        ("window_1_seed_0",),
+    ]
+    for name in ("seed_0", "seed_1", "window_0_seed_0", "window_1_seed_0"):
         assert (directory / f"{name}.safetensors").is_file()
-    for name in ("released", "fold_0", "fold_1"):
+    for name in ("released", "window_0", "window_1"):
         assert (directory / "challengers" / name / "hist_gradient_boosting.skops").is_file()
-    assert np.load(directory / "folds.npy").shape == (400,)
 
 
 def test_the_log_tells_every_epoch_of_every_network(trained: Path) -> None:
     log = json.loads((trained / "undisturbed" / "training_log.json").read_text())
-    assert sorted(log) == ["fold_0", "fold_1", "seed_0", "seed_1"]
+    assert sorted(log) == ["seed_0", "seed_1", "window_0_seed_0", "window_1_seed_0"]
     for entry in log.values():
         assert [epoch["epoch"] for epoch in entry["epochs"]] == list(range(1, 7))
         assert 1 <= entry["best_epoch"] <= 6
@@ -88,13 +94,33 @@ def test_the_log_tells_every_epoch_of_every_network(trained: Path) -> None:
 
 def test_no_pickle_is_written(trained: Path) -> None:
     suffixes = {p.suffix for p in (trained / "undisturbed").rglob("*") if p.is_file()}
-    assert suffixes == {".json", ".safetensors", ".skops", ".npy"}
-    np.load(trained / "undisturbed" / "folds.npy", allow_pickle=False)
+    assert suffixes == {".json", ".safetensors", ".skops"}
 
 
 def test_a_training_killed_twice_ends_with_the_same_bits(trained: Path) -> None:
     train_killed(trained, "killed", [(3, 0.0), (9, 0.01)])
     assert model_bytes(trained / "killed") == model_bytes(trained / "undisturbed")
+
+
+def test_two_processes_give_the_same_bits_as_one_killed_or_not(trained: Path) -> None:
+    train_killed(trained, "in_two_processes", [], processes=2)
+    assert model_bytes(trained / "in_two_processes") == model_bytes(trained / "undisturbed")
+    train_killed(trained, "two_killed", [(4, 0.0)], processes=2)
+    assert model_bytes(trained / "two_killed") == model_bytes(trained / "undisturbed")
+
+
+def test_the_last_window_of_the_released_models_rows_is_fitted_once(tmp_path: Path) -> None:
+    store = with_folds(make_learnable_store(400), 2)
+    same = replace(store, split=store.windows[1].copy())
+    write_store(same, tmp_path / "sequences")
+    config = CONFIG.model_copy(update={"max_epochs": 1, "window_seeds": 2})
+    train(tmp_path / "sequences", config, tmp_path / "model", tmp_path / "checkpoints")
+    model = Model.read(tmp_path / "model")
+    assert [window.name for window in model.windows] == ["window_0", "released"]
+    assert model.windows[1] == model.released
+    assert sorted(json.loads((tmp_path / "model" / "training_log.json").read_text())) == [
+        *("seed_0", "seed_1", "window_0_seed_0", "window_0_seed_1")
+    ]
 
 
 @pytest.mark.faults
