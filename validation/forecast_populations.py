@@ -122,8 +122,8 @@ def _clusters(frame: pl.DataFrame, days: IntArray, where: str) -> IntArray:
     if frame["cluster"].null_count():
         raise UnauditableTable(f"{where}: a row is in no block of time")
     clusters = frame["cluster"].cast(pl.Int64).to_numpy().astype(np.intp)
-    pairs = len(np.unique(np.column_stack([days, clusters]), axis=0))
-    if pairs != len(np.unique(days)):
+    pairs = pl.DataFrame({"day": days, "cluster": clusters})
+    if pairs.n_unique() != pairs["day"].n_unique():
         raise UnauditableTable(f"{where}: a day lies in two blocks of time")
     return clusters
 

@@ -62,15 +62,15 @@ def groups_of(frame: pl.DataFrame, config: AuditConfig) -> list[Group]:
 
 
 def _levels(frame: pl.DataFrame, names: tuple[str, ...]) -> list[Group]:
-    levels = frame.select(pl.concat_str(list(names), separator=JOIN)).to_series().to_numpy()
+    levels = frame.select(pl.concat_str(list(names), separator=JOIN)).to_series()
     return [
         Group(
             attribute=JOIN.join(names),
             level=str(level),
-            rows=np.flatnonzero(levels == level),
-            rest=np.flatnonzero(levels != level),
+            rows=np.flatnonzero((levels == level).to_numpy()),
+            rest=np.flatnonzero((levels != level).to_numpy()),
         )
-        for level in np.unique(levels)
+        for level in levels.unique().sort()
     ]
 
 

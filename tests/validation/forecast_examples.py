@@ -145,14 +145,14 @@ def _quantiles(market: Market, factor: FloatArray, bias: FloatArray) -> Made:
         )
         for quantile, z in zip(QUANTILES, NORMAL, strict=True)
     }
-    label: FloatArray = drift + shock * spread * factor
+    label = np.asarray(drift + shock * spread * factor, dtype=np.float64)
     return label, forecasts
 
 
 def _direction(market: Market, factor: FloatArray, bias: FloatArray) -> Made:
     logit = market.own(0.5, 0.3) + market.shared(0.0, 0.2)
-    chance = np.asarray(1.0 / (1.0 + np.exp(-logit * factor)), dtype=np.float64)
-    label: FloatArray = 1.0 * (market.rng.random(chance.shape) < chance)
+    chance: FloatArray = (1.0 / (1.0 + np.exp(-logit * factor))).astype(np.float64)
+    label = (market.rng.random(chance.shape) < chance).astype(np.float64)
     return label, {
         "score": chance * bias,
         REFERENCES["direction"]: np.full_like(chance, 0.5),
