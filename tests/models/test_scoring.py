@@ -13,9 +13,9 @@ from models.calibration import logit, sigmoid
 from models.config import ModelConfig
 from models.estimator import Model, ModelUnusable, read_network
 from models.scoring import score
-from models.store import Channel, SequenceStore
+from models.store import Channel, SequenceStore, select
 from models.training import train
-from tests.models.generated_stores import make_learnable_store, write_store
+from tests.models.generated_stores import make_learnable_store, with_folds, write_store
 
 CONFIG = ModelConfig(
     hidden_size=8,
@@ -23,14 +23,13 @@ CONFIG = ModelConfig(
     tokens_per_batch=256,
     max_epochs=8,
     seeds=(0, 1),
-    cross_fit_folds=2,
 )
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scoring")
-    write_store(make_learnable_store(900), folder / "sequences")
+    write_store(with_folds(make_learnable_store(900), 2), folder / "sequences")
     train(folder / "sequences", CONFIG, folder / "model", folder / "checkpoints")
     return folder
 
@@ -62,7 +61,9 @@ def test_the_score_is_the_calibrated_mean_logit_of_the_networks(trained: Path) -
     for name in ("seed_0", "seed_1"):
         path = trained / "model" / f"{name}.safetensors"
         with torch.no_grad():
-            logits.append(read_network(path, model.released.scaler, CONFIG)(batch).double().numpy())
+            logits.append(
+                read_network(path, model.released.scaler, CONFIG, 1)(batch)[:, 0].double().numpy()
+            )
     columns = score(trained / "sequences", trained / "model")
     mean, calibration = np.mean(logits, axis=0), model.released.calibration
     np.testing.assert_allclose(columns["score_raw"][:20], sigmoid(mean), atol=1e-6)
@@ -75,16 +76,15 @@ def test_the_score_is_the_calibrated_mean_logit_of_the_networks(trained: Path) -
     np.testing.assert_allclose(columns["seed_spread"][:20], spread, atol=1e-6)
 
 
-def test_cross_fitted_scores_come_from_the_fold_that_never_saw_the_subject(trained: Path) -> None:
+def test_cross_fitted_scores_come_from_the_window_that_never_saw_the_subject(trained: Path) -> None:
     store, model = SequenceStore.open(trained / "sequences"), Model.read(trained / "model")
     found = score(trained / "sequences", trained / "model")["score_cross_fitted"]
-    folds = np.load(trained / "model" / "folds.npy")
-    for fold, estimator in enumerate(model.folds):
-        rows = np.flatnonzero(folds == fold)[:30]
-        path = trained / "model" / f"fold_{fold}.safetensors"
+    for window, estimator in enumerate(model.windows):
+        rows = np.flatnonzero(store.windows[window] == 2)[:30]
+        path = trained / "model" / f"window_{window}_seed_0.safetensors"
         with torch.no_grad():
             batch = assemble(store, rows, max_steps=CONFIG.max_steps)
-            logits = read_network(path, estimator.scaler, CONFIG)(batch).double().numpy()
+            logits = read_network(path, estimator.scaler, CONFIG, 1)(batch)[:, 0].double().numpy()
         np.testing.assert_allclose(found[rows], estimator.calibration(logits), atol=1e-6)
 
 
@@ -106,32 +106,10 @@ def test_a_new_store_is_scored_without_cross_fitted_columns(trained: Path, tmp_p
 def test_the_order_of_subjects_changes_no_score(trained: Path, tmp_path: Path) -> None:
     store = SequenceStore.open(trained / "sequences")
     order = np.random.default_rng(0).permutation(900)
-    moved = score(write_store(reorder(store, order), tmp_path / "moved"), trained / "model")
+    moved = score(write_store(select(store, order), tmp_path / "moved"), trained / "model")
     known = score(trained / "sequences", trained / "model")
     for name in ("score", "seed_spread", "logistic_regression", "hist_gradient_boosting"):
         np.testing.assert_allclose(moved[name], known[name][order], atol=1e-6)
-
-
-def reorder(store: SequenceStore, order: np.ndarray) -> SequenceStore:
-    """The same examples in another order."""
-    owner = np.repeat(np.arange(len(store)), store.lengths)
-    steps = np.concatenate([np.flatnonzero(owner == row) for row in order])
-    counts = np.diff(store.observation_offsets)
-    owner_step = np.repeat(np.arange(len(owner)), counts)
-    seen = np.concatenate([np.flatnonzero(owner_step == step) for step in steps])
-    return replace(
-        store,
-        step_offsets=np.cumsum([0, *store.lengths[order]]),
-        observation_offsets=np.cumsum([0, *counts[steps]]),
-        step_days=store.step_days[steps],
-        observation_channel=store.observation_channel[seen],
-        observation_value=store.observation_value[seen],
-        static_value=store.static_value[order],
-        label=store.label[order],
-        weight=store.weight[order],
-        split=store.split[order],
-        cluster=store.cluster[order],
-    )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +117,8 @@ def reorder(store: SequenceStore, order: np.ndarray) -> SequenceStore:
     [
         ({"channels": (Channel("sbp", "numeric"), Channel("hdl", "numeric"))}, "channels"),
         ({"statics": ("sex_male", "age_years")}, "static features"),
-        ({"horizon_days": 365}, "horizon"),
+        ({"horizon": "365 days"}, "horizon"),
+        ({"task": "direction"}, "task"),
     ],
 )
 def test_sequences_of_another_vocabulary_are_refused(
@@ -168,11 +147,10 @@ def test_a_model_with_another_scaler_is_refused(trained: Path, tmp_path: Path) -
     [
         "model.json",
         "seed_1.safetensors",
-        "fold_0.safetensors",
-        "folds.npy",
+        "window_0_seed_0.safetensors",
         "challengers/features.json",
         "challengers/released/logistic_regression.json",
-        "challengers/fold_1/hist_gradient_boosting.skops",
+        "challengers/window_1/hist_gradient_boosting.skops",
     ],
 )
 @pytest.mark.parametrize("damage", ["missing", "cut"])
