@@ -53,6 +53,17 @@ def test_size_is_the_tercile_of_the_value_traded_not_of_shares_or_price() -> Non
     assert set(early["size"]) == {"unknown"}
 
 
+def test_a_volume_restated_later_leaves_the_size_as_it_was_seen() -> None:
+    volumes: list[Row] = [
+        (s, at, "volume", 10.0 * s, 0.0) for s in (1, 2, 3) for at in range(LENGTH)
+    ]
+    seen = events([*steady(1, 2, 3), *volumes])
+    restated = events([*steady(1, 2, 3), *volumes, (1, 30, "volume", 1e9, 300.0)])
+    sizes = [grouped(table, subjects(1, 2, 3))["size"].to_list() for table in (seen, restated)]
+    assert set(sizes[0]) == {"unknown", "small", "middle", "large"}
+    assert sizes[0] == sizes[1]
+
+
 def test_without_volume_there_is_no_size() -> None:
     assert "size" not in group_names(events(steady(1)))
     assert "size" in group_names(events([*steady(1), (1, 0, "volume", 5.0, 0.0)]))
