@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.events import Ingested
@@ -24,12 +24,19 @@ SPLITS = {
 # session, sessions until known, close or ratio
 Row = tuple[int, int, str]
 PLACES = st.integers(0, len(DAYS) - 1)
-CLOSES = st.lists(
-    st.tuples(PLACES, st.integers(0, 3), st.sampled_from(["10", "11", "20", "5", "30", "0"])),
-    min_size=1,
-    max_size=10,
+LATE = st.integers(1, 3)
+# Every session has a close at once, most of them a split apart; some are restated later.
+AT_ONCE = st.tuples(*[st.sampled_from(["10", "20", "30"])] * len(DAYS)).map(
+    lambda values: [(session, 0, value) for session, value in enumerate(values)]
 )
-RATIOS = st.lists(st.tuples(PLACES, st.integers(0, 3), st.sampled_from(["2", "3"])), max_size=2)
+RESTATED = st.lists(st.tuples(PLACES, LATE, st.sampled_from(["10", "20", "0"])), max_size=4)
+CLOSES = st.tuples(AT_ONCE, RESTATED).map(lambda both: both[0] + both[1])
+RATIOS = st.lists(st.tuples(PLACES, LATE, st.sampled_from(["2", "3"])), min_size=1, max_size=3)
+
+
+def at_once(*values: str) -> list[Row]:
+    """Closes that were known at once, one per session."""
+    return [(session, 0, value) for session, value in enumerate(values)]
 
 
 def lines(rows: list[Row], last: int) -> list[str]:
@@ -66,6 +73,9 @@ def known_by(tables: Ingested, last: int) -> list[tuple[object, ...]]:
 
 @settings(deadline=None, max_examples=30)
 @given(CLOSES, RATIOS, PLACES)
+@example(at_once("30", "30", "10", "10", "10"), [(2, 1, "3")], 2)  # a split told a session late
+@example([*at_once("10", "10", "20", "20", "20"), (1, 3, "20")], [], 2)  # the close before, mended
+@example([*at_once("10", "10", "10", "10", "10"), (0, 2, "20")], [], 0)  # a close restated
 def test_deleting_what_was_known_later_changes_no_accepted_row(
     closes: list[Row], ratios: list[Row], last: int
 ) -> None:
