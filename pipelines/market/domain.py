@@ -41,6 +41,11 @@ def lookback_days(config: MarketConfig) -> int | None:
     return config.index.lookback_days
 
 
+def block_sessions(config: MarketConfig) -> int | None:
+    """The length of a block of time that the bootstrap draws as one."""
+    return config.block_sessions
+
+
 def is_point_in_time(config: MarketConfig) -> bool:
     """Whether the study declares its universe as that of the time, delisted names among it."""
     return config.source.universe.is_point_in_time

@@ -99,7 +99,7 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
             ``COLUMNS``, all of one task. ``score_calibrated``, ``score_low`` and ``score_high``
             are probabilities for risk and direction, annualised volatilities (> 0) for
             volatility, prices (> 0) for quantiles; ``score`` is any finite number.
-            ``quantile_*`` (ascending, of the log return over the horizon) and ``last_price``
+            ``quantile_*`` (ascending, prices) and ``last_price``
             (> 0, the last close known) are given for quantiles and null for every other task.
             ``is_point_in_time`` is false where the universe lacks those who left it.
             ``share_missing`` is a share of one, ``sequence_length`` counts time steps.

@@ -173,7 +173,7 @@ def _measured(spec: Study, predictions: pl.DataFrame) -> _Measured:
     try:
         if policy.is_forecast:
             populations = audit_forecasts(predictions, policy, challengers)
-            found = harms(predictions, policy)
+            found = harms(predictions, policy, challengers)
         else:
             populations = audit_predictions_table(predictions, policy, challengers=challengers)
             found = ()
