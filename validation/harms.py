@@ -69,13 +69,13 @@ class _Gap:
         """Standard error by leaving out blocks (Tukey 1958), neighbours taken to be alike.
 
         With few and unequal blocks the bootstrap's is too small. The covariance of neighbouring
-        blocks is added with weight 1/2 at both sides (Newey and West, Econometrica 1987, lag 1)
-        where it is above 0: shocks outlive a block.
+        blocks is added on both sides (Hansen and Hodrick, J Political Economy 1980, lag 1) where
+        it is above 0: shocks outlive a block.
         """
         apart = self.without - self.without.mean()
         neighbours = max(0.0, float((apart[1:] * apart[:-1]).sum()))
         share = 1.0 - 1.0 / len(apart)
-        return float(np.sqrt(share * ((apart**2).sum() + neighbours)))
+        return float(np.sqrt(share * ((apart**2).sum() + 2.0 * neighbours)))
 
 
 def harms(

@@ -120,12 +120,12 @@ Made = tuple[FloatArray, dict[str, FloatArray]]
 
 def _volatility(market: Market, factor: FloatArray, bias: FloatArray) -> Made:
     spread = market.spread()
-    shock = market.shared(0.7, 0.12) + market.own(0.7, 0.25)
-    error = market.own(0.7, 0.1)
+    shock = market.shared(0.5, 0.12) + market.own(0.5, 0.25)
+    error = market.own(0.5, 0.1)
     return spread * np.exp(shock * factor), {
         "score": spread * np.exp(error) * bias,
-        REFERENCES["volatility"]: spread * np.exp(error + market.own(0.7, 0.4)),
-        "ridge": spread * np.exp(error + market.own(0.7, 0.2)),
+        REFERENCES["volatility"]: spread * np.exp(error + market.own(0.5, 0.4)),
+        "ridge": spread * np.exp(error + market.own(0.5, 0.2)),
     }
 
 

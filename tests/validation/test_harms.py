@@ -73,7 +73,7 @@ def test_the_standard_error_is_that_of_leaving_out_blocks_with_their_neighbours(
     left = np.array([gap(MARKET.filter(pl.col("cluster") != block)) for block in blocks])
     apart = left - left.mean()
     neighbours = sum(a * b for a, b in pairwise(apart))
-    variance = (1 - 1 / len(blocks)) * (np.sum(apart**2) + max(0.0, neighbours))
+    variance = (1 - 1 / len(blocks)) * (np.sum(apart**2) + 2 * max(0.0, neighbours))
     finding = one(FOUND, "size", "small", "log_relative_error")
     assert finding.estimate.standard_error == pytest.approx(np.sqrt(variance), rel=1e-5)
 
