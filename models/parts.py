@@ -53,9 +53,9 @@ def part_of(name: str, split: npt.NDArray[np.int8]) -> Part:
 
 def is_released(store: SequenceStore, window: int) -> bool:
     """Whether the window trains and stops on the very rows of the released model."""
-    window_part, released = (part_of("", s) for s in (store.windows[window], store.split))
-    return np.array_equal(window_part.train, released.train) and np.array_equal(
-        window_part.validation, released.validation
+    ours, released = (part_of("", split) for split in (store.windows[window], store.split))
+    return np.array_equal(ours.train, released.train) and np.array_equal(
+        ours.validation, released.validation
     )
 
 

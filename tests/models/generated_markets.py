@@ -71,7 +71,7 @@ def make_market(
         cluster=session // 5,
         scale=_scale(task, statics).astype(np.float32),
         subject=subject + 1_000,
-        index_day=FIRST_DAY + session,
+        index_day=(FIRST_DAY + session).astype(np.float64),
         label_end_day=np.where(decided, FIRST_DAY + session + AHEAD, np.nan),
         windows=split,
         channels=CHANNELS,
@@ -105,11 +105,13 @@ def _labels(task: str, returns: Floats) -> Floats:
     if task == "quantiles":
         total: Floats = ahead.sum(axis=0)
         return total
-    return (ahead[0] > 0).astype(np.float64)
+    rose: Floats = (ahead[0] > 0).astype(np.float64)
+    return rose
 
 
 def _annualised(variance: Floats) -> Floats:
-    return np.maximum(np.sqrt(252.0 * variance), 0.02)
+    volatility: Floats = np.maximum(np.sqrt(252.0 * variance), 0.02)
+    return volatility
 
 
 def _scale(task: str, statics: Floats) -> Floats:

@@ -114,7 +114,7 @@ def test_quantiles_that_were_too_narrow_cover_what_they_should_afterwards() -> N
     """Labels of deviation 3 against the quantiles of deviation 1, known the next day."""
     random, rows = np.random.default_rng(0), 6_000
     normal = np.quantile(random.normal(size=100_000), LEVELS)
-    days = np.arange(rows) // 20.0
+    days = np.repeat(np.arange(rows // 20), 20).astype(np.float64)
     predicted = Predicted(np.tile(normal, (rows, 1)), np.ones(rows), days)
     label = random.normal(0.5, 3.0, rows)
     found, counts = correct(predicted, History(predicted, label, days + 1), LEVELS, DAYS)
