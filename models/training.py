@@ -22,7 +22,7 @@ from models.challengers.registry import CHALLENGERS
 from models.challengers.table import Table
 from models.checkpoints import write_atomically
 from models.config import ModelConfig
-from models.estimator import Estimator, Model
+from models.estimator import Estimator, Model, best_device
 from models.features import build_features
 from models.inputs import fit_inputs
 from models.loop import NetworkJob
@@ -202,6 +202,11 @@ def trained_until(store: SequenceStore, part: Part) -> float:
     return float(np.nanmax(np.append(store.label_end_day[rows], store.index_day[rows].max())))
 
 
+def fitting_processes(threads: int) -> int:
+    """One per so many threads of the CPU; one in all where the networks share a GPU."""
+    return 1 if best_device().type == "cuda" else max(1, (os.cpu_count() or 1) // threads)
+
+
 def main() -> int:
     """Train as the command line says; what goes wrong is told in the last line on stderr."""
     parser = argparse.ArgumentParser(description="Train a study's networks and challengers.")
@@ -209,13 +214,12 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True, help="JSON of a ModelConfig")
     parser.add_argument("--output", type=Path, required=True, help="where the model is written")
     parser.add_argument("--checkpoints", type=Path, required=True, help="kept until it is whole")
-    parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, help="networks at a time"
-    )
+    parser.add_argument("--processes", type=int, help="networks at a time; as many as fit")
     told = parser.parse_args()
     config = ModelConfig.model_validate_json(told.config.read_text())
+    processes = told.processes or fitting_processes(config.threads)
     try:
-        train(told.sequences, config, told.output, told.checkpoints, told.processes)
+        train(told.sequences, config, told.output, told.checkpoints, processes)
     except (SequencesUnusable, TrainingImpossible) as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.challengers.garch import (
@@ -58,6 +58,7 @@ def forecast_by_loops(
     return sum(ahead) / sessions
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.floats(-5, 5), st.just(math.nan)), min_size=1, max_size=9),
     st.integers(1, 9),

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.store import TYPE_OF_ARRAY, SequenceStore, SequencesUnusable, select
@@ -94,6 +94,7 @@ def test_a_scale_that_is_not_above_0_is_refused(scale: float, tmp_path: Path) ->
         SequenceStore.open(write_store(store, tmp_path))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 99), st.integers(0, 8))
 def test_a_selection_holds_its_examples_as_they_were(
     lengths: list[int], seed: int, count: int

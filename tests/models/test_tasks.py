@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import mean_pinball_loss
@@ -30,6 +30,7 @@ def test_a_volatility_starts_at_the_scale() -> None:
     assert task.predict(raw, scale).tolist() == [[pytest.approx(0.2)], [pytest.approx(0.5)]]
 
 
+@settings(deadline=None)
 @given(arrays(np.float64, (4, 1), elements=st.floats(-20, 20)))
 def test_a_volatility_is_positive(raw: np.ndarray) -> None:
     scale = torch.full((4,), 0.3, dtype=torch.float64)
@@ -53,6 +54,7 @@ def test_the_loss_of_a_volatility_that_is_right_is_0() -> None:
     assert float(task.losses(raw, right, torch.tensor([0.2]))) == pytest.approx(0.0, abs=1e-10)
 
 
+@settings(deadline=None)
 @given(
     arrays(np.float64, (3, 5), elements=st.floats(-30, 30)),
     arrays(np.float64, 3, elements=st.floats(1e-3, 10)),
