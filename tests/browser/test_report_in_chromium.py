@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Tab, find_chromium, running
+from tests.validation.forecast_report_samples import (
+    TASKS,
+    forecast_evidence,
+    forecast_generation,
+)
 from tests.validation.report_samples import (
     closed_evidence,
     lineage,
@@ -30,6 +35,10 @@ PAGES = {
     "crash": lambda: render_crash_report(
         "nafld_diabetes", "audit_model", ValueError(), lineage("ingest_events")
     ),
+    "volatility": lambda: render_report(forecast_evidence("volatility")),
+    "quantiles": lambda: render_report(forecast_evidence("quantiles")),
+    "direction": lambda: render_report(forecast_evidence("direction", skilled=False)),
+    "generation": lambda: render_prediction_report(forecast_generation("direction")),
 }
 
 
@@ -71,16 +80,17 @@ def test_a_foreign_script_or_picture_in_the_page_would_be_refused_and_noticed(
     assert len(tab.complaints()) == 2
 
 
-@pytest.mark.parametrize("width", [420, 900, 1360])
-def test_nothing_is_wider_than_the_window(tab: Tab, tmp_path: Path, width: int) -> None:
-    show(tab, tmp_path, render_report(model_evidence()))
+@pytest.mark.parametrize("width", [390, 900, 1200, 1360])
+@pytest.mark.parametrize("name", ["report", *TASKS])
+def test_nothing_is_wider_than_the_window(tab: Tab, tmp_path: Path, width: int, name: str) -> None:
+    show(tab, tmp_path, PAGES[name]())
     tab.size(width, 900)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.screenshot(tmp_path / "report.png")
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["report", "closed"])
+@pytest.mark.parametrize("name", ["report", "closed", *TASKS])
 def test_verdict_lines_and_what_it_cannot_tell_stand_on_the_first_sheet(
     tab: Tab, tmp_path: Path, name: str
 ) -> None:
@@ -91,8 +101,9 @@ def test_verdict_lines_and_what_it_cannot_tell_stand_on_the_first_sheet(
     assert tab.evaluate("document.documentElement.scrollWidth") <= SHEET_WIDTH
 
 
-def test_the_report_prints_on_a_few_a4_sheets(tab: Tab, tmp_path: Path) -> None:
-    show(tab, tmp_path, render_report(model_evidence()))
+@pytest.mark.parametrize("name", ["report", *TASKS])
+def test_the_report_prints_on_a_few_a4_sheets(tab: Tab, tmp_path: Path, name: str) -> None:
+    show(tab, tmp_path, PAGES[name]())
     pdf = tab.print_to_pdf()
     sheets = re.findall(rb"/Type\s*/Page\b(?!s)", pdf)
     assert 5 <= len(sheets) <= 10
@@ -101,8 +112,9 @@ def test_the_report_prints_on_a_few_a4_sheets(tab: Tab, tmp_path: Path) -> None:
     assert boxes
 
 
-def test_no_label_of_a_chart_is_cut_or_lies_on_a_mark(tab: Tab, tmp_path: Path) -> None:
-    show(tab, tmp_path, render_report(model_evidence()))
+@pytest.mark.parametrize("name", ["report", *TASKS])
+def test_no_label_of_a_chart_is_cut_or_lies_on_a_mark(tab: Tab, tmp_path: Path, name: str) -> None:
+    show(tab, tmp_path, PAGES[name]())
     outside = """
         [...document.querySelectorAll('svg[role=img]')].flatMap(svg => {
             const frame = svg.getBoundingClientRect();

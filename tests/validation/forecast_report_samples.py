@@ -1,6 +1,8 @@
 """Judged evidence of audits of forecasts, measured on simulated markets or written by hand."""
 
+from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import polars as pl
 
@@ -12,6 +14,7 @@ from validation.evidence import (
     CheckResult,
     Counts,
     DataEvidence,
+    Estimate,
     Evidence,
     FileRows,
     FlowStep,
@@ -26,6 +29,7 @@ from validation.gate import judge
 from validation.harms import harms
 from validation.overfitting import OverfittingEvidence
 from validation.prediction_audit import audit_scores
+from validation.report.render import render_prediction_report, render_report
 
 TASKS: tuple[Task, ...] = ("volatility", "quantiles", "direction")
 SURVIVORS = (
@@ -174,3 +178,39 @@ def forecast_generation(task: Task) -> PredictionEvidence:
         study=f"sp500_{task}",
         lineage=lineage("score_subjects"),
     )
+
+
+def silenced(value: Any) -> Any:
+    """The same evidence with nothing known: every estimate is null with a reason."""
+    if isinstance(value, dict):
+        if "standard_error" in value:
+            return Estimate(reason="fewer than 10 blocks of time").model_dump(mode="json")
+        return {k: each if k == "policy" else silenced(each) for k, each in value.items()}
+    return [silenced(each) for each in value] if isinstance(value, list) else value
+
+
+@cache
+def silent_evidence(task: Task) -> Evidence:
+    raw = silenced(forecast_evidence(task).model_dump(mode="json"))
+    for harm in raw["harms"]:
+        harm["alarm"] = None
+    for population in raw["populations"]:
+        for gap in population["gaps"]:
+            gap["detectable"] = None
+    return rejudged(Evidence.model_validate(raw))
+
+
+def bare_evidence(task: Task) -> Evidence:
+    """What an audit leaves that learned nothing at all."""
+    return Evidence(
+        study="bare", intended_use="", policy=forecast_evidence(task).policy, populations=()
+    )
+
+
+def all_pages(task: Task) -> Iterator[str]:
+    """Every kind of page: open, closed, undecided, unjudged, and of a generation."""
+    yield render_report(forecast_evidence(task))
+    yield render_report(forecast_evidence(task, skilled=False))
+    yield render_report(silent_evidence(task))
+    yield render_report(bare_evidence(task))
+    yield render_prediction_report(forecast_generation(task))

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from validation.evidence import CalibrationBin, CurvePoint, Estimate
+from validation.evidence import CalibrationBin, CoveragePoint, CurvePoint, Estimate, SeriesPoint
 from validation.report.charts import calibration_chart, precision_recall_chart, roc_chart
+from validation.report.forecast_charts import coverage_chart, series_chart
 from validation.report.forests import ForestRow, forest_chart
+from validation.report.formatting import Unit
 from validation.report.svg import Scale, element, nice_step, polyline, tick_label
 
 DIAGONAL = [CurvePoint(x=x, y=x) for x in (0.0, 0.25, 0.5, 1.0)]
@@ -148,3 +150,80 @@ def test_no_mark_of_a_forest_leaves_its_frame(gaps: list[tuple[float, ...]]) -> 
         for name in ("y", "cy", "y1", "y2"):
             assert 0 <= float(each.get(name, 0)) <= height
     assert not re.search(r"nan|inf", str(forest_chart("Gaps", rows)))
+
+
+def test_the_unit_of_a_forest_moves_its_numbers_and_ticks_and_no_mark() -> None:
+    plain = parsed(forest_chart("Gaps", ROWS))
+    points = parsed(forest_chart("Gaps", ROWS, Unit(1, 100.0, " points")))
+    assert [place(dot) for dot in marks(plain, "dot")] == [
+        place(dot) for dot in marks(points, "dot")
+    ]
+    assert [each.text for each in marks(points, "tick")] == ["\N{MINUS SIGN}20", "0", "20"]
+    assert marks(points, "number")[0].text == ("\N{MINUS SIGN}10.0 (\N{MINUS SIGN}20.0 to 0.0)")
+
+
+def test_a_long_name_is_cut_and_makes_room_for_itself() -> None:
+    long = ForestRow("sector", "an industry with a very long name", ROWS[0].estimate, None, 0, 0)
+    root = parsed(forest_chart("Gaps", [long, ROWS[2]]))
+    label = marks(root, "label")[0]
+    assert label.text == "an industry with a ve\N{HORIZONTAL ELLIPSIS}"
+    assert float(marks(root, "zero")[0].attrib["x1"]) > 181.0
+
+
+# ---- forecasts -------------------------------------------------------------------------------
+
+
+def year(number: int, *skill: float) -> SeriesPoint:
+    value, low, high = skill or (None, None, None)
+    reason = None if skill else "fewer than 5 blocks of time"
+    return SeriesPoint(
+        year=number,
+        rows=100,
+        skill=Estimate(value=value, low=low, high=high, reason=reason),
+        loss=Estimate(value=0.1),
+    )
+
+
+def test_years_stand_around_the_line_of_no_skill() -> None:
+    points = [year(2011, 0.02, 0.01, 0.03), year(2012, -0.02, -0.03, -0.01), year(2013)]
+    root = parsed(series_chart(points, Unit(1, 100.0, " %")))
+    zero = float(marks(root, "zero")[0].attrib["y1"])
+    (first_x, above), (second_x, below) = (place(dot) for dot in marks(root, "dot"))
+    # The scale is symmetric here: both dots stand equally far from zero, the better one above.
+    assert zero - above == pytest.approx(below - zero, abs=0.11)
+    assert above < zero
+    assert first_x < second_x
+    whisker = marks(root, "whisker")[0].attrib
+    assert float(whisker["y2"]) < above < float(whisker["y1"]) < zero
+    assert [each.text for each in marks(root, "tick")][-4:] == ["2011", "2012", "2013", "?"]
+    assert "2011: 2.0 % (1.0 to 3.0); 2012" in root.attrib["aria-label"]
+    assert "2013: cannot tell" in root.attrib["aria-label"]
+
+
+def test_years_that_all_cannot_tell_are_not_drawn() -> None:
+    assert series_chart([year(2011)], Unit()) is None
+    assert series_chart([], Unit()) is None
+    assert coverage_chart([]) is None
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=12))
+def test_no_mark_of_a_series_leaves_its_frame(values: list[float]) -> None:
+    points = [year(2000 + i, v, v - 0.1, v + 0.1) for i, v in enumerate(values)]
+    root = parsed(series_chart(points, Unit(1, 100.0, " %")))
+    width, height = (float(part) for part in root.attrib["viewBox"].split()[2:])
+    for each in root.iter():
+        for names, limit in ((("x", "cx", "x1", "x2"), width), (("y", "cy", "y1", "y2"), height)):
+            assert all(0 <= float(each.get(name, 0)) <= limit for name in names)
+
+
+def test_quantiles_that_hold_what_they_claim_lie_on_the_diagonal() -> None:
+    right = CoveragePoint(level=0.25, observed=Estimate(value=0.25, low=0.2, high=0.3))
+    unknown = CoveragePoint(level=0.5, observed=Estimate(reason="too few"))
+    root = parsed(coverage_chart([right, unknown]))
+    line = marks(root, "reference")[0].attrib
+    ((x, y),) = (place(dot) for dot in marks(root, "dot"))
+    share = (x - float(line["x1"])) / (float(line["x2"]) - float(line["x1"]))
+    assert share == pytest.approx(0.25, abs=0.001)
+    down = float(line["y1"]) - float(line["y2"])
+    assert (float(line["y1"]) - y) / down == pytest.approx(0.25, abs=0.001)
+    assert "25 %: 25.0 % (20.0 to 30.0)" in root.attrib["aria-label"]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from validation.evidence import Evidence, LineVerdict, PredictionEvidence
 from validation.report.formatting import Unit, interval, limit, quantity
-from validation.report.headlines import LOSSES, skill_words
-from validation.report.names import measurement, metric_name, metric_short, model_name, spoken
+from validation.report.names import measurement, metric_full_name, metric_short, model_name, spoken
+from validation.report.skill_words import LOSSES, side_of_zero, skill_claim
 from validation.report.units import Units, units
 from validation.report.verdicts import group_about
 
@@ -63,8 +63,9 @@ def _said(line: LineVerdict, evidence: Evidence, written: Units) -> str:
     if line.kind == "gap":
         return _gap(line, unit, limits)
     if line.metric in LOSSES:
-        words = skill_words(evidence, line.metric, line.estimate, written)
-        return f"{words} Asked for: {limit(line, limits)}."
+        claim = skill_claim(evidence, line.metric, side_of_zero(line.estimate) or 0)
+        found = f"skill {interval(line.estimate, unit)}, asked for is {limit(line, limits)}"
+        return f"{claim[:1].lower()}{claim[1:]}: {found}."
     return _value(line, unit, limits)
 
 
@@ -90,7 +91,7 @@ def _gap(line: LineVerdict, unit: Unit, limits: Unit) -> str:
 
 
 def _value(line: LineVerdict, unit: Unit, limits: Unit) -> str:
-    found = f"{metric_name(line.metric)} ({metric_short(line.metric)})"
+    found = metric_full_name(line.metric)
     asked = f"is {interval(line.estimate, unit)}, asked for is {limit(line, limits)}"
     if line.verdict == "fail":
         return f"{found} {asked}: all of the interval lies outside."

@@ -123,9 +123,13 @@ def _found(findings: Sequence[HarmFinding], alarms: Sequence[HarmFinding], seen:
     silent = len(findings) - seen
     also = f" {silent} more cannot be told." if silent else ""
     if not alarms:
-        return f"None of {seen} gaps is shown to differ from zero.{also}"
+        return f"Not one of {_gaps(seen)} is shown to differ from zero.{also}"
     named = joined(list(dict.fromkeys(finding_group(each) for each in alarms)))
-    return f"{len(alarms)} of {seen} gaps {_differ(len(alarms))} from zero: {named}.{also}"
+    return f"{len(alarms)} of {_gaps(seen)} {_differ(len(alarms))} from zero: {named}.{also}"
+
+
+def _gaps(found: int) -> str:
+    return "1 gap" if found == 1 else f"{found} gaps"
 
 
 def _differ(found: int) -> str:

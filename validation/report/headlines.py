@@ -9,6 +9,7 @@ from validation.report.formatting import Unit, count, interval, number, percent
 from validation.report.harm_words import alarms_in_short
 from validation.report.names import metric_short, model_name, population_name
 from validation.report.overfitting_words import trials_in_short
+from validation.report.skill_words import side_of_zero, skill_sentence
 from validation.report.units import Units, units
 from validation.report.views import largest_population
 
@@ -16,16 +17,8 @@ POINT_IN_TIME = {
     True: "yes. The universe holds each name for as long as it was traded, those delisted since "
     "too.",
     False: "no. The universe holds only names that are still there; those that failed, merged or "
-    "were delisted are missing, so every figure here may look better than it was.",
+    "were delisted are missing, so every figure may look better than it was.",
     None: "nobody said. Whether names that were delisted are missing is not known.",
-}
-
-# skill -> the loss of which a share is saved
-LOSSES = {
-    "skill": "quantile loss",
-    "skill_mae": "absolute error",
-    "skill_qlike": "volatility loss (QLIKE)",
-    "skill_brier": "squared error",
 }
 
 
@@ -55,83 +48,18 @@ def _measured(evidence: Evidence, found: PopulationEvidence, written: Units) -> 
     skill = PRIMARY_SKILL[policy.task]
     where = f" ({population_name(found.population)})"
     yield Headline(
-        "Skill" + where, skill_words(evidence, skill, overall.metrics.get(skill), written)
+        "Skill" + where, skill_sentence(evidence, skill, overall.metrics.get(skill), written)
     )
     if policy.task == "quantiles":
-        median = skill_words(evidence, "skill_mae", overall.metrics.get("skill_mae"), written)
+        median = skill_sentence(evidence, "skill_mae", overall.metrics.get("skill_mae"), written)
         yield Headline("The middle", median)
         yield Headline("The range", _range_words(overall.metrics.get("coverage_90"), written))
     if policy.task == "volatility":
-        qlike = skill_words(evidence, "skill_qlike", overall.metrics.get("skill_qlike"), written)
+        qlike = skill_sentence(evidence, "skill_qlike", overall.metrics.get("skill_qlike"), written)
         yield Headline("Skill in QLIKE", qlike)
     if policy.task == "direction":
         yield Headline("Direction", _hit_words(found, written))
     yield Headline("Against simple models", _best_words(found, PRIMARY_LOSS[policy.task], written))
-
-
-# ---- skill -----------------------------------------------------------------------------------
-
-
-def skill_words(evidence: Evidence, metric: str, skill: Estimate | None, written: Units) -> str:
-    """Whether the forecasts beat the reference, by how much, or that it cannot be told."""
-    subject, verb = _subject(evidence, metric)
-    reference = _reference(evidence, metric)
-    if skill is None or skill.value is None:
-        reason = "it was not measured" if skill is None else skill.reason or "it was not measured"
-        return f"Whether {subject} beat{_s(verb)} {reference} cannot be told: {reason}."
-    side = _side_of_zero(skill)
-    if side is None:
-        return (
-            f"Whether {subject} beat{_s(verb)} {reference} cannot be told: the skill of "
-            f"{number(skill.value, written.value(metric))} has no interval."
-        )
-    found = interval(skill, written.value(metric))
-    if side > 0:
-        return f"{_start(subject)} beat{_s(verb)} {reference} by {found} in {LOSSES[metric]}."
-    if evidence.policy.task == "direction":
-        zero = "all of it below 0" if side < 0 else "an interval that holds 0"
-        return (
-            "Nobody could tell from these forecasts whether the next session closes higher: the "
-            f"skill over {reference} is {found} in {LOSSES[metric]}, {zero}."
-        )
-    if side < 0:
-        return (
-            f"{_start(subject)} {verb} worse than {reference}: skill {found} in {LOSSES[metric]}."
-        )
-    return (
-        f"{_start(subject)} {verb} no better than {reference}: skill {found} in {LOSSES[metric]}, "
-        "an interval that holds 0."
-    )
-
-
-def _subject(evidence: Evidence, metric: str) -> tuple[str, str]:
-    if evidence.policy.task != "quantiles":
-        return "the forecasts", "are"
-    return ("the median", "is") if metric == "skill_mae" else ("the quantiles", "are")
-
-
-def _s(verb: str) -> str:
-    return "s" if verb == "is" else ""
-
-
-def _reference(evidence: Evidence, metric: str) -> str:
-    name = evidence.policy.reference or ""
-    if evidence.policy.task == "quantiles" and metric == "skill_mae":
-        return "the last price" if name == "random_walk" else f"the median of {model_name(name)}"
-    if evidence.policy.task == "direction" and name == "prevalence":
-        return "always saying how often prices rise"
-    return model_name(name)
-
-
-def _side_of_zero(found: Estimate) -> int | None:
-    """1 above, -1 below, 0 where the interval holds 0; None without an interval."""
-    if found.low is None or found.high is None:
-        return None
-    return 1 if found.low > 0 else -1 if found.high < 0 else 0
-
-
-def _start(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 # ---- what else stands on the first page --------------------------------------------------------
@@ -171,10 +99,14 @@ def _best_words(found: PopulationEvidence, loss: MetricName, written: Units) -> 
         return "Which simple model is the best cannot be told, so nothing is compared with it."
     unit = written.value(loss)
     return (
-        f"Of {len(found.challengers)} simple models, {model_name(best.name)} has the smallest "
+        f"Of {_models(len(found.challengers))}, {model_name(best.name)} has the smallest "
         f"{metric_short(loss)}, {number(best.metrics[loss].value, unit)}. "
         f"{_against(best, loss, unit)}"
     )
+
+
+def _models(found: int) -> str:
+    return "1 simple model" if found == 1 else f"{found} simple models"
 
 
 def _against(best: Challenger, loss: MetricName, unit: Unit) -> str:
@@ -182,7 +114,7 @@ def _against(best: Challenger, loss: MetricName, unit: Unit) -> str:
     if difference is None or difference.value is None:
         return "How the network compares with it cannot be told."
     said = f"network minus it is {interval(difference, unit)}"
-    side = _side_of_zero(difference)
+    side = side_of_zero(difference)
     if side is None or side == 0:
         return f"The network is neither shown to be better nor worse: {said}."
     return f"The network is {'better' if side < 0 else 'worse'}: {said}."

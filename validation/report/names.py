@@ -174,6 +174,12 @@ def metric_short(metric: str) -> str:
     return (METRICS[metric][1] or METRICS[metric][0]) if metric in METRICS else spoken(metric)
 
 
+def metric_full_name(metric: str) -> str:
+    """``Absolute error (MAE)``; one name where there is but one."""
+    name, short = metric_name(metric), metric_short(metric)
+    return name if name == short else f"{name} ({short})"
+
+
 def metric_words(metric: str) -> str:
     """What a metric says, in one line."""
     return METRICS[metric][2] if metric in METRICS else ""

@@ -20,7 +20,7 @@ from validation.report.charts import calibration_chart, precision_recall_chart, 
 from validation.report.forecast_charts import coverage_chart, series_chart
 from validation.report.forests import ForestRow, forest_chart
 from validation.report.layouts import LAYOUTS
-from validation.report.names import metric_name, metric_short
+from validation.report.names import metric_full_name, metric_short
 from validation.report.units import Units
 
 
@@ -80,8 +80,7 @@ def forests(population: PopulationEvidence, policy: AuditConfig, written: Units)
 
 def _caption(metric: MetricName, written: Units) -> str:
     points = ", percentage points" if written.gap(metric).sign else ""
-    name, short = metric_name(metric), metric_short(metric)
-    return f"{name}{points}" if points and name == short else f"{name} ({short}){points}"
+    return f"{metric_full_name(metric)}{points}"
 
 
 def _forest(
