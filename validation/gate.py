@@ -160,9 +160,7 @@ def _gaps(line: GatingLine, population: PopulationEvidence) -> list[_Candidate]:
     return candidates
 
 
-def _against_challenger(
-    line: GatingLine, population: PopulationEvidence, task: Task
-) -> _Candidate:
+def _against_challenger(line: GatingLine, population: PopulationEvidence, task: Task) -> _Candidate:
     _check_flags(population, task)
     if line.against == BEST_CHALLENGER:
         # The best in the line's own metric: a sceptic would ask for no other.

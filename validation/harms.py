@@ -7,9 +7,9 @@ so an interval must hold for all at once, or a clean audit would raise an alarm 
 
 The intervals: estimate +- t * standard error, t being Bonferroni's quantile over all gaps of the
 audit, of a t distribution with (effective blocks of the smaller side - 1) degrees of freedom. The
-quantile of the largest |t| over bootstrap draws (Romano and Wolf, Econometrica 2005) would be
-narrower, but with 25 blocks of time it raised false alarms in 12 to 35 of 100 clean audits; this
-one keeps to its level there (tests/validation/test_alarm_rates.py).
+quantile of the largest |t| over bootstrap draws (Romano and Wolf, Econometrica 2005) is narrower,
+but does not keep to its level with few blocks of time; this one does
+(tests/validation/test_alarm_rates.py).
 """
 
 from collections import Counter

@@ -78,7 +78,8 @@ def simulated(
 
     Volatility moves with the market and by name and persists over days; shocks to the label are
     shared across names and linger for days. Groups are drawn apart from all of it. plants:
-    small_bias, dead_bias (share that forecasts fall short), regime_break (factor of the error).
+    small_bias, dead_bias (share that forecasts fall short; of delisted names in the last half,
+    before they die), regime_break (factor of the error after the first half).
     """
     rng = np.random.default_rng(seed)
     market = Market(rng, sessions, names)
@@ -216,7 +217,6 @@ def _planted(
         inside: FloatArray = (frame[column] == level).to_numpy().reshape(shape).astype(np.float64)
         return inside
 
-    bias = (
-        1.0 - small_bias * where("size", "small") - dead_bias * where("listing_status", "delisted")
-    )
+    dying = where("listing_status", "delisted") * where("era", "after")
+    bias = 1.0 - small_bias * where("size", "small") - dead_bias * dying
     return 1.0 + (regime_break - 1.0) * where("era", "after"), bias

@@ -17,13 +17,13 @@ NAMES = (20, 30, 40, 60)
 TASKS: tuple[Task, ...] = ("volatility", "quantiles", "direction")
 PLANTS: list[tuple[Task, HarmName, dict[str, float]]] = [
     ("volatility", "unequal_error", {"small_bias": 0.25}),
-    ("volatility", "survivorship", {"dead_bias": 0.25}),
+    ("volatility", "survivorship", {"dead_bias": 0.4}),
     ("volatility", "regime", {"regime_break": 2.0}),
     ("quantiles", "unequal_error", {"small_bias": 0.25}),
-    ("quantiles", "survivorship", {"dead_bias": 0.25}),
+    ("quantiles", "survivorship", {"dead_bias": 0.4}),
     ("quantiles", "regime", {"regime_break": 2.0}),
     ("direction", "unequal_error", {"small_bias": 0.25}),
-    ("direction", "survivorship", {"dead_bias": 0.25}),
+    ("direction", "survivorship", {"dead_bias": 0.4}),
 ]
 SAMPLE, ALL = 20, 100
 
