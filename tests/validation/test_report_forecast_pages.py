@@ -13,7 +13,7 @@ from tests.validation.forecast_report_samples import (
 from tests.validation.html_pages import Page
 from tests.validation.test_report import HOSTILE, hostile
 from validation.config import Task
-from validation.evidence import Evidence, GateVerdict, PredictionEvidence
+from validation.evidence import Counts, Evidence, GateVerdict, PredictionEvidence
 from validation.report.render import render_prediction_report, render_report
 
 every_task = pytest.mark.parametrize("task", TASKS)
@@ -91,3 +91,14 @@ def test_headings_tables_and_pictures_can_be_read_aloud(task: Task) -> None:
                 assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
         anchors = {str(a["href"])[1:] for name, a in page.tags if name == "a"}
         assert anchors <= {str(a["id"]) for _, a in page.tags if "id" in a}
+
+
+def test_a_count_that_was_not_made_is_a_dash_and_not_a_hidden_cell() -> None:
+    evidence = forecast_evidence("volatility")
+    holdout, walked = evidence.populations
+    overall = holdout.overall.model_copy(update={"counts": Counts()})
+    uncounted = holdout.model_copy(update={"overall": overall})
+    changed = evidence.model_copy(update={"populations": (uncounted, walked)})
+    text = Page(render_report(changed)).text
+    dash = "\N{EN DASH}"
+    assert f"({dash} rows of {dash} instruments in {dash} blocks of time)" in text

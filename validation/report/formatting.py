@@ -39,6 +39,11 @@ def count(value: int | None) -> str:
     return HIDDEN if value is None else f"{value:,}"
 
 
+def tally(value: int | None) -> str:
+    """A count of what nobody needs to hide; a dash where it was not counted."""
+    return NOTHING if value is None else f"{value:,}"
+
+
 def percent(part: float | None, whole: float | None) -> str:
     """A share with one decimal; a dash where a hidden count leaves none."""
     if part is None or whole is None or whole == 0:

@@ -40,6 +40,7 @@ FILTERS: Final = (
     formatting.percent,
     formatting.quantity,
     formatting.reasons,
+    formatting.tally,
     harm_words.finding_group,
     harm_words.state_of,
     names.measurement,
