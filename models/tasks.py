@@ -15,7 +15,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 Floats = npt.NDArray[np.float64]
 
-QLIKE_SHARE = 0.1
+# Where forecasts add up to what came: the first term alone would have them too low.
+QLIKE_SHARE = 0.3
 SMALLEST_GAP = 1e-3
 
 
@@ -62,7 +63,7 @@ class Probability:
 class Volatility:
     """A positive number f = exp(raw) x scale: raw 0 is what the naive observer says.
 
-    The loss is (log f - log y)^2 + 0.1 QLIKE. QLIKE (Patton 2011) of the variances is
+    The loss is (log f - log y)^2 + 0.3 QLIKE. QLIKE (Patton 2011) of the variances is
     exp(q) - q - 1 with q = 2 (log y - log f): dear where the volatility is underestimated.
     """
 

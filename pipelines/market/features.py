@@ -5,7 +5,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines.market.config import MarketConfig
-from pipelines.market.histories import SERIES, Float, window_sums
+from pipelines.market.histories import SERIES, Float, window_largest, window_sums
 from pipelines.market.returns import BAR, as_seen, newest_in_time, returns, trading_sessions
 
 SESSIONS_PER_YEAR = 252
@@ -17,6 +17,13 @@ EWMA_ALPHA = 0.06
 VOLATILITY_SESSIONS = (1, 5, 22, 66)
 RETURN_SESSIONS = (5, 22)
 VOLUME_SESSIONS = 22
+# Companies report once a quarter, on about the same sessions: there the large moves come back.
+QUARTER_SESSIONS = 63
+QUARTERS = (1, 2, 3, 4)
+# The week that is predicted, with two sessions of doubt at both ends.
+SAME_WEEK = range(-1, 8)
+LARGEST_WITHIN_SESSIONS = 66
+LARGEST_DUE = (55, 62)
 CHANNELS = ("log_return", "log_absolute_return", "market_return", "market_log_absolute_return")
 AVERAGED = (
     *[f"log_volatility_{length}" for length in VOLATILITY_SESSIONS[1:]],
@@ -28,6 +35,13 @@ STATICS = (
     *[f"market_{name}" for name in AVERAGED],
     "downside_ratio_22",
     *[f"return_{length}" for length in RETURN_SESSIONS],
+    "largest_move",
+    "largest_move_sessions_ago",
+    "largest_move_is_due",
+    "same_week_quarter_ago",
+    "same_week_year_ago",
+    "same_week_mean",
+    "same_week_mean_above_usual",
 )
 
 
@@ -133,7 +147,51 @@ def _own_columns(series: pl.DataFrame) -> pl.DataFrame:
     columns["log_ewma_volatility"] = _log(_ewma_volatility(series))
     columns["downside_ratio_22"] = ratio
     columns |= {f"return_{length}": sums(values, length) for length in RETURN_SESSIONS}
+    usual = np.maximum(volatility(squares, 66), LEAST_VOLATILITY) / np.sqrt(SESSIONS_PER_YEAR)
+    columns |= _recurring_moves(np.abs(values), place, usual)
     return pl.DataFrame(columns).fill_nan(None)
+
+
+def _recurring_moves(size: Float, place: npt.NDArray[np.int64], usual: Float) -> dict[str, Float]:
+    """When the largest move was, and how the coming week was in the quarters before.
+
+    Args:
+        size: |return| [R].
+        usual: daily volatility [R] over 66 sessions; moves are logs of multiples of it.
+    """
+    largest, ago = window_largest(size, place, range(LARGEST_WITHIN_SESSIONS))
+    weeks = {
+        quarter: _multiple(
+            window_largest(
+                size,
+                place,
+                range(
+                    quarter * QUARTER_SESSIONS - SAME_WEEK[-1],
+                    quarter * QUARTER_SESSIONS - SAME_WEEK[0] + 1,
+                ),
+            )[0],
+            usual,
+        )
+        for quarter in QUARTERS
+    }
+    every = np.stack([*weeks.values()])
+    first, last = LARGEST_DUE
+    due = np.where(np.isnan(ago), np.nan, (ago >= first) & (ago <= last))
+    return {
+        "largest_move": _multiple(largest, usual),
+        "largest_move_sessions_ago": ago,
+        "largest_move_is_due": due,
+        "same_week_quarter_ago": weeks[QUARTERS[0]],
+        "same_week_year_ago": weeks[QUARTERS[-1]],
+        "same_week_mean": every.mean(axis=0),
+        "same_week_mean_above_usual": np.maximum(every, 0).mean(axis=0),
+    }
+
+
+def _multiple(size: Float, usual: Float) -> Float:
+    """log((|r| + .001) / usual)."""
+    logged: Float = np.log((size + LEAST_ABSOLUTE_RETURN) / usual)
+    return logged
 
 
 def _ewma_volatility(series: pl.DataFrame) -> Float:

@@ -59,6 +59,24 @@ def window_sums(values: Float, place: npt.NDArray[np.int64], length: int) -> Flo
     return np.where(place >= length - 1, sums, np.nan)
 
 
+def window_largest(values: Float, place: npt.NDArray[np.int64], lags: range) -> tuple[Float, Float]:
+    """The largest of the values [R] that lie ``lags`` sessions back, and how many sessions back.
+
+    Missing values are passed over; of equal ones the newest counts. NaN where the series does not
+    reach back that far, or holds none.
+    """
+    largest, ago = np.full_like(values, np.nan), np.full_like(values, np.nan)
+    for lag in lags:
+        if lag >= values.size:
+            break
+        shifted = np.full_like(values, np.nan)
+        shifted[lag:] = values[: values.size - lag]
+        better = (shifted > largest) | (np.isnan(largest) & ~np.isnan(shifted))
+        largest, ago = np.where(better, shifted, largest), np.where(better, lag, ago)
+    reaches = place >= lags[-1]
+    return np.where(reaches, largest, np.nan), np.where(reaches, ago, np.nan)
+
+
 def _vintages(late: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
     """subject_id, vintage, since, until: null since the beginning, null without an end."""
     first = bars.select("subject_id", since=pl.lit(None, pl.Datetime("us", "UTC"))).unique()

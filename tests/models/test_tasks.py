@@ -42,8 +42,8 @@ def test_the_loss_of_a_volatility_by_hand() -> None:
     task, label = Volatility(), torch.tensor([0.2, 0.4])
     raw = torch.log(torch.tensor([[2.0], [1.0]]))
     log2 = math.log(2.0)
-    over = log2**2 + 0.1 * (0.25 + 2 * log2 - 1.0)
-    under = log2**2 + 0.1 * (4.0 - 2 * log2 - 1.0)
+    over = log2**2 + 0.3 * (0.25 + 2 * log2 - 1.0)
+    under = log2**2 + 0.3 * (4.0 - 2 * log2 - 1.0)
     found = task.losses(raw, label, torch.tensor([0.2, 0.2]))
     assert found.tolist() == [pytest.approx(over, rel=1e-5), pytest.approx(under, rel=1e-5)]
 
