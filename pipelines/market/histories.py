@@ -62,8 +62,8 @@ def window_sums(values: Float, place: npt.NDArray[np.int64], length: int) -> Flo
 def window_largest(values: Float, place: npt.NDArray[np.int64], lags: range) -> tuple[Float, Float]:
     """The largest of the values [R] that lie ``lags`` sessions back, and how many sessions back.
 
-    Missing values are passed over; of equal ones the newest counts. NaN where the series does not
-    reach back that far, or holds none.
+    Missing values are passed over; of equal ones the newest counts. NaN where the first known value
+    of the series is not that far back.
     """
     largest, ago = np.full_like(values, np.nan), np.full_like(values, np.nan)
     for lag in lags:
@@ -73,8 +73,18 @@ def window_largest(values: Float, place: npt.NDArray[np.int64], lags: range) -> 
         shifted[lag:] = values[: values.size - lag]
         better = (shifted > largest) | (np.isnan(largest) & ~np.isnan(shifted))
         largest, ago = np.where(better, shifted, largest), np.where(better, lag, ago)
-    reaches = place >= lags[-1]
+    reaches = place - _first_known(values, place) >= lags[-1]
     return np.where(reaches, largest, np.nan), np.where(reaches, ago, np.nan)
+
+
+def _first_known(values: Float, place: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Of each row [R] the place at which its series first holds a value."""
+    if not values.size:
+        return place
+    starts = np.flatnonzero(place == 0)
+    never = np.iinfo(np.int64).max // 2
+    first = np.minimum.reduceat(np.where(np.isnan(values), never, place), starts)
+    return np.repeat(first, np.diff(np.append(starts, place.size)))
 
 
 def _vintages(late: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:

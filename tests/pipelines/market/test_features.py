@@ -24,7 +24,7 @@ from tests.pipelines.market.market_examples import (
     subjects,
 )
 
-LENGTH = 90
+LENGTH = 290
 NAMES = [f"log_volatility_{sessions}" for sessions in (5, 22, 66)] + ["log_ewma_volatility"]
 
 
@@ -77,6 +77,37 @@ def own_statics(past: list[float | None]) -> dict[str, float]:
         "downside_ratio_22": math.log(falls + 0.02) - math.log(volatility(window(22)) + 0.02),
         "return_5": sum(window(5)),
         "return_22": sum(window(22)),
+        **moves(past, volatility(window(66)) / math.sqrt(252)),
+    }
+
+
+def moves(past: list[float | None], usual: float) -> dict[str, float]:
+    """The largest move of 66 sessions, and those of the coming week in four quarters before."""
+    reach = len(past) - 1 - next((at for at, r in enumerate(past) if r is not None), len(past))
+
+    def largest(first: int, last: int) -> tuple[float, float]:
+        there = [
+            (abs(r), -ago) for ago in range(first, last + 1) if (r := past_at(ago)) is not None
+        ]
+        return (max(there)[0], -max(there)[1]) if reach >= last and there else (math.nan, math.nan)
+
+    def past_at(ago: int) -> float | None:
+        return past[-1 - ago] if ago < len(past) else None
+
+    def multiple(size: float) -> float:
+        return math.log((size + 1e-3) / usual)
+
+    size, ago = largest(0, 65)
+    weeks = [multiple(largest(63 * quarter - 7, 63 * quarter + 1)[0]) for quarter in (1, 2, 3, 4)]
+    above = [week if math.isnan(week) else max(week, 0) for week in weeks]
+    return {
+        "largest_move": multiple(size),
+        "largest_move_sessions_ago": ago,
+        "largest_move_is_due": math.nan if math.isnan(ago) else float(55 <= ago <= 62),
+        "same_week_quarter_ago": weeks[0],
+        "same_week_year_ago": weeks[3],
+        "same_week_mean": fmean(weeks),
+        "same_week_mean_above_usual": fmean(above),
     }
 
 
