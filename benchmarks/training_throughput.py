@@ -20,10 +20,10 @@ import torch
 from models.batches import Padding, Rows
 from models.config import ModelConfig
 from models.inputs import fit_inputs
-from models.loop import Standing, Task, plan_epoch, start_training, train_epoch
+from models.loop import NetworkJob, Standing, plan_epoch, start_training, train_epoch
+from models.networks import use_threads
 from models.parts import Part
 from models.store import Channel, SequenceStore
-from models.training import use_threads
 
 LEAST_RATIO = 8.0
 MEDIAN_STEPS, SPREAD, MOST_STEPS = 20, 1.3, 512
@@ -74,9 +74,8 @@ def _at_random(rows: Rows) -> list[Rows]:
 def _fresh(store: SequenceStore, rows: Rows) -> Standing:
     part = Part("benchmark", train=rows, validation=rows)
     scaler = fit_inputs(store, rows, CONFIG.max_steps)
-    return start_training(
-        store, rows, Task("benchmark", 0, part, scaler, Path(), ""), CONFIG, positive_weight=1.0
-    )
+    job = NetworkJob("benchmark", 0, part, scaler, checkpoints=Path(), fingerprint="")
+    return start_training(store, rows, job, CONFIG, positive_weight=1.0)
 
 
 def _every_so_many(store: SequenceStore, stride: int) -> Rows:
@@ -104,9 +103,17 @@ def _generate(examples: int) -> SequenceStore:
         weight=np.ones(examples, np.float32),
         split=np.zeros(examples, np.int8),
         cluster=np.arange(examples),
+        scale=np.ones(examples, np.float32),
+        subject=np.arange(examples),
+        index_day=np.zeros(examples),
+        label_end_day=np.full(examples, 365.0),
+        windows=np.empty((0, examples), np.int8),
         channels=tuple(Channel(f"lab_{c}", "numeric") for c in range(CHANNELS)),
         statics=("age_years", "sex_male"),
-        horizon_days=365,
+        task="risk",
+        levels=(),
+        horizon="365 days",
+        resampling="none",
     )
 
 

@@ -91,7 +91,7 @@ def test_overall_values_are_those_of_the_labelled_rows_with_their_weights(
         known[name].cast(pl.Float64).to_numpy() for name in ("label", "score", "weight")
     )
     for name in METRIC_NAMES:
-        expected = metric(name, y, score, weight[None], policy().threshold)[0]
+        expected = metric(name, y, score, weight[None], policy().selected_from)[0]
         assert holdout.overall.metrics[name].value == pytest.approx(expected, abs=1e-7), name
 
 
@@ -104,7 +104,7 @@ def test_a_gap_is_the_group_minus_all_the_others(
     )
     inside = (known["age_band"] == "65+").to_numpy()
     values = [
-        metric("tpr", y[rows], score[rows], weight[None, rows], policy().threshold)[0]
+        metric("tpr", y[rows], score[rows], weight[None, rows], policy().selected_from)[0]
         for rows in (inside, ~inside)
     ]
     (gap,) = [gap for gap in holdout.gaps if (gap.level, gap.metric) == ("65+", "tpr")]
