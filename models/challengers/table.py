@@ -99,3 +99,11 @@ class Standard:
         scaled = (columns - np.array(self.mean)) / np.array(self.std)
         scaled = np.clip(scaled, -EXTREME_DEVIATIONS, EXTREME_DEVIATIONS)
         return np.concatenate([np.where(missing, 0.0, scaled), missing], axis=1)
+
+
+def smearing(label: Floats, log_prediction: Floats, weight: Floats) -> float:
+    """What exp of a mean log must be multiplied by to be a mean: the mean of exp(residual).
+
+    Duan, J Am Stat Assoc 1983. Without it a model of the log understates on average.
+    """
+    return float(np.average(label / np.exp(log_prediction), weights=weight))

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from models.challengers.ridge import Ridge
-from models.challengers.table import Floats, Table
+from models.challengers.table import Floats, Table, smearing
 
 FLOOR = 0.02
 
@@ -92,20 +92,23 @@ class Har:
 
 @dataclass(frozen=True)
 class VolatilityRidge:
-    """Ridge regression of the log of the label, turned back into a volatility."""
+    """Ridge regression of the log of the label, turned back into a mean by smearing."""
 
     ridge: Ridge
+    smearing: float
 
     @classmethod
     def fit(cls, table: Table) -> Self:
-        return cls(Ridge.fit_line(table.columns, np.log(table.label), table.weight))
+        ridge = Ridge.fit_line(table.columns, np.log(table.label), table.weight)
+        return cls(ridge, smearing(table.label, ridge.line(table.columns), table.weight))
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        return cls(Ridge.from_json(json.loads((directory / "ridge.json").read_text())))
+        words = json.loads((directory / "ridge.json").read_text())
+        return cls(Ridge.from_json(words["ridge"]), words["smearing"])
 
     def predict(self, table: Table) -> Floats:
-        return np.exp(self.ridge.line(table.columns))[:, None]
+        return self.smearing * np.exp(self.ridge.line(table.columns))[:, None]
 
     def write(self, directory: Path) -> None:
-        (directory / "ridge.json").write_text(json.dumps(asdict(self.ridge)))
+        (directory / "ridge.json").write_text(json.dumps(asdict(self)))
