@@ -11,6 +11,7 @@ from pipelines.publication.reading import ListedGeneration, list_generations
 from pipelines.releases import ListedRelease, list_releases
 from pipelines.run_summary import paths_of
 from pipelines.settings import settings
+from validation.config import Task
 from validation.evidence import Estimate, VerdictName, load_evidence
 
 
@@ -20,6 +21,7 @@ class AuditSummary(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     key: str
+    task: Task
     verdict: VerdictName | None
     reasons: tuple[str, ...]
     metrics: dict[str, dict[str, Estimate]]
@@ -73,6 +75,7 @@ def _audit(entry: JournalEntry | None) -> AuditSummary | None:
         ) from None
     return AuditSummary(
         key=entry.key,
+        task=evidence.policy.task,
         verdict=evidence.gate.verdict if evidence.gate else None,
         reasons=evidence.gate.reasons if evidence.gate else (),
         metrics={

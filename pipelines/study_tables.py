@@ -2,7 +2,9 @@
 
 from pipelines.console import print_table
 from pipelines.study_summary import AuditSummary, StudySummary
+from validation.config import Task
 from validation.evidence import Estimate
+from validation.interval_words import interval_words
 
 
 def print_summary(summary: StudySummary) -> None:
@@ -41,7 +43,7 @@ def _print_audit(audit: AuditSummary) -> None:
     for reason in audit.reasons:
         print(f"  {reason}")
     rows = [
-        (population, metric, _interval(estimate))
+        (population, metric, _interval(estimate, audit.task))
         for population, metrics in audit.metrics.items()
         for metric, estimate in metrics.items()
     ]
@@ -64,9 +66,9 @@ def _print_generations(summary: StudySummary) -> None:
         print_table(("generation", "state", "as of", "published (UTC)", "rows"), rows)
 
 
-def _interval(estimate: Estimate) -> str:
+def _interval(estimate: Estimate, task: Task) -> str:
     if estimate.value is None:
         return estimate.reason or "cannot tell"
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    return interval_words(estimate.value, estimate.low, estimate.high, task)

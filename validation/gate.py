@@ -29,6 +29,7 @@ from validation.evidence import (
     PopulationEvidence,
     VerdictName,
 )
+from validation.interval_words import interval_words
 
 
 def judge(evidence: Evidence | None, policy: AuditConfig | None) -> GateVerdict:
@@ -113,8 +114,9 @@ class _CannotTell(Exception):
 
 def _judge_line(line: GatingLine, evidence: Evidence) -> LineVerdict:
     try:
-        _check_policy(line, evidence.policy.task)
-        judged = [_judge_candidate(line, each) for each in _candidates(line, evidence)]
+        task = evidence.policy.task
+        _check_policy(line, task)
+        judged = [_judge_candidate(line, each, task) for each in _candidates(line, evidence)]
     except _CannotTell as missing:
         return _verdict(line, None, "cannot_tell", str(missing))
     # The worst level decides: a failure, then what cannot be told.
@@ -200,7 +202,7 @@ def _best(population: PopulationEvidence, metric: MetricName) -> Challenger:
     return population.challengers[values.index(max(values))]
 
 
-def _judge_candidate(line: GatingLine, candidate: _Candidate) -> LineVerdict:
+def _judge_candidate(line: GatingLine, candidate: _Candidate, task: Task) -> LineVerdict:
     interval = (candidate.estimate.value, candidate.estimate.low, candidate.estimate.high)
     name = "" if candidate.level is None else f"{candidate.level}: "
     numbers = [number for number in interval if number is not None and math.isfinite(number)]
@@ -220,7 +222,7 @@ def _judge_candidate(line: GatingLine, candidate: _Candidate) -> LineVerdict:
         verdict = "fail"
     elif lower <= low and high <= upper:
         verdict = "pass"
-    words = f"{name}{value:.3f} ({low:.3f} to {high:.3f}), {_limit_words(line)}: "
+    words = f"{name}{interval_words(value, low, high, task)}, {_limit_words(line)}: "
     return _verdict(line, candidate, verdict, words + _WORDS[verdict])
 
 

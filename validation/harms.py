@@ -34,6 +34,7 @@ from validation.forecast_measuring import (
 )
 from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
 from validation.groups import Group, groups_of
+from validation.interval_words import interval_words
 from validation.intervals import LEVEL
 from validation.measuring import UNDEFINED
 from validation.ranking import FloatArray
@@ -91,7 +92,7 @@ def harms(
     survivors, unseen = _survivorship(population, network, config)
     found = [*gaps, *survivors]
     tail = _tail([gap for gap in found if gap.reason is None])
-    return (*(_finding(gap, tail, population) for gap in found), *unseen)
+    return (*(_finding(gap, tail, population, config.task) for gap in found), *unseen)
 
 
 # ---- gaps --------------------------------------------------------------------------------------
@@ -182,7 +183,7 @@ def _tail(gaps: Sequence[_Gap]) -> float:
     return 0.5 * (1.0 - LEVEL) / max(hypotheses, 1)
 
 
-def _finding(gap: _Gap, tail: float, population: ForecastPopulation) -> HarmFinding:
+def _finding(gap: _Gap, tail: float, population: ForecastPopulation, task: Task) -> HarmFinding:
     named: dict[str, Any] = {
         "harm": gap.harm,
         "on": population.name,
@@ -201,5 +202,5 @@ def _finding(gap: _Gap, tail: float, population: ForecastPopulation) -> HarmFind
         **named,
         estimate=Estimate(value=gap.value, low=low, high=high, standard_error=gap.error),
         alarm=alarm,
-        words=f"{gap.value:.3f} ({low:.3f} to {high:.3f}), {'alarm' if alarm else 'no alarm'}",
+        words=f"{interval_words(gap.value, low, high, task)}, {'alarm' if alarm else 'no alarm'}",
     )

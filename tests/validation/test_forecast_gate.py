@@ -124,6 +124,13 @@ def test_a_greater_loss_than_the_best_challengers_fails(
     assert found.lines[0].level == "ridge"
 
 
+def test_a_small_difference_is_written_with_the_digits_that_tell_it_from_none() -> None:
+    rivals = (challenger("ridge", 0.3, best=True, low=-0.00004, high=-0.00001),)
+    assert judged(policy(gating=[line()]), challengers=rivals).lines[0].words == (
+        "ridge: -0.000025 (-0.000040 to -0.000010), must be at most 0: shown to hold"
+    )
+
+
 RIVALS = (
     challenger("ridge", 0.3, best=True, low=-0.2, high=-0.1),
     challenger("garch", 0.4, best=False, low=0.1, high=0.2),

@@ -105,6 +105,8 @@ def test_an_alarm_is_an_interval_that_excludes_zero() -> None:
         assert high is not None
         assert each.alarm == (low > 0 or high < 0)
         assert each.words.endswith(", alarm" if each.alarm else "no alarm")
+        ends = each.words.split("(")[1].split(")")[0].split(" to ")
+        assert [float(end) for end in ends] == pytest.approx([low, high], abs=0.06 * (high - low))
 
 
 def test_small_names_forecast_too_low_are_found_with_their_bias() -> None:
