@@ -114,7 +114,8 @@ class Curves(_Record):
 
 
 class SeriesPoint(_Record):
-    """Forecasts of one calendar year (UTC) of index times: skill over the reference, and loss."""
+    """Forecasts of one calendar year (UTC) of index times: skill over the reference, and loss;
+    with few blocks of time a value alone, and the reason why it has no interval."""
 
     year: int
     rows: Count

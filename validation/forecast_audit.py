@@ -18,6 +18,7 @@ from validation.evidence import (
     Challenger,
     Counts,
     CoveragePoint,
+    Estimate,
     Gap,
     GroupPerformance,
     PopulationEvidence,
@@ -32,6 +33,7 @@ from validation.forecast_measuring import (
     metric_of,
     metrics_of,
     model_of,
+    why_not,
 )
 from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
 from validation.forecasts import LEVELS, QUANTILES, Ratio
@@ -41,6 +43,8 @@ from validation.ranking import IntArray
 
 # A year holds about twelve blocks of 22 sessions: its interval describes and judges nothing.
 MINIMUM_BLOCKS_OF_A_YEAR = 5
+# With longer blocks it holds fewer: a value can be said of them, an interval cannot.
+MINIMUM_BLOCKS_OF_A_VALUE = 2
 
 _Key = tuple[str, ...]
 _Measured = Mapping[_Key, MeasuredForecasts]
@@ -170,16 +174,26 @@ def _challengers(
 def _series(
     years: Sequence[int], measured: _Measured, config: AuditConfig
 ) -> tuple[SeriesPoint, ...]:
-    least = MINIMUM_BLOCKS_OF_A_YEAR
     return tuple(
         SeriesPoint(
             year=year,
             rows=years.count(year),
-            skill=metric_of(PRIMARY_SKILL[config.task], measured["year", str(year)], least),
-            loss=metric_of(PRIMARY_LOSS[config.task], measured["year", str(year)], least),
+            skill=_of_year(PRIMARY_SKILL[config.task], measured["year", str(year)]),
+            loss=_of_year(PRIMARY_LOSS[config.task], measured["year", str(year)]),
         )
         for year in sorted(set(years))
     )
+
+
+def _of_year(name: str, found: MeasuredForecasts) -> Estimate:
+    """One metric; its value alone where the year has blocks for that, but not for an interval."""
+    if found.blocks < MINIMUM_BLOCKS_OF_A_VALUE:
+        return metric_of(name, found, MINIMUM_BLOCKS_OF_A_VALUE)
+    few = why_not(name, found, MINIMUM_BLOCKS_OF_A_YEAR)
+    value = found.point[name]
+    if few is None or not np.isfinite(value):
+        return metric_of(name, found, MINIMUM_BLOCKS_OF_A_YEAR)
+    return Estimate(value=value, reason=f"{few}: no interval")
 
 
 def _coverage(network: Model, rows: Rows, config: AuditConfig) -> tuple[CoveragePoint, ...]:

@@ -297,6 +297,23 @@ def test_years_carry_their_own_rows_skill_and_loss() -> None:
     )
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 4, 5])
+def test_a_year_of_few_blocks_has_a_value_and_no_interval(blocks: int) -> None:
+    frame = simulated(names=6, sessions=500)
+    of_year = pl.col("index_time").dt.year() == 2016
+    number = pl.col("cluster").rank("dense").cast(pl.Int64) - 1
+    cluster = 10_000 + number * blocks // (number.max() + 1)
+    frame = pl.concat([frame.filter(~of_year), frame.filter(of_year).with_columns(cluster=cluster)])
+    point = audit_forecasts(frame, policy(), CHALLENGERS["volatility"])[1].series[1]
+    expected = naive("volatility", frame.filter(of_year), "score", "skill_mae")
+    assert point.skill.value == (None if blocks == 1 else pytest.approx(expected))
+    assert (point.skill.low is None) == (point.skill.high is None) == (blocks < 5)
+    assert (point.skill.standard_error is None) == (blocks < 5)
+    reasons = {1: "fewer than 2 blocks of time", 5: None}
+    assert point.skill.reason == reasons.get(blocks, "fewer than 5 blocks of time: no interval")
+    assert (point.loss.value is None) == (blocks == 1)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_skill_by_block_is_the_loss_that_the_network_saves(task: Task) -> None:
     frame = small_market(task)

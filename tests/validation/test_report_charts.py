@@ -200,6 +200,21 @@ def test_years_stand_around_the_line_of_no_skill() -> None:
     assert "2013: cannot tell" in root.attrib["aria-label"]
 
 
+def test_a_year_without_an_interval_is_a_dot_without_a_bar() -> None:
+    alone = SeriesPoint(
+        year=2012,
+        rows=100,
+        skill=Estimate(value=0.02, reason="fewer than 5 blocks of time: no interval"),
+        loss=Estimate(value=0.1),
+    )
+    root = parsed(series_chart([year(2011, 0.02, 0.01, 0.03), alone], Unit(1, 100.0, " %")))
+    (first_x, first_y), (second_x, second_y) = (place(dot) for dot in marks(root, "dot"))
+    assert second_y == first_y
+    assert [float(bar.attrib["x1"]) for bar in marks(root, "whisker")] == [first_x]
+    assert second_x > first_x
+    assert "2012: 2.0 %." in root.attrib["aria-label"]
+
+
 def test_years_that_all_cannot_tell_are_not_drawn() -> None:
     assert series_chart([year(2011)], Unit()) is None
     assert series_chart([], Unit()) is None
