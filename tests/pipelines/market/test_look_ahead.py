@@ -66,10 +66,11 @@ def is_same_when_truncated(make: Build, table: pl.DataFrame, moment: datetime) -
     return True
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
-    at=st.integers(20, 299),
+    # All are listed by then: a source that has told no volume yet has no groups by size.
+    at=st.integers(32, 299),
     later=st.sampled_from([0, 0.1, 0.5]),
     kind=st.sampled_from(["realised_volatility", "return_quantiles", "direction"]),
 )
