@@ -1,7 +1,7 @@
 """What the artefacts say of data, model and lineage, in the words of the evidence."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -52,7 +52,7 @@ def data_evidence(
             *(CheckResult.model_validate(check) for check in checks["checks"]),
             *(CheckResult(table="sequences", kind="leakage", **check) for check in leakage),
         ),
-        splits=_split_sizes(predictions, minimum_cell_subjects),
+        splits=_split_sizes(inputs["sequences"], predictions, minimum_cell_subjects),
     )
 
 
@@ -147,8 +147,22 @@ def _findings(accounts: list[Mapping[str, Any]], checks: Mapping[str, Any]) -> t
     return (*copies, *repeated, *of_domain)
 
 
-def _split_sizes(predictions: pl.DataFrame, minimum: int) -> tuple[SplitSize, ...]:
-    """Counts by split; a column with one small count is hidden whole, since its sum is known."""
+def _split_sizes(sequences: Path, predictions: pl.DataFrame, minimum: int) -> tuple[SplitSize, ...]:
+    """Counts by split: of people, or of forecasts' rows, instruments and blocks of time."""
+    if _read(sequences / "sequence.json")["task"] == "risk":
+        return _splits_of_people(predictions, minimum)
+    known = pl.col("label").is_not_null()
+    sizes = predictions.group_by("split", maintain_order=True).agg(
+        subjects=pl.col("subject_id").n_unique(),
+        rows=known.sum(),
+        blocks=pl.col("cluster").filter(known).n_unique(),
+        unknown=(~known).sum(),
+    )
+    return _shown(sizes, ["subjects", "rows", "blocks", "unknown"])
+
+
+def _splits_of_people(predictions: pl.DataFrame, minimum: int) -> tuple[SplitSize, ...]:
+    """A column with one small count is hidden whole, since its sum is known."""
     sizes = predictions.group_by("split", maintain_order=True).agg(
         subjects=pl.len(),
         positives=(pl.col("label") == 1).sum(),
@@ -159,7 +173,11 @@ def _split_sizes(predictions: pl.DataFrame, minimum: int) -> tuple[SplitSize, ..
         for name in ("subjects", "positives", "censored")
         if not sizes[name].is_between(1, minimum - 1).any()
     ]
+    return _shown(sizes, shown)
+
+
+def _shown(sizes: pl.DataFrame, names: Sequence[str]) -> tuple[SplitSize, ...]:
     return tuple(
-        SplitSize(split=row["split"], counts=Counts(**{name: row[name] for name in shown}))
+        SplitSize(split=row["split"], counts=Counts(**{name: row[name] for name in names}))
         for row in sizes.iter_rows(named=True)
     )
