@@ -214,6 +214,7 @@ def test_trials_and_the_head_of_their_ledger_are_shown_with_what_they_mean() -> 
         "more than 99.9 %",
     ]
     assert "no better than the middle one" in rows["Probability"][2]
+    assert "Blocks of time are taken as independent" in page.table_with("What it means")[4][2]
     assert "The best of 13 trials without any skill would reach about 0.218" in page.text
 
 
@@ -232,6 +233,7 @@ def test_numbers_of_trials_that_do_not_exist_say_why() -> None:
     assert [row[1] for row in rows[2:]] == ["cannot tell"] * 3
     assert rows[2][2] == "no two trials differ"
     assert rows[4][2] == "the trials share 4 blocks of time"
+    assert "taken as independent" not in page.text
 
 
 @pytest.mark.parametrize(
