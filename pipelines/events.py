@@ -1,7 +1,7 @@
 """Source rows become the event table, the subject table and the quarantine; nothing is lost."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import polars as pl
 
@@ -72,6 +72,7 @@ class Ingested:
 
 
 Pseudonymise = Callable[[pl.Series], pl.Series]
+_Place = tuple[str, str]
 
 
 def ingest(records: Records, pseudonymise: Pseudonymise) -> Ingested:
@@ -196,17 +197,28 @@ def _accounts(records: Records, judged: list[pl.DataFrame]) -> list[FileAccount]
     places = [people, list(dict.fromkeys([*declared, *_places(records.events)]))]
     accounts = []
     for source, frame, own in zip([records.subjects, records.events], judged, places, strict=True):
-        for file, part in own:
-            here = (pl.col("file") == file) & (pl.col("part") == part)
-            empty = 0 if own is people else records.empty_cells.get((file, part), 0)
-            rows_in = source.filter(here).height + empty
-            account = _account(file, part, rows_in, empty, frame.filter(here))
-            words = {rule: records.reasons[rule] for rule in account.quarantined_by_rule}
-            accounts.append(replace(account, reasons=words))
+        rows_in = _counts(source, pl.len())
+        accepted = _counts(frame, (pl.col("rule").is_null() & ~pl.col("duplicate")).sum())
+        duplicates = _counts(frame, pl.col("duplicate").sum())
+        broken = _broken_rules(frame)
+        for place in own:
+            empty = 0 if own is people else records.empty_cells.get(place, 0)
+            by_rule = broken.get(place, {})
+            account = FileAccount(
+                *place,
+                rows_in=rows_in.get(place, 0) + empty,
+                empty=empty,
+                accepted=accepted.get(place, 0),
+                quarantined=sum(by_rule.values()),
+                duplicates=duplicates.get(place, 0),
+                quarantined_by_rule=by_rule,
+                reasons={rule: records.reasons[rule] for rule in by_rule},
+            )
+            accounts.append(_adding_up(account))
     return accounts
 
 
-def _places(rows: pl.DataFrame) -> list[tuple[str, str]]:
+def _places(rows: pl.DataFrame) -> list[_Place]:
     """The (file, part) of rows, in the order of their first."""
     return [
         (file, part)
@@ -214,25 +226,30 @@ def _places(rows: pl.DataFrame) -> list[tuple[str, str]]:
     ]
 
 
-def _account(file: str, part: str, rows_in: int, empty: int, judged: pl.DataFrame) -> FileAccount:
-    duplicates = int(judged["duplicate"].sum())
-    by_rule = judged.filter(pl.col("rule").is_not_null()).group_by("rule").len().sort("rule")
-    account = FileAccount(
-        file=file,
-        part=part,
-        rows_in=rows_in,
-        empty=empty,
-        accepted=_accepted(judged).height,
-        quarantined=int(by_rule["len"].sum()),
-        duplicates=duplicates,
-        quarantined_by_rule=dict(by_rule.iter_rows()),
-        reasons={},
-    )
+def _counts(rows: pl.DataFrame, counted: pl.Expr) -> dict[_Place, int]:
+    """One count per (file, part), of all of them in one pass: a source may have thousands."""
+    counts = rows.group_by("file", "part").agg(counted.alias("count"))
+    return {(file, part): count for file, part, count in counts.iter_rows()}
+
+
+def _broken_rules(judged: pl.DataFrame) -> dict[_Place, dict[str, int]]:
+    """Rows in quarantine per (file, part) and rule, by the rule's name."""
+    broken = judged.filter(pl.col("rule").is_not_null())
+    found: dict[_Place, dict[str, int]] = {}
+    for file, part, rule, rows in (
+        broken.group_by("file", "part", "rule").len().sort("rule").iter_rows()
+    ):
+        found.setdefault((file, part), {})[rule] = rows
+    return found
+
+
+def _adding_up(account: FileAccount) -> FileAccount:
+    """The account itself, if every row went somewhere."""
     found = account.empty + account.accepted + account.quarantined + account.duplicates
-    if found != rows_in:
+    if found != account.rows_in:
         raise SourceInvalid(
-            f"Rows do not add up: {rows_in:,} in, {found:,} accounted for.",
-            where=f"{file} ({part})",
+            f"Rows do not add up: {account.rows_in:,} in, {found:,} accounted for.",
+            where=f"{account.file} ({account.part})",
             remedy="This is a fault of Equipoise: please report it with the file's layout.",
         )
     return account

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.errors import SourceInvalid
 from pipelines.events import Ingested, ingest
 from pipelines.pseudonyms import PUBLISHED_KEY, pseudonyms
 from tests.pipelines.event_examples import ADULTS, event_rows, records, subject_rows
@@ -167,3 +168,47 @@ def test_a_part_without_rows_and_one_of_empty_cells_alone_have_their_lines() -> 
         ("clinic.csv", "labs", 0, 0),
         ("visits.csv", "bmi", 7, 7),
     ]
+
+
+def test_every_part_is_counted_apart_in_the_order_of_its_first_row() -> None:
+    """Against a loop over the parts, each with other rows that break other rules."""
+    kinds = (("1", "1", "hdl", "50"), ("1", "1", "hdl", "0"), ("1", "soon", "hdl", "5"))
+    rows = event_rows(*[kinds[i % 3] for i in range(60)])
+    place = pl.col("source_row") * 7 % 5
+    rows = rows.with_columns(
+        part=pl.format("part {}", place),
+        time_text=pl.when(pl.col("value_text") != "50")
+        .then("time_text")
+        .otherwise(place.cast(pl.String)),
+    )
+    tables = ingested(rows)
+    counted = tables.accounts[1:]
+    assert [account.part for account in counted] == list(dict.fromkeys(rows["part"]))
+    for account in counted:
+        mine = rows.filter(pl.col("part") == account.part)
+        lost = tables.quarantine.filter(pl.col("part") == account.part)
+        by_rule = {rule: lost["rule"].to_list().count(rule) for rule in sorted(set(lost["rule"]))}
+        accepted = tables.events.join(mine.select("source_row"), on="source_row", how="semi")
+        assert account.as_dict() == {
+            "file": "clinic.csv",
+            "part": account.part,
+            "rows_in": mine.height,
+            "empty": 0,
+            "accepted": accepted.height,
+            "quarantined": lost.height,
+            "duplicates": mine.height - lost.height - accepted.height,
+            "quarantined_by_rule": by_rule,
+            "reasons": {rule: records(rows).reasons[rule] for rule in by_rule},
+        }
+        assert list(account.quarantined_by_rule) == sorted(by_rule)
+    assert all(len(account.quarantined_by_rule) == 2 for account in counted)
+    assert all(account.duplicates for account in counted)
+
+
+def test_rows_that_do_not_add_up_are_no_tables() -> None:
+    source = records(event_rows(("1", "1", "hdl", "50"), ("2", "1", "hdl", "50")))
+    twice = replace(source, codes=pl.concat([source.codes, source.codes]))
+    said = r"Rows do not add up: 2 in, 4 accounted for\."
+    with pytest.raises(SourceInvalid, match=said) as refused:
+        ingest(twice, lambda ids: pseudonyms(ids, PUBLISHED_KEY))
+    assert refused.value.where == "clinic.csv (labs)"
