@@ -4,21 +4,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import exchange_calendars
 import numpy as np
 import polars as pl
 import yaml
 
+from pipelines.market.sessions import calendar
+
 FIRST, LAST = date(2015, 1, 2), date(2018, 12, 31)
-NAMES = 12
-DELISTED = ("NAME11", date(2018, 3, 1))
+NAMES = 9
+DELISTED = ("NAME08", date(2018, 3, 1))
 SECTORS = ("energy", "health care", "technology")
 
 
 def write_market(folder: Path, seed: int = 0) -> None:
     """bars.csv (long, OHLCV) and universe.csv."""
-    calendar = exchange_calendars.get_calendar("XNYS", start="2014-12-01", end="2019-01-31")
-    sessions = [day.date() for day in calendar.sessions_in_range(str(FIRST), str(LAST))]
+    sessions = calendar("XNYS").between(FIRST, LAST)["session"].to_list()
     random = np.random.default_rng(seed)
     market = _persistent(random, len(sessions), 0.10)
     frames = []
@@ -37,7 +37,7 @@ def write_market(folder: Path, seed: int = 0) -> None:
             "ticker": [f"NAME{number:02d}" for number in range(NAMES)],
             "industry": [SECTORS[number % 3] for number in range(NAMES)],
             "listed": [date(2015, 1, 2)] * NAMES,
-            "delisted": [DELISTED[1] if number == 11 else None for number in range(NAMES)],
+            "delisted": [DELISTED[1] if number == 8 else None for number in range(NAMES)],
         }
     ).write_csv(folder / "universe.csv")
 
@@ -112,7 +112,7 @@ def write_study(folder: Path, name: str, kind: str, audit: dict[str, Any]) -> No
             "index": {"minimum_history_sessions": 67, "lookback_days": 32},
             "label": {"kind": kind, "horizon_sessions": horizon},
             "groups": {"era_years": 1},
-            "block_sessions": 10,
+            "block_sessions": 20,
             "conformal_days": 180,
         },
         "split": {
@@ -129,14 +129,16 @@ def write_study(folder: Path, name: str, kind: str, audit: dict[str, Any]) -> No
         },
         "model": {
             "hidden_size": 8,
-            "min_epochs": 2,
-            "max_epochs": 2,
+            "learning_rate": 0.005,
+            "min_epochs": 6,
+            "max_epochs": 6,
             "max_steps": 22,
             "seeds": [0],
         },
         "audit": {
             "attributes": ["sector", "volatility_regime", "listing_status"],
             "bootstrap_draws": 200,
+            "minimum_blocks": 10,
             "predictions": {
                 "minimum_rows": 5,
                 "max_unknown_code_share": 0.0,

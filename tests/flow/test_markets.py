@@ -1,4 +1,4 @@
-"""Markets on the same spine: a made-up market from bars to published rows, refusals and backfill."""
+"""Markets on the same spine: a made-up market, from bars to rows, refusals and backfill."""
 
 from collections.abc import Iterator
 from datetime import date
