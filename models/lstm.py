@@ -36,7 +36,10 @@ class MaskedLSTM(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         steps, facts = self.inputs(batch)  # [B, T, 3C + 1], [B, K]
         memory = last_state(self.lstm, steps, batch.steps)  # [B, H]
-        raw: Tensor = self.head(memory, facts)
+        # The head is a small share of the work, and half precision would round its answer.
+        with torch.autocast(memory.device.type, enabled=False):
+            whole = self.head.line.weight.dtype
+            raw: Tensor = self.head(memory.to(whole), facts.to(whole))
         return raw
 
 
