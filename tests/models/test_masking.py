@@ -46,7 +46,7 @@ def network_for(store: SequenceStore, layers: int = 1) -> MaskedLSTM:
         if store.task == "volatility":
             # Its loss is exponential in the answer: that of a wild one would magnify rounding.
             for parameter in network.head.parameters():
-                parameter *= 0.3
+                parameter.mul_(0.3)
     return network
 
 
