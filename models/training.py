@@ -61,7 +61,9 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     plans = plan_estimators(store, config)
     fitting = Fitting(sequences, config, output, checkpoints)
-    with reporting(sum(len(plan.networks) for plan in plans)) as told, workers(processes) as pool:
+    networks = sum(len(plan.networks) for plan in plans)
+    processes = min(processes, networks)  # one network needs no process beside this one
+    with reporting(networks) as told, workers(processes) as pool:
         report = told if processes == 1 else line  # another process cannot draw on our bar
         try:
             started = [fitting.start(plan, pool, report) for plan in plans]
