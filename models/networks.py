@@ -13,6 +13,7 @@ import numpy.typing as npt
 import sklearn
 import torch
 from safetensors.torch import save_file
+from threadpoolctl import threadpool_limits
 
 from models.config import ModelConfig
 from models.estimator import best_device, new_network
@@ -61,6 +62,8 @@ def fit_network(task: NetworkTask, report: Report) -> Trained:
 def use_threads(threads: int) -> None:
     """Fix what decides the last bits on a CPU: the number of threads and the kernels."""
     torch.set_num_threads(threads)
+    # scikit-learn brings an OpenMP of its own, whose idle threads spin beside our other processes.
+    threadpool_limits(threads, user_api="openmp")
     torch.use_deterministic_algorithms(best_device().type == "cpu")
 
 

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration import IDENTITY, Calibration, fit_calibration
-from models.challengers.registry import CHALLENGERS
-from models.challengers.table import Table
+from models.calibration import Calibration
+from models.challengers.fitting import ChallengersTask, calibrate, fit_challengers
 from models.checkpoints import write_atomically
 from models.config import ModelConfig
 from models.estimator import Estimator, Model, best_device
@@ -38,7 +37,7 @@ from models.parts import Part, TrainingImpossible, is_released, known, released_
 from models.processes import workers
 from models.progress import Report, line, reporting
 from models.scaling import Scaler
-from models.store import PROBABILITIES, SequenceStore, SequencesUnusable
+from models.store import SequenceStore, SequencesUnusable
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -123,11 +122,12 @@ def window_names(store: SequenceStore, config: ModelConfig) -> list[str]:
 
 @dataclass(frozen=True)
 class Started:
-    """An estimator whose networks are being trained somewhere."""
+    """An estimator whose networks and challengers are being fitted somewhere."""
 
     plan: Plan
     scaler: Scaler
     networks: list[Future[Trained]]
+    challengers: Future[dict[str, Calibration]]
 
 
 class Fitting:
@@ -140,11 +140,15 @@ class Fitting:
         self.sequences, self.config, self.output = sequences, config, output
         self.checkpoints = checkpoints
         self.features = build_features(self.store, max_steps=config.max_steps)
+        # A file, so that every process maps the same columns instead of being sent a copy.
+        self.columns = checkpoints / "features.npy"
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        np.save(self.columns, self.features.columns)
         self.sequences_sha256 = self.store.fingerprint()
         self.log: dict[str, Any] = {}
 
     def start(self, plan: Plan, pool: Executor, report: Report) -> Started:
-        """Fit the scaler and hand the networks to `pool`."""
+        """Fit the scaler; hand the networks and the challengers to `pool`."""
         scaler = fit_inputs(self.store, plan.part.train, self.config.max_steps)
         networks = []
         for name, seed in plan.networks:
@@ -152,13 +156,21 @@ class Fitting:
             job = NetworkJob(name, seed, plan.part, scaler, self.checkpoints / name, mark)
             task = NetworkTask(self.sequences, self.config, job, self.output)
             networks.append(pool.submit(fit_network, task, report))
-        return Started(plan, scaler, networks)
+        task_of_challengers = ChallengersTask(
+            self.sequences,
+            self.features.names,
+            self.columns,
+            plan.part,
+            self.output,
+            self.config.threads,
+        )
+        challengers = pool.submit(fit_challengers, task_of_challengers)
+        return Started(plan, scaler, networks, challengers)
 
     def finish(self, started: Started) -> Estimator:
-        """Fit the challengers, wait for the networks, and calibrate all of them."""
+        """Wait for the networks and the challengers, and calibrate the networks' mean."""
         part = started.plan.part
         judged = known(self.store, part.validation)
-        challengers = self._fit_challengers(part, judged)
         trained = [network.result() for network in started.networks]
         names = tuple(name for name, _ in started.plan.networks)
         self.log |= {name: one.log for name, one in zip(names, trained, strict=True)}
@@ -168,34 +180,13 @@ class Fitting:
             networks=names,
             scaler=started.scaler,
             trained_until=trained_until(self.store, part),
-            calibration=self._calibrate(judged, raw),
-            challengers=challengers,
+            calibration=calibrate(self.store, judged, raw),
+            challengers=started.challengers.result(),
         )
 
     def write_log(self) -> None:
         content = json.dumps(self.log, indent=1).encode()
         write_atomically(self.output / "training_log.json", content)
-
-    def _fit_challengers(self, part: Part, judged: Rows) -> dict[str, Calibration]:
-        folder = self.output / "challengers" / part.name
-        folder.mkdir(parents=True, exist_ok=True)
-        names = json.dumps(self.features.names)
-        (folder.parent / "features.json").write_text(names)
-        training = Table(self.store, self.features, known(self.store, part.train))
-        validation = Table(self.store, self.features, judged)
-        calibrations = {}
-        for name, kind in CHALLENGERS[self.store.task].items():
-            challenger = kind.fit(training)
-            challenger.write(folder)
-            calibrations[name] = self._calibrate(judged, challenger.predict(validation))
-        return calibrations
-
-    def _calibrate(self, judged: Rows, raw: Floats) -> Calibration:
-        """Of the logits raw [R, 1]; the identity where the task predicts no probability."""
-        if self.store.task not in PROBABILITIES:
-            return IDENTITY
-        label = self.store.label[judged].astype(np.float64)
-        return fit_calibration(raw[:, 0], label, self.store.weight[judged].astype(np.float64))
 
 
 def trained_until(store: SequenceStore, part: Part) -> float:

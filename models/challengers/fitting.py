@@ -1,0 +1,56 @@
+"""The challengers of one estimator from its rows to their files, in whichever process."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from models.calibration import IDENTITY, Calibration, fit_calibration
+from models.challengers.registry import CHALLENGERS
+from models.challengers.table import Floats, Rows, Table
+from models.features import Features
+from models.parts import Part, known
+from models.store import PROBABILITIES, SequenceStore
+
+
+@dataclass(frozen=True)
+class ChallengersTask:
+    """What a process needs to fit them; it maps sequences and feature columns [E, K] itself."""
+
+    sequences: Path
+    feature_names: tuple[str, ...]
+    feature_columns: Path
+    part: Part
+    output: Path
+    threads: int
+
+
+def fit_challengers(task: ChallengersTask) -> dict[str, Calibration]:
+    """Fit and write every challenger of the store's task; the calibration of each."""
+    # Idle OpenMP threads would spin beside our other processes.
+    threadpool_limits(task.threads, user_api="openmp")
+    store = SequenceStore.open(task.sequences)
+    columns = np.load(task.feature_columns, mmap_mode="r", allow_pickle=False)
+    features = Features(task.feature_names, columns)
+    folder = task.output / "challengers" / task.part.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder.parent / "features.json").write_text(json.dumps(task.feature_names))
+    judged = known(store, task.part.validation)
+    training = Table(store, features, known(store, task.part.train))
+    validation = Table(store, features, judged)
+    calibrations = {}
+    for name, kind in CHALLENGERS[store.task].items():
+        challenger = kind.fit(training)
+        challenger.write(folder)
+        calibrations[name] = calibrate(store, judged, challenger.predict(validation))
+    return calibrations
+
+
+def calibrate(store: SequenceStore, judged: Rows, raw: Floats) -> Calibration:
+    """Of the logits raw [R, 1]; the identity where the task predicts no probability."""
+    if store.task not in PROBABILITIES:
+        return IDENTITY
+    label = store.label[judged].astype(np.float64)
+    return fit_calibration(raw[:, 0], label, store.weight[judged].astype(np.float64))
