@@ -40,6 +40,9 @@ class Domain(Protocol):
     def is_point_in_time(self, config: Any) -> bool:
         """Whether the universe holds those who were there at the time, the dead among them."""
 
+    def names_are_public(self, config: Any) -> bool:
+        """Whether subjects are published under the source's names: never where they are persons."""
+
     def fingerprint(self, config: Any) -> Mapping[str, str]: ...
 
     def read_records(self, config: Any) -> "Records": ...

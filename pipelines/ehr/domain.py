@@ -44,6 +44,11 @@ def is_point_in_time(config: EhrConfig) -> bool:
     return True
 
 
+def names_are_public(config: EhrConfig) -> bool:
+    """Patients are published under pseudonyms alone."""
+    return False
+
+
 def checks(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> list[dict[str, Any]]:
     """The declared contract says all that is checked of health records so far."""
     return []

@@ -159,3 +159,8 @@ def _prices(scored: pl.DataFrame) -> pl.DataFrame:
         score_high=price["95"],
         **{f"quantile_{number}": price[number] for number in numbers},
     )
+
+
+def names_are_public(config: MarketConfig) -> bool:
+    """Instruments are no persons: they are published under the source's names."""
+    return True
