@@ -56,7 +56,7 @@ def with_groups(
             listing_status=pl.when(
                 pl.col("delisted").is_not_null() | pl.col("subject_id").is_in(gone.implode())
             )
-            .then(pl.lit("delisted later"))
+            .then(pl.lit("delisted"))
             .otherwise(pl.lit("listed")),
             listing_age=_age(config.groups),
         )

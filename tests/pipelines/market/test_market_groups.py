@@ -112,9 +112,9 @@ def test_an_instrument_grows_older() -> None:
     ]
 
 
-def test_delisted_later_is_who_has_a_date_of_it_or_fell_silent() -> None:
+def test_delisted_is_who_has_a_date_of_it_or_fell_silent() -> None:
     dead = closes(3, [50.0] * 20)
     people = subjects(1, 2, 3, delisted=[None, date(2016, 1, 4), None])
     frame = grouped(events([*steady(1, 2), *dead]), people)
     status = dict(frame.select("subject_id", "listing_status").unique().iter_rows())
-    assert status == {1: "listed", 2: "delisted later", 3: "delisted later"}
+    assert status == {1: "listed", 2: "delisted", 3: "delisted"}
