@@ -32,7 +32,8 @@ from validation.rules import (
 
 SMALLEST_SPLIT = 2
 LARGEST_SPLIT = 20
-SPLIT_TOLERANCE = 0.03
+# On the day of a split the price moves as on any other day: 2 for 1 may show as .47 or as .54.
+SPLIT_TOLERANCE = 0.10
 PRICES = ("open", "high", "low", "close", "adjusted_close")
 
 
@@ -107,7 +108,7 @@ def contradicting_bar() -> pl.Expr:
 
 
 def unadjusted_split() -> pl.Expr:
-    """The close is 2 to 20 times that of the session before, or its inverse, within 3 %."""
+    """The close is 2 to 20 times that of the session before, or its inverse, within 10 %."""
     ratio = pl.col("close_ratio")
     factor = pl.max_horizontal(ratio, 1 / ratio)
     nearest = factor.round().clip(SMALLEST_SPLIT, LARGEST_SPLIT)

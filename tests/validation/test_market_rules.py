@@ -104,12 +104,14 @@ def test_a_row_made_to_break_a_rule_breaks_it(rule: str, changes: dict[str, Any]
     assert broken(**changes) == rule
 
 
-@pytest.mark.parametrize("ratio", [2.0, 1 / 2, 1.95, 2.05, 1 / 1.95, 3.0, 1 / 3, 20.5, 1 / 20])
-def test_a_jump_within_three_per_cent_of_a_split_is_one(ratio: float) -> None:
+@pytest.mark.parametrize(
+    "ratio", [2.0, 1 / 2, 0.52, 0.525, 0.485, 1.94, 2.15, 1.81, 3.0, 1 / 3.29, 21.9, 1 / 20]
+)
+def test_a_jump_within_ten_per_cent_of_a_split_is_one(ratio: float) -> None:
     assert broken(close_ratio=ratio) == "unadjusted_split"
 
 
-@pytest.mark.parametrize("ratio", [1.0, 1.5, 0.6, 1.93, 1 / 1.93, 2.5, 0.4815, 21.0, 1 / 21])
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 0.6, 1.79, 1 / 1.79, 2.5, 1 / 2.5, 3.5, 22.1, 1 / 23])
 def test_another_jump_may_be_the_market_s_own(ratio: float) -> None:
     assert broken(close_ratio=ratio) is None
 
