@@ -72,14 +72,15 @@ def require_columns(shown: str, frame: pl.DataFrame, columns: list[str]) -> None
     """Refuse a file that lacks a column the study names.
 
     Raises:
-        SourceInvalid: it says which, and which there are.
+        SourceInvalid: it says which, and how many there are. What a file without a header has in
+            the header's place are values, so the columns that are there are not named.
     """
     missing = sorted(set(columns) - set(frame.columns[1:]))
     if missing:
         raise SourceInvalid(
-            f"The file has no column {', '.join(missing)}; it has {', '.join(frame.columns[1:])}.",
+            f"The file has no column {', '.join(missing)}; it has {frame.width - 1:,} others.",
             where=shown,
-            remedy="Correct the column's name in the study, or give the whole file.",
+            remedy="Correct the column's name in the study, or give the file with its header.",
         )
 
 

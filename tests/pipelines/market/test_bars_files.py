@@ -123,7 +123,7 @@ def test_a_compressed_file_that_is_cut_is_refused(tmp_path: Path) -> None:
         (b"day,close\n2020-01-02\n2020-01-03,1\n", "expected 2 cells in line 2; found 1"),
         (b"day,close\n\n2020-01-03,1\n", "expected 2 cells in line 2; found 0"),
         (b"day,close\n2020-01-02,\xff\n", "other bytes"),
-        (b"day,price\n2020-01-02,1\n", "no column close; it has day, price"),
+        (b"day,price\n2020-01-02,1\n", "no column close; it has 2 others"),
     ],
 )
 def test_a_file_that_is_not_what_the_study_describes_is_refused_by_name(
@@ -143,6 +143,15 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SourceInvalid, match="expected a Parquet file"):
         read_records(market(bars_of(file, format="parquet", columns=CLOSE_ONLY)))
+
+
+def test_a_file_without_a_header_gives_none_of_its_values_away(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "AAA.csv", "2020-01-02,71.93", "2020-01-03,72.11")
+
+    with pytest.raises(SourceInvalid, match="no column close, day; it has 2 others") as refusal:
+        read_records(market(bars_of(file, columns=CLOSE_ONLY)))
+
+    assert "71.93" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "empty", "empty/*.csv"])
