@@ -10,6 +10,7 @@ from pipelines.market.universe import UNKNOWN_SECTOR
 
 TABLE = "events"
 CLOSES = ("close", "adjusted_close")
+DAYS_PER_YEAR = 365.25
 
 
 def source_checks(
@@ -22,7 +23,7 @@ def source_checks(
     """
     lives = _lives(config, events, subjects)
     hidden = lives.filter(pl.col("ends_in_silence") & pl.col("delisted").is_null()).height
-    delisted = subjects["delisted"].count()
+    delisted, years = _delistings(config, events, subjects)
     wrongly_declared = config.source.universe.is_point_in_time and delisted == 0
     return [
         {
@@ -39,8 +40,9 @@ def source_checks(
             "table": "subjects",
             "passed": not wrongly_declared,
             "words": "a universe declared as that of its time holds instruments that were "
-            f"delisted; this one is declared `is_point_in_time: "
-            f"{str(config.source.universe.is_point_in_time).lower()}` and holds {delisted:,}",
+            f"delisted while the data lasts; this one is declared `is_point_in_time: "
+            f"{str(config.source.universe.is_point_in_time).lower()}` and holds {delisted:,} in "
+            f"{years:.1f} years of data{_per_year(delisted, years)}",
             "unexpected": subjects.height if wrongly_declared else 0,
         },
     ]
@@ -100,6 +102,26 @@ def _lives(config: MarketConfig, events: pl.DataFrame, subjects: pl.DataFrame) -
         .join(subjects.select("subject_id", "delisted"), on="subject_id")
         .with_columns(ends_in_silence=last_of_all - pl.col("last") >= silence)
     )
+
+
+def _delistings(
+    config: MarketConfig, events: pl.DataFrame, subjects: pl.DataFrame
+) -> tuple[int, float]:
+    """How many instruments were delisted by the last session with a close, and years of closes.
+
+    A date that lies after the data was foretold, not seen: it is no delisting yet.
+    """
+    times = events.filter(pl.col("code").cast(pl.String).is_in(CLOSES))["time"]
+    if times.is_empty():
+        return 0, 0.0
+    days = times.dt.convert_time_zone(calendar(config.source.exchange).time_zone).dt.date()
+    first, last = days.min(), days.max()
+    years = (pl.Series([last]) - pl.Series([first])).dt.total_days()[0] / DAYS_PER_YEAR
+    return int((subjects["delisted"] <= last).sum()), years
+
+
+def _per_year(delisted: int, years: float) -> str:
+    return f", {delisted / years:.2g} a year" if years else ""
 
 
 def _stale(config: MarketConfig, events: pl.DataFrame) -> dict[str, Any]:

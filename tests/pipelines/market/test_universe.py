@@ -1,5 +1,6 @@
 """The universe says who there is and since when; a name that vanished from it is found."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,28 @@ def test_a_universe_of_survivors_that_is_declared_point_in_time_is_found_out(
     assert declared["universe_declaration_is_true"] is False
     assert checked(honest)["universe_declaration_is_true"] is True
     assert found(honest)["survivorship"] == 2
+
+
+@pytest.mark.parametrize(
+    ("delisted", "passed", "words"),
+    [
+        (date(2020, 4, 3), True, r"holds 1 in 0\.1 years of data, 11 a year"),
+        (date(2020, 4, 4), False, r"holds 0 in 0\.1 years of data, 0 a year"),
+        (date(2030, 1, 1), False, "holds 0"),
+    ],
+)
+def test_a_delisting_that_lies_after_the_data_makes_no_universe_one_of_its_time(
+    tmp_path: Path, delisted: date, passed: bool, words: str
+) -> None:
+    instruments = {"AAA": {}, "BBB": {"delisted": delisted}}
+    universe = {"is_point_in_time": True, "instruments": instruments}
+    config = two_lives(tmp_path, 0, universe=universe)
+    tables = ingested(config)
+
+    check = source_checks(config, tables.events, tables.subjects)[1]
+
+    assert check["passed"] is passed
+    assert re.search(words, check["words"])
 
 
 def test_repeats_and_halts_are_told_and_nothing_is_mended(tmp_path: Path) -> None:
