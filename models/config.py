@@ -4,6 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+# The loss of a volatility is the squared log error and this much QLIKE: the first alone would
+# have forecasts that are too low on average.
+QLIKE_SHARE = 0.3
+
 
 class ModelConfig(BaseModel):
     """The settings that decide the numbers of a training, and none that do not.

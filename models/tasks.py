@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from models.config import QLIKE_SHARE
+
 Floats = npt.NDArray[np.float64]
 
-# Where forecasts add up to what came: the first term alone would have them too low.
-QLIKE_SHARE = 0.3
 SMALLEST_GAP = 1e-3
 
 

@@ -8,7 +8,8 @@ import polars as pl
 from pipelines.artefacts import hash_json
 from pipelines.domains import load_domain
 from pipelines.errors import ArtefactCorrupt
-from pipelines.stage import open_inputs
+from pipelines.settings import settings
+from pipelines.stage import open_inputs, store
 from pipelines.study import Study
 from pipelines.trials import Trial, overfitting_of, record_trial, trials_of
 from validation.config import PRIMARY_LOSS
@@ -17,6 +18,7 @@ from validation.groups import UnauditableTable
 from validation.overfitting import OverfittingEvidence, broken_chain
 
 BROKEN = "broken"
+AGAINST = " against "
 
 
 def note_trial(spec: Study, keys: Mapping[str, str]) -> None:
@@ -41,14 +43,15 @@ def note_trial(spec: Study, keys: Mapping[str, str]) -> None:
     record_trial(
         spec.name,
         Trial(
-            trial_id=keys["predictions"],
+            trial_id=_trial_id(spec, keys["predictions"]),
             model_key=keys["model"],
             sequences_key=keys["sequences"],
             config=spec.model.model_dump(mode="json"),
-            metric=PRIMARY_LOSS[spec.audit.task],
+            metric=f"{PRIMARY_LOSS[spec.audit.task]} against {spec.audit.reference}",
             blocks=tuple(found["cluster"].to_list()),
             performance=tuple(found["skill"].to_list()),
             block_sessions=load_domain(spec.domain).block_sessions(spec.records),
+            question_sha256=_question_sha256(spec),
             recorded_at=datetime.now(UTC),
         ),
     )
@@ -66,10 +69,48 @@ def trials_fingerprint(spec: Study) -> str | None:
 
 
 def overfitting(spec: Study, predictions: str) -> OverfittingEvidence | None:
-    """What the ledger says of the choice of this model; None where no ledger is kept."""
+    """What the ledger says of the choice of this model; None where no ledger is kept.
+
+    A ledger that lacks an audit which this installation still holds was emptied or replaced: it
+    is as little to be believed as one whose chain is broken.
+    """
     if not spec.audit.is_forecast:
         return None
+    missing = _unrecorded_audits(spec)
+    if missing:
+        return broken_chain(f"{missing:,} audits of this study are not in its ledger of trials")
     try:
-        return overfitting_of(spec.name, predictions)
+        return overfitting_of(spec.name, _trial_id(spec, predictions))
     except ValueError:
         return broken_chain("the ledger does not hold these predictions")
+
+
+def _unrecorded_audits(spec: Study) -> int:
+    """How many audits of the study are kept whose predictions the ledger does not name."""
+    try:
+        recorded = {trial.trial_id.split(AGAINST)[0] for trial in trials_of(spec.name).trials}
+    except ArtefactCorrupt:
+        return 0  # the broken chain is said by what reads it next
+    manifests = settings().artefacts_dir.glob("audit_model/[!.]*/manifest.json")
+    recipes = [store().manifest(f"audit_model/{one.parent.name}")["recipe"] for one in manifests]
+    return sum(
+        recipe["config"]["words"]["name"] == spec.name
+        and recipe["config"]["audit"]["task"] == spec.audit.task
+        and recipe["inputs"]["predictions"] not in recorded
+        for recipe in recipes
+    )
+
+
+def _trial_id(spec: Study, predictions: str) -> str:
+    """The same predictions beside another reference are another look at them."""
+    return f"{predictions}{AGAINST}{spec.audit.reference}"
+
+
+def _question_sha256(spec: Study) -> str:
+    """Source, label and split: trials of other ones tried something else."""
+    return hash_json(
+        {
+            "records": spec.records.model_dump(mode="json"),
+            "split": spec.split.model_dump(mode="json"),
+        }
+    )

@@ -18,11 +18,17 @@ from pipelines.releases import Key, UtcMoment, require_study_name
 from pipelines.settings import Settings, settings
 from validation.overfitting import OverfittingEvidence, broken_chain, overfitting_evidence
 
+# Sums in another order differ by less; losses are of the size of a label.
+ROUNDING = 1e-9
+
 
 class Trial(BaseModel):
     """What was tried and what it reached on each block of time.
 
-    trial_id: key of the predictions.        config: the study's model section.
+    trial_id: key of the predictions and what they were compared with.
+    config: the study's model section.
+    metric: the loss, and the reference it is compared with.
+    question_sha256: of source, label and split: another question's numbers are not comparable.
     blocks [T]: numbers of the blocks, ascending.
     performance [T]: mean of the reference's loss minus the network's, over the block's rows.
     block_sessions: length of a block; blocks of another length are other blocks.
@@ -38,6 +44,7 @@ class Trial(BaseModel):
     blocks: Annotated[tuple[int, ...], Field(min_length=1)]
     performance: tuple[float, ...]
     block_sessions: int | None = None
+    question_sha256: str | None = None
     recorded_at: UtcMoment
 
     @model_validator(mode="after")
@@ -49,8 +56,10 @@ class Trial(BaseModel):
         return self
 
     def is_comparable_with(self, other: "Trial") -> bool:
-        """The numbers of both are of the same loss on the same blocks."""
-        return (self.metric, self.block_sessions) == (other.metric, other.block_sessions)
+        """The numbers of both answer the same question by the same loss, on all of its blocks."""
+        own = (self.metric, self.block_sessions, self.question_sha256)
+        others = (other.metric, other.block_sessions, other.question_sha256)
+        return own == others and set(self.blocks) <= set(other.blocks)
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ class TrialLedger:
 
 def record_trial(study: str, trial: Trial, installation: Settings | None = None) -> int:
     """Add the trial to the study's ledger; one that is there already adds nothing.
+
+    Losses of the same trial may differ by rounding: then the first record stands.
 
     Returns its number, counted from 1.
 
@@ -101,18 +112,17 @@ def trials_of(study: str, installation: Settings | None = None) -> TrialLedger:
 
 
 def aligned_performance(
-    trials: tuple[Trial, ...],
+    own: Trial, trials: tuple[Trial, ...]
 ) -> tuple[tuple[int, ...], npt.NDArray[np.float64]]:
-    """The blocks that all trials have, ascending, and the performance [T, N] on them.
+    """The blocks [T] of ``own``, and the performance [T, N] of the trials on them.
 
     Raises:
-        ValueError: no trial, or two that cannot be compared.
+        ValueError: no trial, or one that cannot be compared with ``own``.
     """
-    if not trials or not all(trial.is_comparable_with(trials[0]) for trial in trials):
-        raise ValueError("only trials of one loss and one length of blocks can be aligned")
-    common = tuple(sorted(set.intersection(*(set(trial.blocks) for trial in trials))))
-    columns = [np.asarray(t.performance)[np.isin(t.blocks, common)] for t in trials]
-    return common, np.stack(columns, axis=1)
+    if not trials or not all(own.is_comparable_with(trial) for trial in trials):
+        raise ValueError("only trials of one question, loss and length of blocks can be aligned")
+    columns = [np.asarray(t.performance)[np.isin(t.blocks, own.blocks)] for t in trials]
+    return own.blocks, np.stack(columns, axis=1)
 
 
 def overfitting_of(
@@ -132,8 +142,9 @@ def overfitting_of(
     own = next((trial for trial in ledger.trials if trial.trial_id == trial_id), None)
     if own is None:
         raise ValueError("a trial is recorded before it is judged")
+    # A trial that does not cover the judged one's blocks is counted and not compared.
     comparable = tuple(trial for trial in ledger.trials if own.is_comparable_with(trial))
-    _, performance = aligned_performance(comparable)
+    _, performance = aligned_performance(own, comparable)
     return overfitting_evidence(
         performance.T.tolist(),
         comparable.index(own),
@@ -148,7 +159,12 @@ def _ledger(study: str, installation: Settings | None) -> Ledger:
 
 def _require_same(known: Trial, trial: Trial, number: int, ledger: Ledger) -> None:
     """The same predictions have the same losses, whenever they are looked at."""
-    if known != trial.model_copy(update={"recorded_at": known.recorded_at}):
+    stated: dict[str, object] = {"recorded_at": known.recorded_at}
+    if len(known.performance) == len(trial.performance) and np.allclose(
+        known.performance, trial.performance, rtol=0, atol=ROUNDING
+    ):
+        stated["performance"] = known.performance
+    if known != trial.model_copy(update=stated):
         raise ArtefactCorrupt(
             f"Trial {number} was recorded under the same key with another content.",
             where=str(ledger.folder),

@@ -15,6 +15,7 @@ from models.challengers.return_series import PERCENT, return_series, told_series
 from models.challengers.table import Floats, Table
 
 SESSIONS_PER_YEAR = 252
+LEAST_VOLATILITY = 0.02
 LEAST_RETURNS = 100
 EWMA = (0.0, 0.06, 0.94)
 MOST_PERSISTENT = 0.999  # beyond it the unconditional variance is anything
@@ -69,7 +70,8 @@ class Garch:
         which = told.which[table.rows]
         variance = filtered(parameters, told.returns)[which, told.steps_known[table.rows]]
         ahead = mean_ahead(parameters[which], variance, sessions_ahead(table))
-        answer: Floats = np.sqrt(SESSIONS_PER_YEAR * ahead) / PERCENT
+        # A price that never moved: no forecast is below the least volatility of a label.
+        answer: Floats = np.maximum(np.sqrt(SESSIONS_PER_YEAR * ahead) / PERCENT, LEAST_VOLATILITY)
         return answer[:, None]
 
     def write(self, directory: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from models.challengers.table import Floats, Table, smearing
+from models.challengers.table import Floats, Table, volatility_level
 
 # What a stored tree model may contain; anything else in the file is refused unread.
 TRUSTED_TYPES = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -47,11 +47,11 @@ class RiskTrees:
 
 @dataclass(frozen=True)
 class VolatilityTrees:
-    """Least squares on the log of the label, turned back into a mean by smearing."""
+    """Least squares on the log of the label, turned back at the level of least loss."""
 
     model: Any
     used: list[int]
-    smearing: float
+    level: float
 
     @classmethod
     def fit(cls, table: Table) -> Self:
@@ -59,22 +59,22 @@ class VolatilityTrees:
         columns = table.columns[:, used]
         model = _regressor(loss="squared_error")
         model.fit(columns, np.log(table.label), sample_weight=table.weight)
-        return cls(model, used, smearing(table.label, model.predict(columns), table.weight))
+        return cls(model, used, volatility_level(table.label, model.predict(columns), table.weight))
 
     @classmethod
     def read(cls, directory: Path) -> Self:
         models, used = read_trees(directory, 1)
-        words = json.loads((directory / "hist_gradient_boosting_smearing.json").read_text())
+        words = json.loads((directory / "hist_gradient_boosting_level.json").read_text())
         return cls(models[0], used, float(words))
 
     def predict(self, table: Table) -> Floats:
-        answer: Floats = self.smearing * np.exp(self.model.predict(table.columns[:, self.used]))
+        answer: Floats = self.level * np.exp(self.model.predict(table.columns[:, self.used]))
         return answer[:, None]
 
     def write(self, directory: Path) -> None:
         write_trees(directory, [self.model], self.used)
-        file = directory / "hist_gradient_boosting_smearing.json"
-        file.write_text(json.dumps(self.smearing))
+        file = directory / "hist_gradient_boosting_level.json"
+        file.write_text(json.dumps(self.level))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from models.challengers.ridge import Ridge
-from models.challengers.table import Floats, Table, smearing
+from models.challengers.table import Floats, Table, volatility_level
 
 FLOOR = 0.02
 
@@ -92,23 +92,23 @@ class Har:
 
 @dataclass(frozen=True)
 class VolatilityRidge:
-    """Ridge regression of the log of the label, turned back into a mean by smearing."""
+    """Ridge regression of the log of the label, turned back at the level of least loss."""
 
     ridge: Ridge
-    smearing: float
+    level: float
 
     @classmethod
     def fit(cls, table: Table) -> Self:
         ridge = Ridge.fit_line(table.columns, np.log(table.label), table.weight)
-        return cls(ridge, smearing(table.label, ridge.line(table.columns), table.weight))
+        return cls(ridge, volatility_level(table.label, ridge.line(table.columns), table.weight))
 
     @classmethod
     def read(cls, directory: Path) -> Self:
         words = json.loads((directory / "ridge.json").read_text())
-        return cls(Ridge.from_json(words["ridge"]), words["smearing"])
+        return cls(Ridge.from_json(words["ridge"]), words["level"])
 
     def predict(self, table: Table) -> Floats:
-        return self.smearing * np.exp(self.ridge.line(table.columns))[:, None]
+        return self.level * np.exp(self.ridge.line(table.columns))[:, None]
 
     def write(self, directory: Path) -> None:
         (directory / "ridge.json").write_text(json.dumps(asdict(self)))

@@ -11,6 +11,7 @@ from pipelines.provenance import broken_links, changed_since, policy_sha256, rec
 from pipelines.releases import Release, list_releases, record_release
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study, load_study
+from pipelines.trial_record import overfitting
 from validation.evidence import Evidence, load_evidence
 from validation.gate import judge
 
@@ -83,6 +84,7 @@ def _odd(spec: Study, recipe: dict[str, Any], evidence: Evidence, table: Path) -
     yield from broken_links(inputs)
     if sorted(entry.key for entry in evidence.lineage) != sorted(inputs.values()):
         yield "the evidence names other artefacts than its recipe"
+    yield from _odd_trials(spec, inputs["predictions"], evidence)
     yield from (
         f"{key} has other bytes than were audited" for key in changed_since(evidence.lineage)
     )
@@ -91,3 +93,14 @@ def _odd(spec: Study, recipe: dict[str, Any], evidence: Evidence, table: Path) -
     trained_on = store().manifest(inputs["sequences"])["recipe"]["config"]["records"]
     if trained_on != spec.records.model_dump(mode="json"):
         yield f"the model was trained under another section {spec.domain}"
+
+
+def _odd_trials(spec: Study, predictions: str, evidence: Evidence) -> Iterator[str]:
+    """The ledger is read once more: it may have been edited, or have grown, since the audit."""
+    now, then = overfitting(spec, predictions), evidence.overfitting
+    if now is None:
+        return
+    if not now.chain_is_whole:
+        yield f"the ledger of trials cannot be believed: {now.reason}"
+    elif then is None or now.trials != then.trials:
+        yield "trials were added to the ledger since the audit: audit the model again"

@@ -253,25 +253,46 @@ def test_a_trial_that_is_none_is_refused(change: dict[str, Any]) -> None:
 # ---- alignment and evidence -------------------------------------------------------------------
 
 
-def test_only_the_blocks_of_all_trials_are_compared() -> None:
-    one = trial(1, blocks=(1, 2, 4, 5), performance=(0.1, 0.2, 0.4, 0.5))
+def test_trials_are_compared_on_the_blocks_of_the_one_that_is_judged() -> None:
+    one = trial(1, blocks=(2, 4), performance=(0.2, 0.4))
     two = trial(2, blocks=(2, 3, 4, 6), performance=(2.0, 3.0, 4.0, 6.0))
-    blocks, performance = aligned_performance((one, two))
+    blocks, performance = aligned_performance(one, (one, two))
     assert blocks == (2, 4)
     np.testing.assert_array_equal(performance, [[0.2, 2.0], [0.4, 4.0]])
 
 
-def test_trials_without_a_common_block_have_an_empty_table() -> None:
-    one = trial(1, blocks=(1,), performance=(0.1,))
-    two = trial(2, blocks=(2,), performance=(0.1,))
-    blocks, performance = aligned_performance((one, two))
-    assert (blocks, performance.shape) == ((), (0, 2))
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metric": "qlike"},
+        {"block_sessions": 5},
+        {"question_sha256": "another"},
+        {"blocks": (1, 2), "performance": (0.1, 0.2)},
+    ],
+)
+def test_trials_of_another_loss_question_or_period_are_not_aligned(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="loss"):
+        aligned_performance(trial(1), (trial(1), trial(2, **change)))
 
 
-@pytest.mark.parametrize("change", [{"metric": "qlike"}, {"block_sessions": 5}])
-def test_trials_of_another_loss_or_other_blocks_are_not_aligned(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="one loss"):
-        aligned_performance((trial(1), trial(2, **change)))
+def test_a_short_trial_is_counted_and_takes_no_number_from_the_others() -> None:
+    recorded(4)
+    before = overfitting_of(STUDY, trial(3).trial_id)
+    record_trial(STUDY, trial(9, blocks=(1, 2), performance=(0.1, 0.2)))
+    after = overfitting_of(STUDY, trial(3).trial_id)
+
+    assert (before.trials, after.trials) == (4, 5)
+    assert (after.pbo, after.blocks) == (before.pbo, before.blocks)
+    assert after.pbo is not None
+
+
+def test_the_same_trial_measured_with_another_rounding_is_the_same() -> None:
+    record_trial(STUDY, trial(1))
+    rounded = tuple(number + 3e-16 for number in trial(1).performance)
+
+    assert record_trial(STUDY, trial(1, performance=rounded)) == 1
+    with pytest.raises(ArtefactCorrupt, match="another content"):
+        record_trial(STUDY, trial(1, performance=tuple(number + 1e-6 for number in rounded)))
 
 
 def test_the_evidence_takes_trials_and_head_from_the_ledger() -> None:
