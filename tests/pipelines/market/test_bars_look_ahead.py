@@ -85,7 +85,7 @@ def test_deleting_what_was_known_later_changes_no_accepted_row(
 
 
 def test_the_rows_of_this_test_are_restated_split_and_refused() -> None:
-    closes: list[Row] = [(0, 0, "30"), (1, 0, "10"), (0, 2, "10"), (1, 2, "11"), (2, 0, "11")]
+    closes: list[Row] = [(0, 0, "30"), (1, 0, "10"), (0, 2, "10"), (1, 2, "11.7"), (2, 0, "11")]
 
     untold = read(closes, [], len(DAYS))
     told = read(closes, [(1, 0, "3")], len(DAYS))
