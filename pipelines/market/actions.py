@@ -6,7 +6,7 @@ import polars as pl
 
 from pipelines.market.bars import Place, SourceRows, one_spelling
 from pipelines.market.config import CorporateActions, MarketSource
-from pipelines.market.moments import known_times, read_moments, sessions_of
+from pipelines.market.moments import known_times, read_moments, require_own_days, sessions_of
 from pipelines.market.sessions import Calendar
 from pipelines.market.tables import read_table, require_columns, source_files
 
@@ -44,6 +44,7 @@ def action_rows(source: MarketSource, calendar: Calendar) -> SourceRows:
         for shown, file in source_files(table).items():
             frame = read_table(table, shown, file)
             require_columns(shown, frame, _columns(table))
+            require_own_days(shown, frame[table.effective], table.time_zone, calendar)
             rows.append(_rows(table, shown, frame, calendar))
             parts.append((shown, table.kind))
             empty[shown, table.kind] += frame[table.amount].null_count()

@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.market.config import QUANTITIES, Bars, MarketSource
 from pipelines.market.jumps import close_ratios
-from pipelines.market.moments import known_times, read_moments, sessions_of
+from pipelines.market.moments import known_times, read_moments, require_own_days, sessions_of
 from pipelines.market.sessions import Calendar
 from pipelines.market.tables import instrument_of, read_table, require_columns, source_files
 
@@ -50,7 +50,7 @@ def bar_rows(source: MarketSource, calendar: Calendar, splits: pl.DataFrame) -> 
     rows, parts, empty = [], list[Place](), Counter[Place]()
     for table in source.bars:
         files = source_files(table)
-        bars = pl.concat([_bars(table, shown, file) for shown, file in files.items()])
+        bars = pl.concat([_bars(table, shown, file, calendar) for shown, file in files.items()])
         names = _part_names(table)
         rows.append(_cells(_dated(bars, table, calendar, source.known_delay_minutes), names))
         parts += [(shown, part) for shown in files for part in names.values()]
@@ -70,11 +70,12 @@ def bar_rows(source: MarketSource, calendar: Calendar, splits: pl.DataFrame) -> 
     return SourceRows(judged.drop("session_ordinal"), tuple(dict.fromkeys(parts)), empty)
 
 
-def _bars(table: Bars, shown: str, file: Path) -> pl.DataFrame:
+def _bars(table: Bars, shown: str, file: Path, calendar: Calendar) -> pl.DataFrame:
     """A file's bars with the columns of BAR: per row of a long table, per cell of a wide one."""
     frame = read_table(table, shown, file)
     named = _named_columns(table)
     require_columns(shown, frame, list(named.values()))
+    require_own_days(shown, frame[table.columns.time], table.time_zone, calendar)
     said = {name: pl.col(column) for name, column in named.items()}
     if table.shape == "wide":
         rows = frame.unpivot(

@@ -4,6 +4,7 @@ from typing import Literal
 
 import polars as pl
 
+from pipelines.errors import SourceInvalid
 from pipelines.market.sessions import Calendar
 
 ZONE = r"\s*(Z|[+-]\d{2}:?\d{2})$"
@@ -61,6 +62,30 @@ def sessions_of(moments: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
         how="left",
         maintain_order="left",
     )
+
+
+def require_own_days(
+    shown: str, texts: pl.Series, time_zone: str | None, calendar: Calendar
+) -> None:
+    """Refuse a file of days that were stamped with midnight in Greenwich.
+
+    West of it such a stamp lies on the day before: the bar would count one session too early, and
+    be known a day before its session closed.
+
+    Raises:
+        SourceInvalid: over half of the clock times are so.
+    """
+    instants = read_moments(texts, time_zone)["instant"].drop_nulls()
+    is_midnight = instants.dt.truncate("1d") == instants
+    is_moved = instants.dt.convert_time_zone(calendar.time_zone).dt.date() != instants.dt.date()
+    count = int((is_midnight & is_moved).sum())
+    if 2 * count > instants.len():
+        raise SourceInvalid(
+            f"{count:,} of {instants.len():,} clock times are midnight in UTC, which is the day "
+            f"before in {calendar.time_zone}: they look like days, and would name the wrong ones.",
+            where=shown,
+            remedy="Write days as dates alone (2020-01-07), or times with the exchange's offset.",
+        )
 
 
 def close_of(days: pl.Series, calendar: Calendar, side: Literal["since", "until"]) -> pl.Series:

@@ -1,6 +1,7 @@
 """Bars are read from files and folders, long and wide; a file that is cut is refused."""
 
 import gzip
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,36 @@ def test_a_typed_clock_time_keeps_its_zone_or_is_naive(tmp_path: Path) -> None:
 
     assert rules("naive") == {"naive_time"}
     assert rules("zoned") == set()
+
+
+@pytest.mark.parametrize(
+    ("stamps", "is_refused"),
+    [
+        (("2020-01-07T00:00:00Z", "2020-01-08T00:00:00+00:00"), True),
+        (("2020-01-07T00:00:00Z", "2020-01-08"), True),
+        (("2020-01-07T00:00:00Z", "2020-01-08T16:00:00-05:00"), False),
+        (("2020-01-07T00:00:00-05:00", "2020-01-08T00:00:00-05:00"), False),
+        (("2020-01-07", "2020-01-08"), False),
+    ],
+)
+def test_days_stamped_with_midnight_in_greenwich_would_be_the_days_before(
+    tmp_path: Path, stamps: tuple[str, ...], is_refused: bool
+) -> None:
+    file = write_lines(tmp_path / "AAA.csv", "day,close", *[f"{stamp},1" for stamp in stamps])
+    study = market(bars_of(file, columns=CLOSE_ONLY))
+
+    if is_refused:
+        with pytest.raises(SourceInvalid, match="the day before in America/New_York"):
+            read_records(study)
+    else:
+        assert read_records(study).events.height == 2
+
+
+def test_midnight_in_greenwich_is_the_same_day_in_tokyo(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "AAA.csv", "day,close", "2020-01-07T00:00:00Z,1")
+    study = market(bars_of(file, columns=CLOSE_ONLY), exchange="XTKS")
+
+    assert read_records(study).events["session"].to_list() == [date(2020, 1, 7)]
 
 
 def test_a_file_cut_at_any_byte_but_a_line_s_end_is_refused(tmp_path: Path) -> None:
