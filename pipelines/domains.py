@@ -26,6 +26,8 @@ class Domain(Protocol):
 
     # Features that are computed from several events are replayed from the cut events themselves.
     DERIVES_FEATURES: bool
+    # Distributions beyond the core's whose version decides what the domain reads or derives.
+    LIBRARIES: tuple[str, ...]
 
     def task(self, config: Any) -> tuple[str, tuple[float, ...]]:
         """What is predicted (risk, direction, volatility, quantiles) and the quantiles' levels."""

@@ -16,8 +16,8 @@ from validation.leakage import LeakageCheck, truncation_replay
 # A leak of one day shows only in subjects with an event on that very day: a small sample has none.
 REPLAYED_EXAMPLES = 50_000
 # Where features are computed from other events, all is rebuilt as of this many moments.
-CUTS = 6
-EXAMPLES_PER_CUT = 2_000
+CUTS = 24
+EXAMPLES_PER_CUT = 500
 KEY = ("subject_id", "index_time")
 
 Rows = npt.NDArray[np.int64]
@@ -55,7 +55,10 @@ def replay_examples(events: pl.DataFrame, stored: Stored) -> LeakageCheck:
         stored.lookback_days,
     )
     return truncation_replay(
-        select(stored.sequences, sample).arrays(), rebuilt.arrays(), sample.size
+        select(stored.sequences, sample).arrays(),
+        rebuilt.arrays(),
+        sample.size,
+        "each as of its own index time",
     )
 
 
@@ -73,7 +76,7 @@ def replay_cuts(
     frame = stored.examples.frame
     found: dict[str, list[npt.NDArray[Any]]] = {}
     wanted: dict[str, list[npt.NDArray[Any]]] = {}
-    compared = 0
+    compared, moments = np.zeros(frame.height, np.bool_), 0
     for moment in [at] if at else _cuts(frame["index_time"]):
         known = events.filter(pl.col("known_time") <= moment)
         features, examples = build(known)
@@ -81,12 +84,19 @@ def replay_cuts(
         rebuilt = examples.frame.filter(pl.col("index_time") <= moment)
         _add(wanted, _columns(frame[before], stored.examples.statics, moment))
         _add(found, _columns(rebuilt, stored.examples.statics, moment))
-        sample = before[_spread(before.size, EXAMPLES_PER_CUT)]
+        # What a leak of a session or two would change lies at the cut itself: all of it is there.
+        at_cut = np.flatnonzero((frame["index_time"] == moment).to_numpy())
+        sample = np.union1d(before[_spread(before.size, EXAMPLES_PER_CUT)], at_cut)
         _add(wanted, select(stored.sequences, sample).arrays())
         gathered = gather_sequences(features, frame[sample], stored.channels, stored.lookback_days)
         _add(found, gathered.arrays())
-        compared += before.size
-    return truncation_replay(_joined(wanted), _joined(found), compared)
+        compared[before], moments = True, moments + 1
+    return truncation_replay(
+        _joined(wanted),
+        _joined(found),
+        int(compared.sum()),
+        f"as of {moments:,} moments, sequences of a sample of them",
+    )
 
 
 def _cuts(index_times: pl.Series) -> Iterator[datetime]:

@@ -14,6 +14,8 @@ from pipelines.source_code import library_versions, source_hashes
 
 log = logging.getLogger(__name__)
 
+CORE_LIBRARIES = ("polars", "numpy")
+
 
 def store() -> ArtefactStore:
     """The artefact store of this installation."""
@@ -39,7 +41,7 @@ def recipe_of(
     *,
     config: Mapping[str, Any],
     inputs: Mapping[str, str],
-    libraries: tuple[str, ...] = ("polars", "numpy"),
+    libraries: tuple[str, ...] = CORE_LIBRARIES,
     modules: tuple[str, ...] = (),
     files: Mapping[str, str] | None = None,
     device: str | None = None,

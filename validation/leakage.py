@@ -86,9 +86,15 @@ def scalers_refitted(equal: Mapping[str, bool]) -> LeakageCheck:
 
 
 def truncation_replay(
-    stored: Mapping[str, npt.NDArray[Any]], rebuilt: Mapping[str, npt.NDArray[Any]], examples: int
+    stored: Mapping[str, npt.NDArray[Any]],
+    rebuilt: Mapping[str, npt.NDArray[Any]],
+    examples: int,
+    how: str = "each as of its own index time",
 ) -> LeakageCheck:
-    """Sequences rebuilt without anything known later must be the stored ones, bit for bit."""
+    """Sequences rebuilt without anything known later must be the stored ones, bit for bit.
+
+    examples: how many different ones were rebuilt; how: as of when, in words.
+    """
     differing = sorted(
         name
         for name in stored
@@ -100,6 +106,6 @@ def truncation_replay(
     return LeakageCheck(
         "truncation_replay",
         not differing and examples > 0,
-        f"{examples:,} examples rebuilt from what was known at their index time: arrays {found}",
+        f"{examples:,} examples rebuilt from what was known by then, {how}: arrays {found}",
         len(differing),
     )

@@ -15,6 +15,7 @@ from pipelines.events import Records
 from pipelines.examples import Examples
 
 DERIVES_FEATURES = False
+LIBRARIES: tuple[str, ...] = ()
 # The networks of different seeds agree within this many standard deviations, nineteen in twenty.
 BAND_IN_STANDARD_DEVIATIONS = 1.96
 

@@ -14,6 +14,7 @@ from pipelines.market import examples, features, source, source_checks
 from pipelines.market.config import PRICES, MarketConfig
 
 DERIVES_FEATURES = True
+LIBRARIES = ("exchange-calendars",)
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 TASKS: dict[str, tuple[str, tuple[float, ...]]] = {
     "realised_volatility": ("volatility", ()),

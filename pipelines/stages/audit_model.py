@@ -16,7 +16,7 @@ from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
 from validation.audit import audit_predictions_table
-from validation.config import Task
+from validation.config import CHALLENGERS
 from validation.evidence import (
     CheckResult,
     DataEvidence,
@@ -34,23 +34,6 @@ from validation.report.render import render_crash_report, render_report
 from validation.second_route import agreement_with_fairlearn
 
 log = logging.getLogger(__name__)
-
-_OF_PROBABILITIES = ("logistic_regression", "hist_gradient_boosting", "prevalence")
-# The simple models that every audit of a task must hold, beside the network.
-CHALLENGERS: Mapping[Task, tuple[str, ...]] = {
-    "risk": _OF_PROBABILITIES,
-    "direction": _OF_PROBABILITIES,
-    "volatility": (
-        "last_5_sessions",
-        "last_22_sessions",
-        "ewma",
-        "har",
-        "garch",
-        "ridge",
-        "hist_gradient_boosting",
-    ),
-    "quantiles": ("random_walk", "historical", "garch", "ridge", "hist_gradient_boosting"),
-}
 
 
 def audit_model(

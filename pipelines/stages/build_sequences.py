@@ -27,7 +27,7 @@ from pipelines.sequences import (
 )
 from pipelines.settings import settings
 from pipelines.splits import Assignment, Placed, WalkForward, assign_splits
-from pipelines.stage import open_inputs, recipe_of, run_stage
+from pipelines.stage import CORE_LIBRARIES, open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.leakage import (
     LeakageCheck,
@@ -62,6 +62,7 @@ def recipe_for(study: str, events: str) -> Recipe:
         "build_sequences",
         config=_config(spec) | {"split": spec.split.model_dump(mode="json")},
         inputs={"events": events},
+        libraries=(*CORE_LIBRARIES, *load_domain(spec.domain).LIBRARIES),
         modules=(source_module(spec.domain),),
     )
 
@@ -86,6 +87,7 @@ def build_scoring_sequences(study: str, events: str, as_of: str) -> str:
         "build_sequences",
         config=_config(spec) | {"as_of": moment.isoformat()},
         inputs=inputs,
+        libraries=(*CORE_LIBRARIES, *load_domain(spec.domain).LIBRARIES),
         modules=(source_module(spec.domain),),
     )
     artefact = run_stage(

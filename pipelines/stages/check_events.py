@@ -43,7 +43,7 @@ def recipe_for(study: str, events: str) -> Recipe:
         },
         inputs={"events": events},
         modules=(source_module(spec.domain),),
-        libraries=("polars", "great-expectations"),
+        libraries=("polars", "great-expectations", *load_domain(spec.domain).LIBRARIES),
     )
 
 

@@ -14,7 +14,7 @@ from pipelines.events import Ingested, ingest
 from pipelines.pseudonyms import key_fingerprint, pseudonym_key, pseudonyms
 from pipelines.publication.crosswalk import has_crosswalk, write_crosswalk
 from pipelines.settings import settings
-from pipelines.stage import recipe_of, run_stage, store
+from pipelines.stage import CORE_LIBRARIES, recipe_of, run_stage, store
 from pipelines.study import load_study
 
 
@@ -46,6 +46,7 @@ def recipe_for(study: str) -> Recipe:
         "ingest_events",
         config={"domain": spec.domain, "records": spec.records.model_dump(mode="json")},
         inputs={},
+        libraries=(*CORE_LIBRARIES, *load_domain(spec.domain).LIBRARIES),
         modules=(source_module(spec.domain),),
         files={**files, "pseudonym key": key},
     )

@@ -10,9 +10,11 @@ import polars as pl
 from pipelines.artefacts import hash_file
 from pipelines.domains import load_domain
 from pipelines.errors import PublicationGateClosed
+from pipelines.evidence import is_point_in_time
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.provenance import release_of
 from pipelines.publication.contract import COLUMNS, AuditReference, Publication
+from pipelines.publication.crosswalk import read_crosswalk
 from pipelines.publication.duckdb import publish
 from pipelines.publication.rules import ONLY_QUANTILES
 from pipelines.releases import Release
@@ -21,6 +23,9 @@ from pipelines.stage import store
 from pipelines.study import Study, load_study
 from validation.evidence import GateVerdict, load_prediction_evidence
 from validation.prediction_gate import judge_predictions
+
+# The group of an instrument whose source names none.
+UNKNOWN = "unknown"
 
 
 def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str:
@@ -52,7 +57,8 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str
         sequences_key=inputs["sequences"],
     )
     try:
-        receipt = publish(publication, _rows(load_study(study), folder), settings())
+        rows = _rows(load_study(study), folder, store().open(inputs["sequences"]))
+        receipt = publish(publication, rows, settings())
     except PublicationGateClosed as refused:
         raise _with_reasons(refused, verdict, evidence_file.with_name("report.html")) from None
     key = f"publications/{receipt.generation_id}"
@@ -69,17 +75,32 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str
     return key
 
 
-def _rows(spec: Study, folder: Path) -> pl.DataFrame:
-    """The columns of the contract; what the study's task does not have is null."""
-    domain = load_domain(spec.domain)
-    scores = pl.read_parquet(folder / "scores.parquet").with_columns(
-        task=pl.lit(domain.task(spec.records)[0]),
-        is_point_in_time=pl.lit(domain.is_point_in_time(spec.records)),
+def _rows(spec: Study, scored: Path, sequences: Path) -> pl.DataFrame:
+    """The columns of the contract; what the study's task does not have is null.
+
+    Whether the universe is point in time is what was said when the sequences were built.
+    """
+    scores = pl.read_parquet(scored / "scores.parquet").with_columns(
+        task=pl.lit(load_domain(spec.domain).task(spec.records)[0]),
+        is_point_in_time=pl.lit(is_point_in_time(sequences)),
         score=pl.col("score_raw"),
     )
+    scores = _with_names(spec, scores)
     absent = [name for name in ONLY_QUANTILES if name not in scores.columns]
     return scores.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent).select(
         list(COLUMNS)
+    )
+
+
+def _with_names(spec: Study, scores: pl.DataFrame) -> pl.DataFrame:
+    """Add ``instrument`` and ``instrument_group``; the crosswalk of persons is not even read."""
+    if not load_domain(spec.domain).names_are_public(spec.records):
+        nobody = pl.lit(None, pl.String)
+        return scores.with_columns(instrument=nobody, instrument_group=nobody)
+    group = pl.col("sector") if "sector" in scores.columns else pl.lit(None, pl.String)
+    names = read_crosswalk(spec.name, settings()).rename({"source_id": "instrument"})
+    return scores.join(names, on="subject_id", how="left", maintain_order="left").with_columns(
+        instrument_group=group.cast(pl.String).fill_null(UNKNOWN)
     )
 
 

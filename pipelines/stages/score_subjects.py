@@ -38,7 +38,7 @@ def score_subjects(study: str, sequences: str) -> str:
             "split": spec.split.kind,
         },
         inputs=inputs,
-        libraries=("polars", "numpy", "torch"),
+        libraries=("polars", "numpy", "torch", *load_domain(spec.domain).LIBRARIES),
         modules=("models.scoring", source_module(spec.domain)),
         device=device_class(),
     )

@@ -48,7 +48,7 @@ def recipe_for(study: str, sequences: str) -> Recipe:
         "train_model",
         config={"model": load_study(study).model.model_dump(mode="json")},
         inputs={"sequences": sequences},
-        libraries=("numpy", "torch", "scikit-learn", "skops"),
+        libraries=("numpy", "torch", "scikit-learn", "skops", "arch"),
         modules=("models.training",),
         device=device_class(),
     )
