@@ -1,11 +1,13 @@
 """``score__<study>``: from the study's source to a new generation of predictions."""
 
+from typing import Any
+
 from airflow.sdk import AssetOrTimeSchedule, Param, chain
 
 from dags.assets import publication_of, release_of
 from dags.records import check_events, ingest_events
 from dags.stages import stage
-from dags.studies import Schedule, at, dag_per_study
+from dags.studies import Schedule, after_close, at, dag_per_study
 from pipelines.study import Study
 
 PARAMS = {
@@ -15,12 +17,15 @@ PARAMS = {
         format="date",
         title="As of",
         description_md="Score who is eligible at the start of this day (UTC), from what was "
-        "known by then. Empty: the day of the run.",
+        "known by then. Empty: the day of the run, or its very moment if the study is scored after "
+        "an exchange's close.",
     )
 }
 
 # A run that an asset triggered has no logical date.
-AS_OF = "{{ params.as_of or (dag_run.logical_date or dag_run.run_after) | ds }}"
+DAY = "{{ params.as_of or (dag_run.logical_date or dag_run.run_after) | ds }}"
+# The first moment of a day has not seen the session that closed on it.
+MOMENT = "{{ params.as_of or (dag_run.logical_date or dag_run.run_after) | ts }}"
 
 
 @stage(hours=2)
@@ -55,12 +60,13 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str
     return run(study, checks, scores, audit)
 
 
-def score(study: str) -> None:
+def score(spec: Study) -> None:
     """The graph. A check's key decides nothing that follows; publishing asks that it was made."""
+    study, as_of = spec.name, MOMENT if spec.schedule.score_after_close else DAY
     chain(
         events := ingest_events(study),
         checks := check_events(study, events),
-        sequences := build_sequences(study, events, AS_OF),
+        sequences := build_sequences(study, events, as_of),
         scores := score_subjects(study, sequences),
         audit := audit_predictions(study, sequences, scores),
         publish_predictions.override(outlets=[publication_of(study)])(study, checks, scores, audit),
@@ -70,7 +76,8 @@ def score(study: str) -> None:
 def when(study: Study) -> Schedule:
     """At each new release, and at the study's own times."""
     release, cron = release_of(study.name), study.schedule.score
-    return AssetOrTimeSchedule(assets=[release], timetable=at(cron)) if cron else [release]
+    clock: Any = at(cron) if cron else after_close(study)
+    return AssetOrTimeSchedule(assets=[release], timetable=clock) if clock else [release]
 
 
 DAGS = dag_per_study("score", score, when=when, params=PARAMS)

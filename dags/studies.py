@@ -8,6 +8,7 @@ from airflow.exceptions import AirflowTimetableInvalid
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 
 from dags.alerts import tell_of_run
+from dags.exchange import ExchangeTimetable
 from dags.stages import stage
 from pipelines.errors import EquipoiseError, StudyInvalid
 from pipelines.releases import require_study_name
@@ -27,7 +28,7 @@ COMMON: dict[str, Any] = {
 
 def dag_per_study(
     flow: str,
-    graph: Callable[[str], None],
+    graph: Callable[[Study], None],
     *,
     when: Callable[[Study], Schedule],
     params: Mapping[str, Param] | None = None,
@@ -59,10 +60,32 @@ def at(cron: str) -> CronTriggerTimetable:
     return timetable
 
 
+def after_close(study: Study) -> ExchangeTimetable | None:
+    """The sessions that scoring waits for, if the study names an exchange.
+
+    Whether it has a calendar is not asked here: it is the exchange of the records, and without a
+    calendar they cannot be taken in, so there is no release to score with.
+
+    Raises:
+        StudyInvalid: the study's records are not of that exchange.
+    """
+    schedule = study.schedule.score_after_close
+    if schedule is None:
+        return None
+    exchange = getattr(getattr(study.records, "source", None), "exchange", None)
+    if exchange != schedule.exchange:
+        raise StudyInvalid(
+            f"Scoring waits for {schedule.exchange}, which is not the exchange of the records.",
+            where="the study's section `schedule`",
+            remedy="Name the exchange of `market.source`, or give `score` a cron expression.",
+        )
+    return ExchangeTimetable(schedule.exchange, schedule.minutes)
+
+
 def _dag(
     flow: str,
     name: str,
-    graph: Callable[[str], None],
+    graph: Callable[[Study], None],
     when: Callable[[Study], Schedule],
     params: Mapping[str, Param],
 ) -> DAG:
@@ -81,7 +104,7 @@ def _dag(
         tags={flow, name, study.domain},
         **COMMON,
     ) as dag:
-        graph(name)
+        graph(study)
     return dag
 
 
@@ -110,4 +133,5 @@ def _readable(name: str) -> Study:
     study = load_study(require_study_name(name))
     for cron in (study.schedule.train, study.schedule.score):
         at(cron or "@daily")
+    after_close(study)
     return study

@@ -6,6 +6,7 @@ from dags.assets import release_of
 from dags.records import check_events, ingest_events
 from dags.stages import stage
 from dags.studies import at, dag_per_study
+from pipelines.study import Study
 
 
 @stage(hours=2)
@@ -50,8 +51,9 @@ def release_model(study: str, audit: str) -> str:
     return run(study, audit)
 
 
-def train(study: str) -> None:
+def train(spec: Study) -> None:
     """The graph. A check's key is no input of what follows it, so the chain states the order."""
+    study = spec.name
     chain(
         events := ingest_events(study),
         checks := check_events(study, events),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.config import ModelConfig
 from pipelines.domains import config_class, domain_names
@@ -21,13 +21,32 @@ from validation.config import AuditConfig
 MAXIMUM_STUDY_BYTES = 256 * 1024
 
 
+class ExchangeSchedule(BaseModel):
+    """After each session's own close (a half day's is early), never on a holiday."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exchange: str = Field(min_length=1, description="a calendar of exchange_calendars, as XNYS")
+    minutes: int = Field(ge=0, le=24 * 60)
+
+
 class Schedule(BaseModel):
-    """Cron expressions; None means that only a person or an asset starts the flow."""
+    """Cron expressions (UTC), and for scoring an exchange's sessions in the place of one.
+
+    Without any only a person or an asset starts the flow.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: str | None = None
     score: str | None = None
+    score_after_close: ExchangeSchedule | None = None
+
+    @model_validator(mode="after")
+    def _has_one_clock(self) -> "Schedule":
+        if self.score is not None and self.score_after_close is not None:
+            raise ValueError("give score (a cron expression) or score_after_close, not both")
+        return self
 
 
 class ContractSection(BaseModel):
