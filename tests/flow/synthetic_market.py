@@ -20,12 +20,12 @@ def write_market(folder: Path, seed: int = 0) -> None:
     """bars.csv (long, OHLCV) and universe.csv."""
     sessions = calendar("XNYS").between(FIRST, LAST)["session"].to_list()
     random = np.random.default_rng(seed)
-    market = _persistent(random, len(sessions), 0.10)
+    market = _persistent(random, len(sessions), 0.06)
     frames = []
     for number in range(NAMES):
         name = f"NAME{number:02d}"
         log_volatility = (
-            np.log(0.25 + 0.02 * number) + market + _persistent(random, len(sessions), 0.15)
+            np.log(0.25 + 0.02 * number) + market + _persistent(random, len(sessions), 0.09)
         )
         frames.append(_bars(random, name, sessions, np.exp(log_volatility)))
     bars = pl.concat(frames).filter(
