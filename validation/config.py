@@ -3,7 +3,7 @@
 Light on purpose: a DAG file and `--help` load it, so it imports nothing but pydantic.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -63,7 +63,27 @@ PRIMARY_SKILL: Mapping[Task, MetricName] = {
     "direction": "skill_brier",
 }
 
+_OF_PROBABILITIES = ("logistic_regression", "hist_gradient_boosting", "prevalence")
+# The simple models that every audit of a task must hold, beside the network.
+CHALLENGERS: Mapping[Task, tuple[str, ...]] = {
+    "risk": _OF_PROBABILITIES,
+    "direction": _OF_PROBABILITIES,
+    "volatility": (
+        "last_5_sessions",
+        "last_22_sessions",
+        "ewma",
+        "har",
+        "garch",
+        "ridge",
+        "hist_gradient_boosting",
+    ),
+    "quantiles": ("random_walk", "historical", "garch", "ridge", "hist_gradient_boosting"),
+}
+
 PopulationName = Literal["holdout", "cross_fitted", "walk_forward"]
+HarmName = Literal["unequal_error", "regime", "survivorship"]
+# The attribute of an instrument in which survivorship shows, and its two levels.
+LISTING_STATUS, LISTED, DELISTED = "listing_status", "listed", "delisted"
 BEST_CHALLENGER = "best_challenger"
 LineKind = Literal["value", "gap", "challenger"]
 
@@ -76,6 +96,19 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
+def uncompared_losses(gating: Iterable["GatingLine"], task: Task) -> list[MetricName]:
+    """The losses of a forecast that no line compares with the best challenger in walk_forward.
+
+    Each is owed, or a network could pick the loss that it wins.
+    """
+    compared = {
+        line.metric
+        for line in gating
+        if (line.against, line.on) == (BEST_CHALLENGER, "walk_forward")
+    }
+    return [loss for loss in losses_of(task) if loss not in compared]
+
+
 def metric_names(task: Task) -> tuple[MetricName, ...]:
     """The metrics of a task, in the order in which they are shown."""
     return _METRICS_OF[task]
@@ -84,6 +117,18 @@ def metric_names(task: Task) -> tuple[MetricName, ...]:
 def losses_of(task: Task) -> tuple[MetricName, ...]:
     """The metrics of a task of which less is better and that are compared with challengers."""
     return tuple(name for name in metric_names(task) if name in LOWER_IS_BETTER)
+
+
+# The most by which a network may turn out worse than the best simple model. With more a line could
+# not close: volatilities lie near .2 (absolute error .05, QLIKE .25), log returns of a week have
+# losses near .01, and a coin has a Brier score of .25.
+MOST_TOLERATED: Mapping[tuple[Task, MetricName], float] = {
+    ("volatility", "mae"): 0.01,
+    ("volatility", "qlike"): 0.05,
+    ("quantiles", "pinball"): 0.001,
+    ("quantiles", "mae"): 0.001,
+    ("direction", "brier"): 0.005,
+}
 
 
 class _Section(BaseModel):
@@ -180,6 +225,8 @@ class AuditConfig(_Section):
     value is "cannot tell"; percentile intervals undercover below about 50.
     reference: forecasts; the challenger against which skill is measured.
     minimum_blocks: forecasts; with fewer blocks of time a group's value is "cannot tell".
+    minimum_deflated_sharpe, maximum_pbo: forecasts, where a study asks for them; what the trial
+    ledger must say of a choice among many. A number that cannot be told closes the gate.
     """
 
     task: Task = "risk"
@@ -192,6 +239,8 @@ class AuditConfig(_Section):
     minimum_cell_subjects: int = Field(default=11, ge=11)
     minimum_positives: int | None = Field(default_factory=_positives_of_the_task, ge=10)
     minimum_blocks: int | None = Field(default_factory=_blocks_of_the_task, ge=5)
+    minimum_deflated_sharpe: Share | None = None
+    maximum_pbo: Share | None = None
     gating: tuple[GatingLine, ...] = Field(min_length=1)
     predictions: PredictionLimits
 
@@ -243,6 +292,13 @@ class AuditConfig(_Section):
         return self
 
     @model_validator(mode="after")
+    def _only_forecasts_are_chosen_among_trials(self) -> Self:
+        for name in ("minimum_deflated_sharpe", "maximum_pbo"):
+            if not self.is_forecast and getattr(self, name) is not None:
+                raise ValueError(f"{name}: task {self.task} has none; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _names_agree(self) -> Self:
         if len(set(self.attributes)) != len(self.attributes) or OVERALL in self.attributes:
             raise ValueError(f"attributes must differ from each other and from {OVERALL!r}")
@@ -272,6 +328,11 @@ class AuditConfig(_Section):
             raise ValueError(
                 "no gating line has against: best_challenger; a network must not lose to a"
                 " simple model unnoticed"
+            )
+        if self.is_forecast and (left_out := uncompared_losses(self.gating, self.task)):
+            raise ValueError(
+                f"no gating line on walk_forward has against: {BEST_CHALLENGER} in {left_out}; a"
+                " network must not pick the loss that it wins"
             )
         return self
 
@@ -308,4 +369,10 @@ def _check_challenger_line(line: GatingLine, task: Task) -> None:
         raise ValueError(
             f"line {line.line!r}: a challenger line on a loss needs at_most: 0 or a tolerated"
             " loss above 0"
+        )
+    most = MOST_TOLERATED.get((task, line.metric), 0.0)
+    if task != "risk" and line.against == BEST_CHALLENGER and (line.at_most or 0.0) > most:
+        raise ValueError(
+            f"line {line.line!r}: at most {most:g} of {line.metric} may be tolerated against the"
+            " best simple model; a wider limit could not close"
         )

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from validation.config import AuditConfig, LineKind, MetricName, PopulationName
+from validation.config import AuditConfig, HarmName, LineKind, MetricName, PopulationName
 from validation.overfitting import OverfittingEvidence
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -146,7 +146,6 @@ class PopulationEvidence(_Record):
     coverage: tuple[CoveragePoint, ...] = ()
 
 
-HarmName = Literal["unequal_error", "regime", "survivorship"]
 HarmMetric = Literal["log_relative_error", "mean_error", "coverage_90"] | MetricName
 
 

@@ -29,6 +29,7 @@ from validation.evidence import (
     PopulationEvidence,
     VerdictName,
 )
+from validation.forecast_duties import broken_forecast
 from validation.interval_words import interval_words
 
 
@@ -83,16 +84,7 @@ def _broken(evidence: Evidence, policy: AuditConfig) -> Iterable[str]:
         if not check.passed:
             yield f"check {check.name} on {check.table} did not pass"
     if policy.is_forecast:
-        yield from _broken_forecast(evidence)
-
-
-def _broken_forecast(evidence: Evidence) -> Iterable[str]:
-    if evidence.is_point_in_time is None:
-        yield "the evidence does not say whether the universe is point in time"
-    if evidence.overfitting is None:
-        yield "the evidence does not say how many trials were looked at"
-    elif not evidence.overfitting.chain_is_whole:
-        yield "the chain of the trial ledger is broken"
+        yield from broken_forecast(evidence, policy)
 
 
 # ---- one line --------------------------------------------------------------------------------

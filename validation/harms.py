@@ -21,8 +21,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from validation.config import AuditConfig, Task
-from validation.evidence import Estimate, HarmFinding, HarmMetric, HarmName
+from validation.config import DELISTED, LISTED, LISTING_STATUS, AuditConfig, HarmName, Task
+from validation.evidence import Estimate, HarmFinding, HarmMetric
 from validation.forecast_audit import rows_of
 from validation.forecast_measuring import (
     MeasuredForecasts,
@@ -40,7 +40,6 @@ from validation.measuring import UNDEFINED
 from validation.ranking import FloatArray
 
 REGIMES = ("volatility_regime", "era")
-LISTING_STATUS, LISTED, DELISTED = "listing_status", "listed", "delisted"
 METRICS: Mapping[Task, tuple[HarmMetric, ...]] = {
     "volatility": ("log_relative_error", "skill_mae"),
     "quantiles": ("coverage_90", "skill"),

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from validation.config import AuditConfig, Task
+from validation.config import CHALLENGERS as OWED
+from validation.config import AuditConfig, Task, losses_of
 from validation.forecasts import QUANTILES
 from validation.ranking import FloatArray
 
@@ -19,7 +20,8 @@ REFERENCES: dict[str, str] = {
     "direction": "prevalence",
 }
 CHALLENGERS: dict[str, tuple[str, ...]] = {
-    task: (reference, "ridge") for task, reference in REFERENCES.items()
+    task: (reference, "logistic_regression" if task == "direction" else "ridge")
+    for task, reference in REFERENCES.items()
 }
 _LOSSES = {"volatility": "mae", "quantiles": "pinball", "direction": "brier"}
 # Standard normal quantiles at the levels of QUANTILES.
@@ -49,11 +51,30 @@ def section(task: Task = "volatility", **changes: Any) -> dict[str, Any]:
             "attributes": list(ATTRIBUTES),
             "bootstrap_draws": 200,
             "minimum_blocks": 10,
-            "gating": [line(task)],
             "predictions": limits,
         }
         | threshold
         | changes
+        | {"gating": _with_owed(task, changes.get("gating", [line(task)]))}
+    )
+
+
+def _with_owed(task: Task, gating: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines given, then one on each loss that none of them compares with the best."""
+    compared = {each["metric"] for each in gating if each.get("against") == "best_challenger"}
+    left_out = [loss for loss in losses_of(task) if loss not in compared]
+    return [*gating, *(line(task, line=f"no worse in {loss}", metric=loss) for loss in left_out)]
+
+
+def with_owed_challengers(task: Task, market: pl.DataFrame) -> pl.DataFrame:
+    """The market with all simple models that its audit owes, each wide of the reference."""
+    reference = REFERENCES[task]
+    names = [name for name in market.columns if name.startswith(reference)]
+    return market.with_columns(
+        (pl.col(name) * 1.2).alias(name.replace(reference, challenger, 1))
+        for challenger in OWED[task]
+        if challenger not in CHALLENGERS[task]
+        for name in names
     )
 
 
@@ -157,7 +178,7 @@ def _direction(market: Market, factor: FloatArray, bias: FloatArray) -> Made:
     return label, {
         "score": chance * bias,
         REFERENCES["direction"]: np.full_like(chance, 0.5),
-        "ridge": 0.5 * chance + 0.25,
+        "logistic_regression": 0.5 * chance + 0.25,
     }
 
 

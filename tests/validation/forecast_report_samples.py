@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from tests.validation.forecast_examples import CHALLENGERS, simulated
+from tests.validation.forecast_examples import REFERENCES, simulated, with_owed_challengers
 from tests.validation.forecast_examples import section as section_of
 from tests.validation.report_samples import lineage
-from validation.config import AuditConfig, Task
+from validation.config import CHALLENGERS, AuditConfig, Task
 from validation.evidence import (
     CheckResult,
     Counts,
@@ -81,13 +81,13 @@ def policy(task: Task) -> AuditConfig:
 @cache
 def table(task: Task, skilled: bool) -> pl.DataFrame:
     """A simulated market of returns of everyday size; without skill, the reference's forecasts."""
-    frame = simulated(task, seed=3, names=20, sessions=600)
+    frame = with_owed_challengers(task, simulated(task, seed=3, names=20, sessions=600))
     if task == "quantiles":
         returns = [name for name in frame.columns if "_q" in name or name in ("label", "score")]
         frame = frame.with_columns(pl.col([*returns, "score_walk_forward"]) / 10)
     if skilled:
         return frame
-    reference = CHALLENGERS[task][0]
+    reference = REFERENCES[task]
     # A hair of noise: forecasts that are the reference's to the last bit have no interval.
     return frame.with_columns(
         (

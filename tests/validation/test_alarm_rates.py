@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.validation.forecast_examples import CHALLENGERS, policy, simulated
-from validation.config import Task
-from validation.evidence import HarmFinding, HarmName
+from validation.config import HarmName, Task
+from validation.evidence import HarmFinding
 from validation.harms import harms
 
 NAMES = (20, 30, 40, 60)

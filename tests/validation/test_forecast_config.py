@@ -9,9 +9,11 @@ from tests.validation import audit_examples
 from tests.validation.forecast_examples import line, policy, section
 from validation.config import (
     LOWER_IS_BETTER,
+    MOST_TOLERATED,
     PRIMARY_LOSS,
     PRIMARY_SKILL,
     AuditConfig,
+    MetricName,
     Task,
     losses_of,
     metric_names,
@@ -132,6 +134,8 @@ def test_a_risk_has_no_metric_of_a_forecast() -> None:
         ({"on": "cross_fitted"}, "task volatility has no population cross_fitted"),
         ({"at_most": -0.1}, "tolerated loss above 0"),
         ({"at_least": 0.0}, "tolerated loss above 0"),
+        ({"at_most": 0.011}, "at most 0.01 of mae may be tolerated"),
+        ({"metric": "qlike", "at_most": 0.051}, "at most 0.05 of qlike may be tolerated"),
         ({"metric": "skill_mae"}, "compares mae or qlike, overall"),
         ({"group": "size", "at_most": 0.0}, "compares mae or qlike, overall"),
     ],
@@ -144,8 +148,37 @@ def test_a_challenger_line_that_cannot_be_judged_is_refused(
 
 def test_a_line_on_a_named_challenger_does_not_stand_for_the_best() -> None:
     named = line(line="against ridge", against="ridge")
-    assert "best_challenger" in refusal("volatility", gating=[named])
+    with pytest.raises(ValidationError, match="best_challenger"):
+        AuditConfig.model_validate(section() | {"gating": [named]})
     assert policy(gating=[named, line()]).gating[0].kind == "challenger"
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"), [(task, loss) for task in TASKS for loss in losses_of(task)]
+)
+def test_every_loss_is_compared_with_the_best_challenger_and_within_reason(
+    task: Task, loss: MetricName
+) -> None:
+    lines = section(task)["gating"]
+    others = [each for each in lines if each["metric"] != loss]
+    holdout = line(task, line="of the holdout", metric=loss, on="holdout")
+    widest = MOST_TOLERATED[task, loss]
+    wider = line(task, line="wider", metric=loss, at_most=widest * 1.01)
+
+    for gating in ([*others, holdout], [*others, wider]):
+        with pytest.raises(ValidationError, match=loss):
+            AuditConfig.model_validate(section(task) | {"gating": gating})
+    assert policy(task, gating=[*others, line(task, line="widest", metric=loss, at_most=widest)])
+
+
+@pytest.mark.parametrize("name", ["minimum_deflated_sharpe", "maximum_pbo"])
+def test_a_choice_among_trials_is_limited_where_a_forecasts_study_asks(name: str) -> None:
+    half: dict[str, Any] = {name: 0.5}
+    assert getattr(policy(), name) is None
+    assert getattr(policy(**half), name) == 0.5
+    assert name in refusal("volatility", **{name: 1.5})
+    with pytest.raises(ValidationError, match=f"{name}: task risk has none"):
+        audit_examples.policy(**half)
 
 
 def test_a_risk_is_not_compared_with_a_named_challenger() -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from validation.evidence import Evidence, HarmFinding, HarmName
+from validation.config import HarmName
+from validation.evidence import Evidence, HarmFinding
 from validation.report.formatting import joined
 from validation.report.names import spoken
 
