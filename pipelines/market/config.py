@@ -118,8 +118,10 @@ class UniverseTable(TableFile):
     sector: str | None = None
     listed: str | None = None
     delisted: str | None = None
-    member_from: str | None = None
-    member_until: str | None = None
+    member_from: str | None = Field(
+        None, description="column; who has no date in it never belongs to the universe"
+    )
+    member_until: str | None = Field(None, description="column; empty: to this day")
     known_time: str | None = None
     strip_prefix: str = Field("", description="what the table writes before an instrument's name")
 
@@ -175,6 +177,12 @@ class Index(Section):
 
     every_sessions: int = Field(1, ge=1)
     minimum_history_sessions: int = Field(66, ge=2)
+    maximum_age_sessions: int | None = Field(
+        0,
+        ge=0,
+        description="sessions by which a last bar may be older than the last session that was over "
+        "when scores are asked for; null: a history that has ended, whose newest bar counts",
+    )
     lookback_days: int = Field(32, gt=0)
 
 

@@ -15,7 +15,8 @@ def with_labels(
 
     label_end_time is when the last of the next ``horizon_sessions`` returns was known, in time or
     late; the label is of the versions known then, and no later restatement changes it. Both are
-    null where one of the returns is missing.
+    null where one of the returns is missing. For a direction also forward_return (f64), the sum of
+    which the label is the sign: what a forecast would have earned or cost, never a feature.
 
     realised_volatility: sqrt(252 / n * sum r^2), at least .02, annualised; return_quantiles: the
     sum of the log returns; direction: 1 if that sum is above 0, else 0.
@@ -28,7 +29,11 @@ def with_labels(
     values = [_values_after(keys, first, step) for step in range(1, steps + 1)]
     if not revised.is_empty():
         values = [_as_known(keys, end, stated, value, step) for step, value in enumerate(values, 1)]
-    return rows.with_columns(label=_label(np.column_stack(values), label.kind), label_end_time=end)
+    after = np.column_stack(values)
+    labelled = rows.with_columns(label=_label(after, label.kind), label_end_time=end)
+    if label.kind != "direction":
+        return labelled
+    return labelled.with_columns(forward_return=pl.Series(after.sum(axis=1)).fill_nan(None))
 
 
 def _in_time_or_first(stated: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:

@@ -10,8 +10,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pipelines.errors import SourceInvalid
+from pipelines.examples import Examples
 from pipelines.market import domain
 from pipelines.market.examples import scoring_examples, training_examples
+from pipelines.market.features import STATICS
 from tests.pipelines.market.market_examples import (
     CLOSES,
     FIRST,
@@ -32,6 +34,10 @@ def places(frame: pl.DataFrame, subject: int = 1) -> list[int]:
     return [ordinal - FIRST for ordinal in ordinals]
 
 
+def steps(examples: Examples) -> list[tuple[str, int, int]]:
+    return [(step.step, step.excluded, step.remaining) for step in examples.flow]
+
+
 def history(sessions: int, every: int = 1) -> dict[str, Any]:
     return {"index": {"minimum_history_sessions": sessions, "every_sessions": every}}
 
@@ -39,9 +45,7 @@ def history(sessions: int, every: int = 1) -> dict[str, Any]:
 def test_every_bar_with_enough_sessions_before_it_is_an_example() -> None:
     examples = training_examples(config(**history(10)), events(closes(1, PRICES)), PEOPLE)
     assert places(examples.frame) == list(range(9, 60))
-    assert [(step.step, step.excluded, step.remaining) for step in examples.flow] == [
-        ("history", 9, 51)
-    ]
+    assert steps(examples) == [("no_session", 0, 60), ("late", 0, 60), ("history", 9, 51)]
 
 
 def test_every_nth_session_is_counted_by_the_calendar_not_by_the_instrument() -> None:
@@ -54,9 +58,34 @@ def test_every_nth_session_is_counted_by_the_calendar_not_by_the_instrument() ->
 def test_a_bar_that_came_late_is_no_example_of_its_session() -> None:
     late: Row = (1, 30, "close", 105.0, 1.0)
     rows = [row for row in closes(1, PRICES) if row[1] != 30]
-    frame = training_examples(config(), events([*rows, late]), PEOPLE).frame
-    assert 30 not in places(frame)
-    assert {29, 31} <= set(places(frame))
+    examples = training_examples(config(), events([*rows, late]), PEOPLE)
+    assert 30 not in places(examples.frame)
+    assert {29, 31} <= set(places(examples.frame))
+    assert steps(examples)[:2] == [("no_session", 0, 60), ("late", 1, 59)]
+
+
+def test_a_name_whose_bars_all_come_late_is_counted_and_does_not_vanish() -> None:
+    table = events(closes(1, PRICES))
+    minutes = pl.duration(minutes=5)
+    late = events(closes(2, PRICES)).with_columns(pl.col("known_time") + minutes)
+    both, people = pl.concat([table, late]), subjects(1, 2, sector=["energy", "technology"])
+    trained = training_examples(config(), both, people)
+    scored = scoring_examples(config(), both, people, CLOSES[59] + timedelta(hours=1))
+    assert steps(trained)[1] == ("late", 60, 60)
+    assert ("sector", "technology", 60, 0) in trained.flow[1].groups
+    assert steps(scored)[0] == ("late", 1, 1)
+    assert places(scored.frame) == [59]
+
+
+def test_a_bar_at_no_session_s_close_is_counted() -> None:
+    table = events(closes(1, PRICES))
+    at_five = (pl.col("time") == CLOSES[30]) & (pl.col("code") == "close")
+    moved = table.with_columns(
+        time=pl.when(at_five).then(pl.col("time") + pl.duration(hours=1)).otherwise("time")
+    )
+    examples = training_examples(config(), moved, PEOPLE)
+    assert steps(examples)[:2] == [("no_session", 1, 59), ("late", 0, 59)]
+    assert 30 not in places(examples.frame)
 
 
 def test_a_source_that_is_always_later_than_the_study_says_is_refused_not_left_empty() -> None:
@@ -90,6 +119,18 @@ def test_an_example_holds_what_the_store_and_the_audit_want() -> None:
     assert not frame.select("subject_id", "index_time").is_duplicated().any()
 
 
+def test_a_direction_brings_the_return_that_it_is_the_sign_of() -> None:
+    frame = training_examples(config("direction", 2), events(closes(1, PRICES)), PEOPLE).frame
+    row = frame.filter(pl.col("index_session") == FIRST + 9).row(0, named=True)
+    # Prices go 100 101 102 103 100 ...: session 9 has 101, session 11 has 103.
+    assert row["forward_return"] == pytest.approx(math.log(103 / 101))
+    assert row["label"] == 1
+    assert frame["forward_return"].is_null().to_list() == frame["label"].is_null().to_list()
+    signs = (frame["forward_return"] > 0).cast(pl.Float32).alias("label")
+    assert signs.equals(frame["label"], null_equal=True)
+    assert "forward_return" not in STATICS
+
+
 def test_the_scale_is_of_the_labels_horizon() -> None:
     table = events(closes(1, PRICES))
     annual = training_examples(config(), table, PEOPLE).frame["scale"].to_numpy()
@@ -99,32 +140,68 @@ def test_the_scale_is_of_the_labels_horizon() -> None:
     assert set(direction) == {1.0}
 
 
+def aged(sessions: int | None) -> dict[str, Any]:
+    return {"index": {"minimum_history_sessions": 2, "maximum_age_sessions": sessions}}
+
+
 def test_as_of_a_moment_each_instrument_is_predicted_from_its_last_bar() -> None:
     rows = [*closes(1, PRICES), *closes(2, PRICES[:50])]
     moment = CLOSES[55] + timedelta(hours=1)
-    frame = scoring_examples(config(), events(rows), PEOPLE, moment).frame
+    frame = scoring_examples(config(**aged(6)), events(rows), PEOPLE, moment).frame
     assert places(frame, 1) == [55]
     assert places(frame, 2) == [49]
     assert frame["is_current"].all()
     assert frame["label"].null_count() == 2
 
 
-@pytest.mark.parametrize("silent", [19, 20])
-def test_an_instrument_silent_for_as_long_as_counts_as_a_delisting_is_not_predicted(
-    silent: int,
+@pytest.mark.parametrize(("oldest", "age"), [(0, 0), (0, 1), (3, 3), (3, 4), (None, 0), (None, 1)])
+def test_an_instrument_whose_last_bar_is_too_old_is_not_predicted_and_is_counted(
+    oldest: int | None, age: int
 ) -> None:
-    rows = [*closes(1, PRICES), *closes(2, PRICES[: 60 - silent])]
-    examples = scoring_examples(config(), events(rows), PEOPLE, CLOSES[59])
-    assert places(examples.frame, 2) == ([40] if silent == 19 else [])
-    assert (examples.flow[0].step, examples.flow[0].excluded) == ("silent", silent - 19)
+    rows = [*closes(1, PRICES), *closes(2, PRICES[: 60 - age])]
+    examples = scoring_examples(config(**aged(oldest)), events(rows), PEOPLE, CLOSES[59])
+    stale = age > (oldest or 0)
+    assert places(examples.frame, 2) == ([] if stale else [59 - age])
+    assert steps(examples)[:3] == [
+        ("late", 0, 2),
+        ("delisted", 0, 2),
+        ("stale", int(stale), 2 - stale),
+    ]
 
 
-@pytest.mark.parametrize(("day", "rows"), [(-1, 0), (0, 0), (1, 1)])
-def test_a_delisted_instrument_is_not_predicted(day: int, rows: int) -> None:
-    moment = CLOSES[40]
-    people = subjects(1, delisted=[moment.date() + timedelta(days=day)])
-    frame = scoring_examples(config(), events(closes(1, PRICES)), people, moment).frame
-    assert frame.height == rows
+def test_a_feed_that_died_is_not_predicted_as_if_it_were_of_today() -> None:
+    table, today = events(closes(1, PRICES)), datetime(2026, 11, 22, tzinfo=UTC)
+    with pytest.raises(SourceInvalid, match="no instrument can be predicted") as refusal:
+        scoring_examples(config(), table, PEOPLE, today)
+    assert "maximum_age_sessions" in refusal.value.where
+    ended = scoring_examples(config(**aged(None)), table, PEOPLE, today)
+    assert places(ended.frame) == [59]
+
+
+def test_a_session_that_is_not_over_makes_nobody_stale() -> None:
+    study = config(source={"known_delay_minutes": 30})
+    table = events(closes(1, PRICES[:40]))
+    over = CLOSES[40] + timedelta(minutes=30)
+    before = scoring_examples(study, table, PEOPLE, over - timedelta(microseconds=1))
+    assert places(before.frame) == [39]
+    with pytest.raises(SourceInvalid):
+        scoring_examples(study, table, PEOPLE, over)
+
+
+@pytest.mark.parametrize(
+    ("place", "days_until_known", "is_predicted"),
+    [(39, 0.0, False), (40, 0.0, False), (41, 0.0, True), (39, 2.0, True)],
+)
+def test_a_delisting_counts_from_when_it_was_known(
+    place: int, days_until_known: float, is_predicted: bool
+) -> None:
+    delisting: Row = (2, place, "delisted", math.nan, days_until_known)
+    table = events([*closes(1, PRICES[:41]), *closes(2, PRICES[:41]), delisting])
+    # What the universe says today was not known then.
+    people = subjects(1, 2, delisted=[None, CLOSES[place].date()])
+    examples = scoring_examples(config(), table, people, CLOSES[40])
+    assert places(examples.frame, 2) == ([40] if is_predicted else [])
+    assert steps(examples)[1] == ("delisted", int(not is_predicted), 1 + is_predicted)
 
 
 def test_before_a_sessions_bar_could_be_known_the_session_before_counts() -> None:
@@ -135,15 +212,23 @@ def test_before_a_sessions_bar_could_be_known_the_session_before_counts() -> Non
         assert places(scoring_examples(study, table, PEOPLE, moment).frame) == [place]
 
 
-def test_before_anything_is_known_nobody_is_predicted() -> None:
-    study = config("return_quantiles")
+def test_before_anything_is_known_there_is_nobody_to_predict() -> None:
     moment = datetime(2014, 1, 1, tzinfo=UTC)
-    assert scoring_examples(study, events(closes(1, PRICES)), PEOPLE, moment).frame.is_empty()
+    for kind in ("return_quantiles", "realised_volatility"):
+        with pytest.raises(SourceInvalid, match="no instrument can be predicted"):
+            scoring_examples(config(kind), events(closes(1, PRICES)), PEOPLE, moment)
+
+
+MANY = subjects(*range(1, 15))
+
+
+def many_names() -> pl.DataFrame:
+    return events([row for name in range(1, 15) for row in closes(name, PRICES)])
 
 
 def test_only_quantiles_bring_the_past_whose_labels_were_known_by_then() -> None:
     study = config("return_quantiles", conformal_days=30)
-    frame = scoring_examples(study, events(closes(1, PRICES)), PEOPLE, CLOSES[50]).frame
+    frame = scoring_examples(study, many_names(), MANY, CLOSES[50]).frame
     past = frame.filter(~pl.col("is_current"))
     # The label of session 45 ends with session 50; session 46's is not known yet.
     assert places(past)[-1] == 45
@@ -152,10 +237,32 @@ def test_only_quantiles_bring_the_past_whose_labels_were_known_by_then() -> None
     assert places(frame.filter("is_current")) == [50]
 
 
+def test_the_past_depends_on_the_index_time_and_not_on_when_it_is_asked_for() -> None:
+    index = {"minimum_history_sessions": 2, "maximum_age_sessions": None}
+    study = config("return_quantiles", conformal_days=30, index=index)
+    asked = [CLOSES[59], CLOSES[59] + timedelta(days=3), datetime(2026, 11, 22, tzinfo=UTC)]
+    first, *others = [scoring_examples(study, many_names(), MANY, at).frame for at in asked]
+    assert places(first.filter(~pl.col("is_current")))[-1] == 54
+    for other in others:
+        assert_frame_equal(other, first, check_exact=True)
+
+
+def test_too_few_labels_to_correct_quantiles_are_refused() -> None:
+    # 14 names on 15 sessions (40 to 54) whose labels are known.
+    study = config("return_quantiles", conformal_days=27)
+    enough = scoring_examples(study, many_names(), MANY, CLOSES[59]).frame
+    assert enough.filter(~pl.col("is_current")).height >= 200
+    with pytest.raises(SourceInvalid, match="200 are the least") as refusal:
+        scoring_examples(
+            config("return_quantiles", conformal_days=20), many_names(), MANY, CLOSES[59]
+        )
+    assert "conformal_days" in refusal.value.remedy
+
+
 @pytest.mark.parametrize("kind", ["realised_volatility", "return_quantiles", "direction"])
-@pytest.mark.parametrize("place", [30, 99])
+@pytest.mark.parametrize("place", [40, 99])
 def test_what_is_scored_is_what_training_sees_of_the_same_bar(kind: str, place: int) -> None:
-    table, study = random_market(11, length=130), config(kind)
+    table, study = random_market(11, length=130, instruments=12), config(kind, **aged(3))
     scored = scoring_examples(study, table, PEOPLE, CLOSES[place])
     trained = training_examples(study, table, PEOPLE)
     columns = ["subject_id", "index_time", "last_price", "cluster", "scale", *scored.statics]
