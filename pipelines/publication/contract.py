@@ -15,6 +15,8 @@ COLUMNS: dict[str, pl.DataType] = {
     "task": pl.String(),
     "is_point_in_time": pl.Boolean(),
     "subject_id": pl.Int64(),
+    "instrument": pl.String(),
+    "instrument_group": pl.String(),
     "index_time": pl.Datetime("us", "UTC"),
     "score": pl.Float64(),
     "score_calibrated": pl.Float64(),
@@ -101,6 +103,8 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
             volatility, prices (> 0) for quantiles; ``score`` is any finite number.
             ``quantile_*`` (ascending, prices) and ``last_price``
             (> 0, the last close known) are given for quantiles and null for every other task.
+            ``instrument`` and ``instrument_group`` (not empty) name what is traded; for risk they
+            are null: a patient's id of the source is never published.
             ``is_point_in_time`` is false where the universe lacks those who left it.
             ``share_missing`` is a share of one, ``sequence_length`` counts time steps.
 

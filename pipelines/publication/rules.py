@@ -14,6 +14,8 @@ TASKS = ("risk", "direction", "volatility", "quantiles")
 DECIDED_TASKS = ("risk", "direction")
 QUANTILES = ("quantile_05", "quantile_25", "quantile_50", "quantile_75", "quantile_95")
 ONLY_QUANTILES = (*QUANTILES, "last_price")
+# What names an instrument: a patient has none of it.
+NAMES = ("instrument", "instrument_group")
 SPLITS = ("train", "validation", "test", "none")
 # The widest number a table takes: a NaN and the infinities are beyond it.
 WIDEST = 1e300
@@ -25,13 +27,13 @@ def row_rules(columns: Iterable[str], *, as_of_day: date, has_threshold: bool) -
     """Rule in words -> a boolean per row; a null says that the row breaks it.
 
     Args:
-        columns: all that a row holds; those of ``ONLY_QUANTILES`` may be null.
+        columns: all that a row holds; those of ``ONLY_QUANTILES`` and ``NAMES`` may be null.
         as_of_day: the day (UTC) that the generation is as of.
         has_threshold: whether the release decides at a threshold.
     """
-    required = (name for name in columns if name not in ONLY_QUANTILES)
+    required = (name for name in columns if name not in (*ONLY_QUANTILES, *NAMES))
     known = {f"{name} is known": pl.col(name).is_not_null() for name in required}
-    return known | _row(as_of_day) | _score() | _decision(has_threshold) | _quantiles()
+    return known | _row(as_of_day) | _names() | _score() | _decision(has_threshold) | _quantiles()
 
 
 def _row(as_of_day: date) -> Rules:
@@ -44,6 +46,20 @@ def _row(as_of_day: date) -> Rules:
         "index_time is not after the day of as_of": pl.col("index_time").dt.date() <= as_of_day,
         "one row per subject": pl.col("subject_id").is_first_distinct(),
     }
+
+
+def _names() -> Rules:
+    """No name of a patient gets in; an instrument and its group are always named."""
+    is_risk = pl.col("task") == "risk"
+    rules: Rules = {}
+    for name in NAMES:
+        column = pl.col(name)
+        is_said = column.is_not_null() & (column != "")
+        rules |= {
+            f"{name} is null for risk": ~is_risk | column.is_null(),
+            f"{name} is known and not empty for every task but risk": is_risk | is_said,
+        }
+    return rules
 
 
 def _score() -> Rules:

@@ -75,7 +75,8 @@ CREATE TABLE generations (
 )
 """
 
-# A NaN is greater than every number in both databases, so BETWEEN and <= refuse it.
+# A NaN is greater than every number in both databases, so BETWEEN and <= refuse it. A risk is a
+# patient's, who has a pseudonym and no name; an instrument is no person and is named.
 PREDICTIONS = """
 CREATE TABLE predictions (
     generation_id VARCHAR NOT NULL,
@@ -84,6 +85,8 @@ CREATE TABLE predictions (
     task VARCHAR NOT NULL CHECK (task IN ('risk', 'direction', 'volatility', 'quantiles')),
     is_point_in_time BOOLEAN NOT NULL,
     subject_id BIGINT NOT NULL,
+    instrument VARCHAR,
+    instrument_group VARCHAR,
     index_time TIMESTAMP WITH TIME ZONE NOT NULL,
     score DOUBLE PRECISION NOT NULL CHECK (score BETWEEN -1e300 AND 1e300),
     score_calibrated DOUBLE PRECISION NOT NULL,
@@ -100,6 +103,10 @@ CREATE TABLE predictions (
     split VARCHAR NOT NULL CHECK (split IN ('train', 'validation', 'test', 'none')),
     threshold DOUBLE PRECISION,
     decision BOOLEAN,
+    CHECK (CASE WHEN task = 'risk'
+        THEN instrument IS NULL AND instrument_group IS NULL
+        ELSE instrument IS NOT NULL AND instrument <> ''
+            AND instrument_group IS NOT NULL AND instrument_group <> '' END),
     CHECK (score_low <= score_high),
     CHECK (CASE WHEN task IN ('risk', 'direction')
         THEN score_calibrated BETWEEN 0 AND 1 AND score_low >= 0 AND score_high <= 1
@@ -165,6 +172,7 @@ LEFT JOIN (
 ) AS changes ON changes.generation_id = generations.generation_id AND changes.age = 1
 """
 
+# The universe is ingested with the events: their key names both.
 PREDICTIONS_PUBLISHED = """
 CREATE OR REPLACE VIEW predictions_published AS
 SELECT
@@ -172,6 +180,8 @@ SELECT
     predictions.task,
     predictions.is_point_in_time,
     predictions.subject_id,
+    predictions.instrument,
+    predictions.instrument_group,
     predictions.index_time,
     predictions.score,
     predictions.score_calibrated,
@@ -197,6 +207,7 @@ SELECT
     generations.evidence_sha256,
     generations.scores_key,
     generations.events_key,
+    generations.events_key AS universe_snapshot,
     generations.sequences_key,
     predictions.generation_id,
     generations.as_of,

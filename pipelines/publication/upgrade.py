@@ -89,7 +89,7 @@ TABLES_WITHOUT_TASK = TABLES | {
 }
 
 # What an old row did not say: every study predicted a patient's risk. A column that is not named
-# here and was not there, a quantile or a price, is NULL.
+# here and was not there, a quantile, a price or the name of an instrument, is NULL.
 ADDED = {
     "releases": "'risk' AS task",
     "generations": "'risk' AS task",

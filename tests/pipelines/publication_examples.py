@@ -9,7 +9,7 @@ import polars as pl
 from pipelines.publication.contract import AuditReference, Publication
 from pipelines.publication.duckdb import publish
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.rules import DECIDED_TASKS, ONLY_QUANTILES, QUANTILES
+from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES, QUANTILES
 from pipelines.releases import Release, Verdict, record_release
 from pipelines.settings import Settings
 
@@ -87,6 +87,7 @@ def predictions(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
     return subject.to_frame().with_columns(
         task=pl.lit("risk"),
         is_point_in_time=pl.lit(value=True),
+        **{name: pl.lit(None, pl.String) for name in NAMES},
         index_time=pl.lit(FIRST_DAY).dt.cast_time_unit("us"),
         score=pl.lit(float(number)),
         score_calibrated=calibrated,
@@ -100,9 +101,12 @@ def predictions(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
 
 
 def directions(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
-    """As ``predictions``, of instruments whose universe lacks those that were delisted."""
+    """As ``predictions``, of instruments I1.. whose universe lacks those that were delisted."""
     return predictions(number, rows=rows).with_columns(
-        task=pl.lit("direction"), is_point_in_time=pl.lit(value=False)
+        task=pl.lit("direction"),
+        is_point_in_time=pl.lit(value=False),
+        instrument=pl.format("I{}", "subject_id"),
+        instrument_group=pl.lit("energy"),
     )
 
 

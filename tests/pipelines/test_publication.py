@@ -20,7 +20,7 @@ from pipelines.publication.reading import (
     read_current,
     read_withdrawn,
 )
-from pipelines.publication.rules import ONLY_QUANTILES
+from pipelines.publication.rules import NAMES, ONLY_QUANTILES
 from pipelines.publication.withdrawal import reinstate, withdraw
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
@@ -55,6 +55,7 @@ def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:
         "task": "risk",
         "is_point_in_time": True,
         "subject_id": 3,
+        **dict.fromkeys(NAMES),
         "index_time": datetime(2020, 1, 1, tzinfo=UTC),
         "score": 7.0,
         "score_calibrated": 0.75,
@@ -75,6 +76,7 @@ def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:
         "evidence_sha256": "b" * 64,
         "scores_key": "score_subjects/0007",
         "events_key": "ingest_events/0007",
+        "universe_snapshot": "ingest_events/0007",
         "sequences_key": "build_sequences/0007",
         "generation_id": receipt.generation_id,
         "as_of": datetime(2020, 1, 8, tzinfo=UTC),

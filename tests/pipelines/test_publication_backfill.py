@@ -23,6 +23,7 @@ from tests.pipelines.publication_examples import (
 
 # Days after FIRST_DAY with a session: gaps lie between, and nothing was before.
 SESSIONS = (2, 3, 6, 7, 10)
+DAILY_AND_BACKWARDS = (SESSIONS[:3], SESSIONS[2::-1])
 ASKED = range(12)
 MADE_ANEW = ("published_at", "generation_id")
 
@@ -68,12 +69,19 @@ def test_a_day_shows_the_session_on_it_or_the_last_one_before(in_order: list[pl.
     assert [frame.height for frame in in_order] == [0, 0, 2, 3, 3, 3, 6, 7, 7, 7, *[10] * 4]
 
 
-def test_every_order_of_a_backfill_is_read_as_the_daily_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "orders",
+    [
+        pytest.param(DAILY_AND_BACKWARDS, id="backwards"),
+        pytest.param(tuple(permutations(SESSIONS[:3])), id="every order", marks=pytest.mark.slow),
+    ],
+)
+def test_any_order_of_a_backfill_is_read_as_the_daily_runs(
+    orders: tuple[tuple[int, ...], ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All six orders of three sessions; the first of them is the daily one."""
+    """Orders of three sessions; the first of them is the daily one."""
     seen = []
-    for number, order in enumerate(permutations(SESSIONS[:3])):
+    for number, order in enumerate(orders):
         home = another_home(tmp_path, monkeypatch, f"order {number}")
         assert publish_days(home, "quantiles", order) == 3
         seen.append(seen_on_every_day(home, "quantiles"))
@@ -82,7 +90,9 @@ def test_every_order_of_a_backfill_is_read_as_the_daily_runs(
             assert_frame_equal(found, expected)
 
 
-@pytest.mark.parametrize("seed", range(7))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 7))]
+)
 def test_a_random_backfill_done_twice_is_read_as_the_daily_runs_and_adds_no_row(
     in_order: list[pl.DataFrame], seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from pipelines.publication.contract import AuditReference
 from pipelines.publication.duckdb import publish
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import read_current
-from pipelines.publication.rules import ONLY_QUANTILES
+from pipelines.publication.rules import NAMES, ONLY_QUANTILES
 from pipelines.publication.schema import TABLES
 from pipelines.publication.withdrawal import withdraw
 from pipelines.settings import Settings, settings
@@ -33,7 +33,7 @@ ANOTHER = {
 
 # What a task may not have: a CHECK of its own asks whether it must be there.
 BY_TASK = {("releases", "threshold"), ("predictions", "threshold"), ("predictions", "decision")} | {
-    ("predictions", name) for name in ONLY_QUANTILES
+    ("predictions", name) for name in (*NAMES, *ONLY_QUANTILES)
 }
 
 
@@ -75,6 +75,25 @@ def by_hand(home: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+@pytest.fixture(scope="module")
+def copied(
+    store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to one copy for all rows that are tried by hand."""
+    copy = tmp_path_factory.mktemp("copied") / "writer.duckdb"
+    shutil.copyfile(PublicationFolders(store / "publication").writer, copy)
+    with duckdb.connect(str(copy)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def rolled_back(copied: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A transaction of its own for each test: what it inserts is taken back."""
+    copied.begin()
+    yield copied
+    copied.rollback()
+
+
 def insert_another(
     by_hand: duckdb.DuckDBPyConnection, table: str, change: dict[str, str] | None = None
 ) -> None:
@@ -87,19 +106,21 @@ def insert_another(
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_row_that_breaks_nothing_goes_in(by_hand: duckdb.DuckDBPyConnection, table: str) -> None:
+def test_a_row_that_breaks_nothing_goes_in(
+    rolled_back: duckdb.DuckDBPyConnection, table: str
+) -> None:
     """The control of the tests below: it is the changed column that they are refused for."""
-    before = len(by_hand.table(table).fetchall())
-    insert_another(by_hand, table)
-    assert len(by_hand.table(table).fetchall()) == before + 1
+    before = len(rolled_back.table(table).fetchall())
+    insert_another(rolled_back, table)
+    assert len(rolled_back.table(table).fetchall()) == before + 1
 
 
 @pytest.mark.parametrize(("table", "column"), columns())
 def test_a_null_is_refused_in_every_column_that_every_task_has(
-    by_hand: duckdb.DuckDBPyConnection, table: str, column: str
+    rolled_back: duckdb.DuckDBPyConnection, table: str, column: str
 ) -> None:
     with pytest.raises(duckdb.ConstraintException, match=f"NOT NULL.*{table}.{column}"):
-        insert_another(by_hand, table, {column: "NULL"})
+        insert_another(rolled_back, table, {column: "NULL"})
 
 
 REFUSED: list[tuple[str, str, dict[str, str], str]] = [
@@ -183,10 +204,10 @@ REFUSED: list[tuple[str, str, dict[str, str], str]] = [
     ],
 )
 def test_an_insert_by_hand_is_refused(
-    by_hand: duckdb.DuckDBPyConnection, table: str, change: dict[str, str], reason: str
+    rolled_back: duckdb.DuckDBPyConnection, table: str, change: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(duckdb.ConstraintException, match=reason):
-        insert_another(by_hand, table, change)
+        insert_another(rolled_back, table, change)
 
 
 @pytest.mark.parametrize(

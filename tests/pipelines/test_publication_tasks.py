@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from pipelines.errors import PublicationGateClosed
 from pipelines.publication.contract import COLUMNS, published_rows
 from pipelines.publication.duckdb import add_generation, publish, record_audits
+from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import list_generations, read_current
-from pipelines.publication.rules import DECIDED_TASKS, ONLY_QUANTILES, QUANTILES, TASKS
+from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES, QUANTILES, TASKS
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
@@ -26,7 +27,10 @@ from tests.pipelines.publication_examples import (
     release,
 )
 
+Connection = duckdb.DuckDBPyConnection
+
 UNDECIDED = [task for task in TASKS if task not in DECIDED_TASKS]
+NAMED = [task for task in TASKS if task != "risk"]
 WITHOUT_QUANTILES = [task for task in TASKS if task != "quantiles"]
 NOT_FINITE = ("'nan'::DOUBLE", "'inf'::DOUBLE", "'-inf'::DOUBLE")
 
@@ -50,10 +54,21 @@ def home(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settin
     return settings()
 
 
-@pytest.fixture
-def by_hand(home: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(folders(home).writer)) as connection:
+@pytest.fixture(scope="module")
+def copied(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A connection to one copy for all rows that are tried by hand."""
+    copy = tmp_path_factory.mktemp("copied") / "writer.duckdb"
+    shutil.copyfile(PublicationFolders(store / "publication").writer, copy)
+    with duckdb.connect(str(copy)) as connection:
         yield connection
+
+
+@pytest.fixture
+def by_hand(copied: Connection) -> Iterator[Connection]:
+    """A transaction of its own for each test: what it inserts is rolled back."""
+    copied.begin()
+    yield copied
+    copied.rollback()
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -80,7 +95,7 @@ def test_the_parquet_file_shows_every_task_and_whether_it_is_point_in_time(home:
     }
 
 
-def row_by_hand(by_hand: duckdb.DuckDBPyConnection, task: str, change: dict[str, str]) -> None:
+def row_by_hand(by_hand: Connection, task: str, change: dict[str, str]) -> None:
     """Insert a copy of a task's first row under another subject, with some columns changed."""
     changed = {"subject_id": "1000"} | change
     replaced = ", ".join(f"{value} AS {column}" for column, value in changed.items())
@@ -89,9 +104,7 @@ def row_by_hand(by_hand: duckdb.DuckDBPyConnection, task: str, change: dict[str,
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_row_of_any_task_that_breaks_nothing_goes_in(
-    by_hand: duckdb.DuckDBPyConnection, task: str
-) -> None:
+def test_a_row_of_any_task_that_breaks_nothing_goes_in(by_hand: Connection, task: str) -> None:
     """The control of the tests below: it is the changed column that they are refused for."""
     row_by_hand(by_hand, task, {})
     found = by_hand.execute("SELECT count(*) FROM predictions WHERE task = $task", {"task": task})
@@ -125,6 +138,18 @@ def holes() -> Iterator[tuple[str, dict[str, str]]]:
         yield from ((task, {name: "1"}) for name in ONLY_QUANTILES)
         yield task, {name: str(place) for place, name in enumerate(ONLY_QUANTILES, start=1)}
     yield from (("quantiles", change) for change in holes_of_quantiles())
+    yield from holes_of_names()
+
+
+def holes_of_names() -> Iterator[tuple[str, dict[str, str]]]:
+    """A patient with a name, or as much as an empty one; an instrument without."""
+    for value in ("'P17'", "''"):
+        yield from (("risk", {name: value}) for name in NAMES)
+        yield "risk", dict.fromkeys(NAMES, value)
+    for task in NAMED:
+        for value in ("NULL", "''"):
+            yield from ((task, {name: value}) for name in NAMES)
+            yield task, dict.fromkeys(NAMES, value)
 
 
 def holes_of_quantiles() -> Iterator[dict[str, str]]:
@@ -140,7 +165,7 @@ def holes_of_quantiles() -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize(("task", "change"), list(holes()))
 def test_a_row_by_hand_that_its_task_does_not_allow_is_refused(
-    by_hand: duckdb.DuckDBPyConnection, task: str, change: dict[str, str]
+    by_hand: Connection, task: str, change: dict[str, str]
 ) -> None:
     with pytest.raises(duckdb.ConstraintException, match="CHECK"):
         row_by_hand(by_hand, task, change)
@@ -148,11 +173,15 @@ def test_a_row_by_hand_that_its_task_does_not_allow_is_refused(
 
 @pytest.mark.parametrize("task", WITHOUT_QUANTILES)
 def test_a_row_cannot_be_said_to_be_of_another_task_than_its_generation(
-    by_hand: duckdb.DuckDBPyConnection, task: str
+    by_hand: Connection, task: str
 ) -> None:
     others = {"risk": "direction", "direction": "risk", "volatility": "quantiles"}
-    filled = {name: str(place) for place, name in enumerate(ONLY_QUANTILES, start=1)}
-    change = {"task": f"'{others[task]}'"} | (filled if task == "volatility" else {})
+    filled = {
+        "risk": dict.fromkeys(NAMES, "'any'"),
+        "direction": dict.fromkeys(NAMES, "NULL"),
+        "volatility": {name: str(place) for place, name in enumerate(ONLY_QUANTILES, start=1)},
+    }
+    change = {"task": f"'{others[task]}'"} | filled[task]
     with pytest.raises(duckdb.ConstraintException, match="foreign key"):
         row_by_hand(by_hand, task, change)
 
@@ -169,7 +198,7 @@ def test_a_row_cannot_be_said_to_be_of_another_task_than_its_generation(
     ],
 )
 def test_a_release_by_hand_has_a_threshold_exactly_where_its_task_decides(
-    by_hand: duckdb.DuckDBPyConnection, task: str, change: dict[str, str], reason: str
+    by_hand: Connection, task: str, change: dict[str, str], reason: str
 ) -> None:
     changed = {"release_id": "'another'"} | change
     replaced = ", ".join(f"{value} AS {column}" for column, value in changed.items())
@@ -179,7 +208,7 @@ def test_a_release_by_hand_has_a_threshold_exactly_where_its_task_decides(
 
 
 def test_a_generation_by_hand_cannot_be_of_another_task_than_its_release(
-    by_hand: duckdb.DuckDBPyConnection,
+    by_hand: Connection,
 ) -> None:
     row = by_hand.table("generations").filter("task = 'risk'")
     changed = "'another' AS generation_id, 99 AS generation_number, 'direction' AS task"
@@ -197,6 +226,16 @@ BREAKAGES: list[tuple[str, dict[str, pl.Expr], str]] = [
         {"task": pl.when(pl.col("subject_id") > 3).then(pl.lit("direction")).otherwise("task")},
         "1 of 4 rows break: one task per generation",
     ),
+    ("risk", {"instrument": pl.lit("P17")}, "4 of 4 rows break: instrument is null for risk"),
+    ("risk", {"instrument_group": pl.lit("")}, "instrument_group is null for risk"),
+    (
+        "direction",
+        {"instrument": pl.when(pl.col("subject_id") > 1).then("instrument")},
+        "1 of 4 rows break: instrument is known and not empty for every task but risk",
+    ),
+    ("volatility", {"instrument": pl.lit("")}, "instrument is known and not empty"),
+    ("quantiles", {"instrument_group": pl.lit(None, pl.String)}, "instrument_group is known and"),
+    ("quantiles", {"instrument_group": pl.lit("")}, "instrument_group is known and not empty"),
     ("direction", {"score_high": pl.lit(1.5)}, "score_high is within 0 and 1 for risk and direc"),
     ("volatility", {"score_low": pl.lit(0.0)}, "score_low is above 0 for volatility and quanti"),
     ("volatility", {"score_high": pl.lit(float("inf"))}, "score_high is a finite number"),

@@ -1,6 +1,7 @@
 """A store of the version before, which knew no task, goes on without losing or changing a row."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from pipelines.errors import ArtefactCorrupt
 from pipelines.publication.connection import connect
 from pipelines.publication.duckdb import publish
 from pipelines.publication.reading import list_generations, read_current, read_withdrawn
-from pipelines.publication.rules import ONLY_QUANTILES
+from pipelines.publication.rules import NAMES, ONLY_QUANTILES
 from pipelines.publication.schema import TABLES
 from pipelines.publication.upgrade import TABLES_WITHOUT_TASK
 from pipelines.publication.withdrawal import finish_changes, withdraw
@@ -34,18 +35,27 @@ from tests.pipelines.publication_examples import (
 NEW = {
     "releases": ["task"],
     "generations": ["task"],
-    "predictions": ["task", "is_point_in_time", *ONLY_QUANTILES],
+    "predictions": ["task", "is_point_in_time", *NAMES, *ONLY_QUANTILES],
 }
 OLD_VIEW = "CREATE VIEW predictions_current AS SELECT score FROM predictions"
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two generations, the second withdrawn: each test gets a copy."""
+    path = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EQUIPOISE_HOME", str(path))
+        publish_number(settings(), 1)
+        second = publish_number(settings(), 2, rows=3)
+        withdraw(STUDY, "wrong units", "Ada", settings(), generation_id=second)
+    return path
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Two generations, the second withdrawn, in files as the version before left them."""
-    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
-    publish_number(settings(), 1)
-    second = publish_number(settings(), 2, rows=3)
-    withdraw(STUDY, "wrong units", "Ada", settings(), generation_id=second)
+def home(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    shutil.copytree(store, tmp_path / "home", symlinks=True)
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
     return settings()
 
 
@@ -119,14 +129,15 @@ def test_every_row_of_every_table_is_there_after_the_upgrade(home: Settings) -> 
     assert_frame_equal(pl.read_parquet(folders(home).parquet), current)
 
 
-def test_old_rows_are_risks_at_a_point_in_time_without_quantiles(home: Settings) -> None:
+def test_old_rows_are_risks_at_a_point_in_time_without_name_or_quantile(home: Settings) -> None:
     make_old(home)
     finish_changes(home)
 
     rows = contents(home)["predictions"]
     assert rows.height == 7
     assert rows.select("task", "is_point_in_time").unique().rows() == [("risk", True)]
-    assert rows.select(ONLY_QUANTILES).null_count().row(0) == (7,) * len(ONLY_QUANTILES)
+    absent = (*NAMES, *ONLY_QUANTILES)
+    assert rows.select(absent).null_count().row(0) == (7,) * len(absent)
 
 
 def test_a_publication_upgrades_on_its_way_and_knows_what_was_published(home: Settings) -> None:
@@ -181,6 +192,19 @@ def test_an_old_database_that_was_changed_by_hand_is_told_and_left_as_it_is(
     with pytest.raises(ArtefactCorrupt, match="not those of the contract"):
         finish_changes(home)
     assert folders(home).writer.stat().st_ino == before
+
+
+@pytest.mark.parametrize("column", ["instrument", "is_point_in_time"])
+def test_tables_with_a_task_that_lack_another_column_were_never_released_and_are_refused(
+    home: Settings, column: str
+) -> None:
+    """An instrument that was published without its name can only be published again."""
+    with duckdb.connect(str(folders(home).writer)) as by_hand:
+        by_hand.execute("CREATE OR REPLACE TABLE predictions AS SELECT * FROM predictions")
+        by_hand.execute(f"ALTER TABLE predictions DROP COLUMN {column}")
+
+    with pytest.raises(ArtefactCorrupt, match="not those of the contract: predictions"):
+        finish_changes(home)
 
 
 def test_an_old_generation_that_lost_a_row_stops_the_upgraded_store_too(home: Settings) -> None:
