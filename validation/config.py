@@ -189,9 +189,11 @@ class GatingLine(_Section):
 
 
 class PredictionLimits(_Section):
-    """Limits for one generation of scores before it is published; each one is mandatory.
+    """Limits for one generation of scores before it is published; mandatory where its task has it.
 
-    max_score_shift_psi: population stability index against the release's scores.
+    max_score_shift_psi: population stability index against the release's scores; of forecasts
+    only where a study asks for it, because a session's few rows cannot tell a shift by it.
+    max_outside_share: forecasts; share of rows whose score is out of nearly all of the release's.
     max_selection_rate_change: absolute change of the share at or above the threshold, overall and
     for every level of every attribute, against the release's own; only where a task has a
     threshold.
@@ -201,7 +203,8 @@ class PredictionLimits(_Section):
     minimum_rows: int = Field(ge=1)
     max_unknown_code_share: Share
     max_missing_share: Share
-    max_score_shift_psi: float = Field(gt=0.0, allow_inf_nan=False)
+    max_score_shift_psi: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    max_outside_share: Share | None = None
     max_selection_rate_change: Share | None = None
     psi_bins: int = Field(default=10, ge=2, le=100)
     minimum_group_subjects: int = Field(default=100, ge=11)
@@ -276,10 +279,14 @@ class AuditConfig(_Section):
     @model_validator(mode="after")
     def _has_what_its_task_needs(self) -> Self:
         risk, forecast, threshold = not self.is_forecast, self.is_forecast, self.has_threshold
-        change = self.predictions.max_selection_rate_change
+        limits = self.predictions
+        change, outside = limits.max_selection_rate_change, limits.max_outside_share
+        if risk and limits.max_score_shift_psi is None:
+            raise ValueError("predictions.max_score_shift_psi: task risk needs it")
         needed = (
             ("threshold", self.threshold, threshold),
             ("predictions.max_selection_rate_change", change, threshold),
+            ("predictions.max_outside_share", outside, forecast),
             ("minimum_positives", self.minimum_positives, risk),
             ("reference", self.reference, forecast),
             ("minimum_blocks", self.minimum_blocks, forecast),

@@ -17,6 +17,7 @@ from validation.groups import with_named_levels
 from validation.prediction_gate import (
     BAD_OF_TASK,
     MISSING,
+    OUTSIDE,
     ROWS,
     SELECTION_CHANGE,
     SHIFT,
@@ -34,6 +35,8 @@ EVENTS, UNKNOWN_EVENTS = "events", "unknown_code_events"
 
 # What an empty bin counts as, so that the index stays finite.
 _EMPTY_BIN = 0.5
+# The range in which nearly all of the release's scores lie.
+_INNER = (0.001, 0.999)
 
 
 def audit_scores(
@@ -56,7 +59,9 @@ def audit_scores(
     not know. Never raises on their content: what cannot be measured is null and closes the gate.
     """
     measurements = [_attempt(name, measure) for name, measure in _wholes(scores, counts, config)]
-    measurements.append(_attempt(SHIFT, lambda: _shift(scores, reference, config)))
+    measurements += [
+        _attempt(name, measure) for name, measure in _drifts(scores, reference, config)
+    ]
     changes, too_small = _selection_changes(scores, reference, config)
     evidence = PredictionEvidence(
         study=study,
@@ -118,6 +123,29 @@ def _unknown_code_share(counts: Mapping[str, int]) -> float:
     if not 0 <= unknown <= events or events == 0:
         raise ValueError("counts of events contradict each other")
     return unknown / events
+
+
+def _drifts(
+    scores: pl.DataFrame, reference: pl.DataFrame, config: AuditConfig
+) -> Iterator[tuple[str, Callable[[], float]]]:
+    if config.predictions.max_score_shift_psi is not None:
+        yield SHIFT, lambda: _shift(scores, reference, config)
+    if config.is_forecast:
+        yield OUTSIDE, lambda: _outside_share(scores, reference, config.task)
+
+
+def _outside_share(scores: pl.DataFrame, reference: pl.DataFrame, task: Task) -> float:
+    """Share of rows whose score lies outside the inner 99.8 % of the release's.
+
+    Unlike a stability index it tells with one row. One score for all rows is no forecast of any.
+    """
+    expected, actual = _compared(reference, task), _compared(scores, task)
+    if len(expected) == 0 or len(actual) == 0 or np.isnan([expected.sum(), actual.sum()]).any():
+        raise ValueError("a range needs scores on both sides")
+    if len(actual) > 1 and len(np.unique(_values(scores))) == 1:
+        return 1.0
+    low, high = np.quantile(expected, _INNER)
+    return float(np.mean((actual < low) | (actual > high)))
 
 
 def _shift(scores: pl.DataFrame, reference: pl.DataFrame, config: AuditConfig) -> float:

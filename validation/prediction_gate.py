@@ -28,6 +28,7 @@ REPEATED_EXAMPLES = "examples_scored_twice"
 UNKNOWN_CODES = "unknown_code_share"
 MISSING = "missing_share"
 SHIFT = "score_shift_psi"
+OUTSIDE = "outside_reference_share"
 SELECTION_CHANGE = "selection_rate_change"
 
 # What makes a score no forecast, by task.
@@ -84,8 +85,15 @@ def _limits(policy: AuditConfig) -> Mapping[str, _Limits]:
         repeated_of(policy): _Limits(None, 0.0),
         UNKNOWN_CODES: _Limits(None, given.max_unknown_code_share),
         MISSING: _Limits(None, given.max_missing_share),
-        SHIFT: _Limits(None, given.max_score_shift_psi),
     }
+    if given.max_score_shift_psi is not None:
+        limits[SHIFT] = _Limits(None, given.max_score_shift_psi)
+    elif not policy.is_forecast:
+        raise ValueError("risks need a limit of their shift")
+    if policy.is_forecast:
+        if given.max_outside_share is None:
+            raise ValueError("forecasts need a limit of the share outside the release's")
+        limits[OUTSIDE] = _Limits(None, given.max_outside_share)
     if policy.has_threshold:
         change = given.max_selection_rate_change
         if change is None:

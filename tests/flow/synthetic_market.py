@@ -143,7 +143,7 @@ def write_study(folder: Path, name: str, kind: str, audit: dict[str, Any]) -> No
                 "minimum_rows": 5,
                 "max_unknown_code_share": 0.0,
                 "max_missing_share": 0.5,
-                "max_score_shift_psi": 1e6,
+                "max_outside_share": 0.5,
             },
         }
         | audit,

@@ -92,7 +92,7 @@ def _limits() -> dict[str, Any]:
         "minimum_rows": 5,
         "max_unknown_code_share": 0.0,
         "max_missing_share": 0.5,
-        "max_score_shift_psi": 1e6,
+        "max_outside_share": 0.5,
     }
 
 

@@ -39,6 +39,7 @@ def section(task: Task = "volatility", **changes: Any) -> dict[str, Any]:
         "max_unknown_code_share": 0.05,
         "max_missing_share": 0.5,
         "max_score_shift_psi": 0.25,
+        "max_outside_share": 0.1,
     }
     threshold: dict[str, Any] = {}
     if task == "direction":

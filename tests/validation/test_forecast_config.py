@@ -78,6 +78,11 @@ REFUSED: list[tuple[Task, dict[str, Any], str]] = [
         "max_selection_rate_change: task volatility has none",
     ),
     (
+        "volatility",
+        {"predictions": section("volatility")["predictions"] | {"max_outside_share": None}},
+        "max_outside_share: task volatility needs it",
+    ),
+    (
         "direction",
         {"predictions": section("volatility")["predictions"]},
         "max_selection_rate_change: task direction needs it",
@@ -97,7 +102,12 @@ def test_a_task_is_one_of_four() -> None:
         AuditConfig.model_validate(section() | {"task": "luck"})
 
 
-@pytest.mark.parametrize("changes", [{"reference": "har"}, {"minimum_blocks": 20}])
+OUTSIDE = audit_examples.section()["predictions"] | {"max_outside_share": 0.1}
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reference": "har"}, {"minimum_blocks": 20}, {"predictions": OUTSIDE}]
+)
 def test_a_risk_has_nothing_of_a_forecast(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="task risk has none"):
         audit_examples.policy(**changes)

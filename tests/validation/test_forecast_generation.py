@@ -137,6 +137,52 @@ def test_the_shift_is_of_the_width_over_the_scale() -> None:
     assert found["score_shift_psi"] == pytest.approx(expected)
 
 
+QUANTILES = pl.col("^score(_q..)?$")
+WITHOUT_INDEX: Any = {"max_score_shift_psi": None}
+
+
+def few(task: Task, seed: int = 2) -> pl.DataFrame:
+    """One session of twenty names."""
+    return scored(task, seed).filter(pl.col("index_time") == pl.col("index_time").max())
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("spoilt", "is_inside"),
+    [
+        (QUANTILES, True),
+        (QUANTILES * 100.0, False),
+        (QUANTILES * 0.001, False),
+        (QUANTILES * 0.0 + 0.5, False),
+    ],
+    ids=["as it is", "times 100", "times .001", "one for all"],
+)
+def test_twenty_rows_tell_scores_that_are_not_the_releases(
+    task: Task, spoilt: pl.Expr, is_inside: bool
+) -> None:
+    limits = policy(task).predictions.model_copy(update=WITHOUT_INDEX)
+    config = policy(task, predictions=limits.model_dump())
+    found = audit(task, few(task).with_columns(spoilt), config)
+
+    assert found.rows == 20
+    assert "score_shift_psi" not in {each.name for each in found.measurements}
+    assert ("outside_reference_share" in reasons(found)) == (not is_inside)
+    assert "outside_reference_share: cannot tell" not in reasons(found)
+
+
+def test_the_share_outside_is_of_the_inner_range_of_the_releases_ratios() -> None:
+    """Of ratios 1 to 1001 the inner range is 2 to 1000: one of four lies below, one above."""
+    release = pl.DataFrame({"score": np.arange(1.0, 1002.0), "scale": np.ones(1001)})
+    scores = (
+        few("volatility")
+        .head(4)
+        .with_columns(score=pl.Series([3.98, 4.0, 2000.0, 2000.2]), scale=pl.lit(2.0))
+    )
+    found = audit_scores(scores, release, COUNTS, policy("volatility"), study="example")
+    outside = [each.value for each in found.measurements if each.name == "outside_reference_share"]
+    assert outside == [0.5]
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_leaving_out_any_measurement_closes_the_gate(task: Task) -> None:
     whole = audit(task, scored(task, 2))

@@ -128,6 +128,7 @@ MEASUREMENTS: Final[Mapping[str, str]] = {
     "examples_scored_twice": "instruments forecast twice at one time",
     "unknown_code_share": "share of events whose code the release does not know",
     "missing_share": "mean share of inputs missing",
+    "outside_reference_share": "share of scores outside the range of the release's",
     "score_shift_psi": "shift of the scores (population stability index)",
     "selection_rate_change": "change of the share selected",
 }
