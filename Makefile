@@ -30,7 +30,7 @@ help:  ## what can be made
 
 setup: .venv/.synced  ## install everything, locked
 
-run: setup  ## train, audit, release, score and publish STUDY (default: nafld_diabetes)
+run: setup  ## train, audit, release, score, publish STUDY (nafld_diabetes; try sp500_volatility)
 	$(IN) equipoise run $(STUDY)
 
 report: setup  ## open the newest report of STUDY
@@ -60,6 +60,9 @@ benchmarks: setup  ## every figure of README and docs
 	$(IN) python -m benchmarks.training_throughput
 	$(IN) python -m benchmarks.accuracy_over_splits nafld_diabetes --splits 20
 	$(IN) python -m benchmarks.accuracy_over_splits nafld_death --splits 5 --first-seed 5
+	$(IN) python -m benchmarks.forecast_accuracy sp500_volatility
+	$(IN) python -m benchmarks.forecast_accuracy sp500_price
+	$(IN) python -m benchmarks.forecast_accuracy sp500_direction
 
 clean:  ## remove environments, artefacts and tables
 	rm -rf .venv .venv-uv var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,6 +5,7 @@ there already is reused) and prints the evidence: nothing is computed here.
 """
 
 import argparse
+import sys
 
 from pipelines.console import print_table
 from pipelines.stage import store
@@ -15,6 +16,10 @@ from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.train_model import train_model
 from validation.evidence import Estimate, Evidence, load_evidence
+
+
+# The most that the network's losses may be, where a study promises something.
+LIMITS = {"sp500_volatility": {"mae": 0.0850, "qlike": 0.530}}
 
 
 def audited(study: str) -> Evidence:
@@ -28,10 +33,12 @@ def audited(study: str) -> Evidence:
     return load_evidence(store().open(audit) / "evidence.json")
 
 
-def main() -> None:
+def main() -> int:
+    """Print the evidence; fail if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study")
-    evidence = audited(parser.parse_args().study)
+    study = parser.parse_args().study
+    evidence = audited(study)
     population = evidence.population("walk_forward")
     if population is None or evidence.gate is None:
         raise SystemExit("this study's audit holds no walk-forward")
@@ -53,6 +60,15 @@ def main() -> None:
     print(f"\ngate: {evidence.gate.verdict}")
     for line in evidence.gate.lines:
         print(f"  {line.verdict}: {line.line}: {line.words}")
+    missed = [
+        name
+        for name, most in LIMITS.get(study, {}).items()
+        if (value := {str(key): one for key, one in metrics.items()}[name].value) is None
+        or value > most
+    ]
+    if study in LIMITS:
+        print(f"limits {LIMITS[study]}: {'missed ' + ', '.join(missed) if missed else 'met'}")
+    return 1 if missed else 0
 
 
 def _words(estimate: Estimate | None) -> str:
@@ -64,4 +80,4 @@ def _words(estimate: Estimate | None) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
