@@ -1,6 +1,7 @@
 """A store of the version before, which knew no task, goes on without losing or changing a row."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -194,17 +195,22 @@ def test_an_old_database_that_was_changed_by_hand_is_told_and_left_as_it_is(
     assert folders(home).writer.stat().st_ino == before
 
 
-@pytest.mark.parametrize("column", ["instrument", "is_point_in_time"])
-def test_tables_with_a_task_that_lack_another_column_were_never_released_and_are_refused(
-    home: Settings, column: str
+def test_a_database_that_knew_tasks_and_no_names_was_never_released_and_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An instrument that was published without its name can only be published again."""
-    with duckdb.connect(str(folders(home).writer)) as by_hand:
-        by_hand.execute("CREATE OR REPLACE TABLE predictions AS SELECT * FROM predictions")
-        by_hand.execute(f"ALTER TABLE predictions DROP COLUMN {column}")
+    """Nobody can tell a published instrument's name afterwards: it is published again."""
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
+    of_names = r"    instrument\w* VARCHAR,\n|    CHECK \(CASE WHEN task = 'risk'.*?END\),\n"
+    nameless = re.sub(of_names, "", TABLES["predictions"], flags=re.DOTALL)
+    assert "instrument" not in nameless
+    folders(settings()).make_private()
+    with connect(str(folders(settings()).writer)) as writer:
+        for statement in (TABLES | {"predictions": nameless}).values():
+            writer.execute(statement)
 
-    with pytest.raises(ArtefactCorrupt, match="not those of the contract: predictions"):
-        finish_changes(home)
+    with pytest.raises(ArtefactCorrupt, match=r"not those of the contract: predictions\.") as told:
+        finish_changes(settings())
+    assert "publish anew" in told.value.remedy
 
 
 def test_an_old_generation_that_lost_a_row_stops_the_upgraded_store_too(home: Settings) -> None:
