@@ -196,8 +196,9 @@ def deflated_sharpe(
     ``series``, g3 and g4 its skewness and kurtosis (3 if normal) and SR0 the expected maximum of N
     trials without skill: Bailey and Lopez de Prado, Journal of Portfolio Management 40(5), 2014.
     One trial gives the probabilistic Sharpe ratio against 0.
-    Periods are taken as independent, trials too: dependent trials make SR0 too high, so the
-    answer too low.
+    Periods are taken as independent, trials too. Where skill outlives a block of time, periods
+    depend on each other, T counts more than was learned and the answer is too sure: too near 1
+    or 0. Dependent trials make SR0 too high, so the answer too low.
 
     series [T]: skill per block.   sharpe_of_trials [n]: of all comparable trials, this one too.
     trials: N where more were looked at than can be compared.
