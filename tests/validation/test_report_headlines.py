@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.validation.forecast_report_samples import forecast_evidence, rejudged
+from tests.validation.forecast_report_samples import TRIALS, forecast_evidence, rejudged
 from validation.config import MetricName, Task
 from validation.evidence import Challenger, Estimate, Evidence, LineVerdict
 from validation.report.closing import why_closed
@@ -128,8 +128,14 @@ def test_the_range_holds_what_it_claims_or_is_too_narrow_or_too_wide(
 @pytest.mark.parametrize(
     ("difference", "words"),
     [
-        (Estimate(value=-0.002, low=-0.003, high=-0.001), "The network is better: network minus"),
-        (Estimate(value=0.002, low=0.001, high=0.003), "The network is worse: network minus"),
+        (
+            Estimate(value=-0.002, low=-0.003, high=-0.001),
+            "The network is better in MAE by 0.0020 (0.0010 to 0.0030).",
+        ),
+        (
+            Estimate(value=0.002, low=0.001, high=0.003),
+            "GARCH(1,1) is better in MAE by 0.0020 (0.0010 to 0.0030).",
+        ),
         (
             Estimate(value=0.001, low=-0.001, high=0.003),
             "The network is neither shown to be better nor worse: network minus",
@@ -148,10 +154,94 @@ def test_the_best_simple_model_is_named_and_compared(difference: Estimate, words
     holdout, walked = evidence.populations
     walked = walked.model_copy(update={"challengers": (best,)})
     found = said(evidence.model_copy(update={"populations": (holdout, walked)}))
-    assert found["Against simple models"].startswith(
+    assert found["Against simple models in MAE"].startswith(
         "Of 1 simple model, GARCH(1,1) has the smallest MAE, 0.100"
     )
-    assert words in found["Against simple models"]
+    assert words in found["Against simple models in MAE"]
+
+
+def test_in_each_loss_the_simple_model_that_is_best_in_it_is_named() -> None:
+    evidence = with_metrics("volatility", {"skill_mae": ABOVE})
+    lost = Estimate(value=0.022, low=0.005, high=0.048)
+    won = Estimate(value=-0.022, low=-0.048, high=-0.005)
+    rivals = tuple(
+        Challenger(
+            name=name,
+            best=name == "garch",
+            metrics={"mae": Estimate(value=mae), "qlike": Estimate(value=qlike)},
+            difference={"mae": won, "qlike": lost},
+        )
+        for name, mae, qlike in (("garch", 0.1, 0.3), ("ridge", 0.2, 0.25))
+    )
+    holdout, walked = evidence.populations
+    walked = walked.model_copy(update={"challengers": rivals})
+    found = said(evidence.model_copy(update={"populations": (holdout, walked)}))
+    assert found["Against simple models in QLIKE"] == (
+        "Of 2 simple models, ridge regression has the smallest QLIKE, 0.250. Ridge regression is "
+        "better in QLIKE by 0.022 (0.005 to 0.048)."
+    )
+    assert found["Against simple models in MAE"].endswith(
+        "The network is better in MAE by 0.022 (0.005 to 0.048)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        ((0.96, 0.93, 0.99), "Volatilities are understated by 4.0 % (1.0 to 7.0)."),
+        ((1.04, 1.01, 1.07), "Volatilities are overstated by 4.0 % (1.0 to 7.0)."),
+        (
+            (1.01, 0.97, 1.05),
+            "Forecast volatilities over those that came are 1.010 (0.970 to 1.050); 1 is right.",
+        ),
+        (None, "Whether forecast volatilities add up to those that came cannot be told."),
+    ],
+)
+def test_a_level_that_is_shown_to_be_wrong_is_said(
+    ratio: tuple[float, float, float] | None, words: str
+) -> None:
+    found = UNKNOWN
+    if ratio is not None:
+        found = Estimate(value=ratio[0], low=ratio[1], high=ratio[2])
+    assert said(with_metrics("volatility", {"relative_error": found}))["Level"] == words
+
+
+@pytest.mark.parametrize(
+    ("skill", "words"),
+    [
+        (
+            AROUND,
+            f"its own test years are too few to tell whether it beats the last 5 sessions (skill "
+            f"0.1 % ({MINUS}2.0 to 2.2)). What",
+        ),
+        (UNKNOWN, "its own test years are too few to tell whether it beats the last 5 sessions. W"),
+        (BELOW, "in its own test years it is shown to be worse than the last 5 sessions (skill"),
+    ],
+)
+def test_what_is_not_shown_of_the_released_model_itself_is_said_first(
+    skill: Estimate, words: str
+) -> None:
+    first = headlines(with_metrics("volatility", {"skill_mae": skill}))[0]
+    assert first.title == "The released model itself"
+    assert first.words.startswith(words)
+    above = headlines(with_metrics("volatility", {"skill_mae": ABOVE}))
+    assert "The released model itself" not in {line.title for line in above}
+
+
+def test_the_choice_among_trials_stands_beside_the_probability_of_luck() -> None:
+    evidence = forecast_evidence("volatility")
+    told = TRIALS.model_copy(update={"pbo": 0.992, "trials": 29, "deflated_sharpe": 0.99999})
+    words = said(evidence.model_copy(update={"overfitting": told}))["Trials"]
+    assert "more than the luckiest of 29 would show is more than 99.9 %" in words
+    assert words.endswith(
+        "The probability of backtest overfitting (PBO) is 99.2 %: so often the one of 29 trials "
+        "that was best in one half of the time was no better than the middle one in the other "
+        "half, and a pure guess gives 50 %."
+    )
+    alone = TRIALS.model_copy(update={"pbo": None, "pbo_reason": "there is one trial"})
+    assert said(evidence.model_copy(update={"overfitting": alone}))["Trials"].endswith(
+        "Whether the choice among trials lasts cannot be told: there is one trial."
+    )
 
 
 def test_the_task_risk_has_no_headlines_and_keeps_its_three_decimals() -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from validation.config import PRIMARY_LOSS, PRIMARY_SKILL, MetricName
-from validation.evidence import Challenger, Estimate, Evidence, PopulationEvidence
-from validation.report.formatting import Unit, count, interval, number, percent
+from validation.config import PRIMARY_SKILL, MetricName, losses_of
+from validation.evidence import Estimate, Evidence, PopulationEvidence
+from validation.report.challenger_words import best_words
+from validation.report.formatting import Unit, count, interval, percent
 from validation.report.harm_words import alarms_in_short
-from validation.report.names import metric_short, model_name, population_name
+from validation.report.names import metric_short, population_name
 from validation.report.overfitting_words import trials_in_short
-from validation.report.skill_words import side_of_zero, skill_sentence
+from validation.report.skill_words import reference_of, side_of_zero, skill_sentence
 from validation.report.units import Units, units
 from validation.report.views import largest_population
 
@@ -20,6 +21,8 @@ POINT_IN_TIME = {
     "were delisted are missing, so every figure may look better than it was.",
     None: "nobody said. Whether names that were delisted are missing is not known.",
 }
+
+_SHARE = Unit(1, 100.0, " %")
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,39 @@ def headlines(evidence: Evidence) -> list[Headline]:
         return []
     found = largest_population(evidence)
     measured = _measured(evidence, found, units(evidence)) if found else ()
+    of_released = _released_words(evidence, units(evidence))
     point_in_time = POINT_IN_TIME[evidence.is_point_in_time]
     return [
+        *([Headline("The released model itself", of_released)] if of_released else []),
         *measured,
         Headline("is_point_in_time", point_in_time),
         Headline("Harms", alarms_in_short(evidence)),
         Headline("Trials", trials_in_short(evidence.overfitting)),
     ]
+
+
+def _released_words(evidence: Evidence, written: Units) -> str | None:
+    """Said before all else: what decides the gate are mostly other models than the released one."""
+    holdout = evidence.population("holdout")
+    if holdout is None or evidence.population("walk_forward") is None:
+        return None
+    metric = PRIMARY_SKILL[evidence.policy.task]
+    skill = holdout.overall.metrics.get(metric)
+    side = None if skill is None else side_of_zero(skill)
+    if side == 1:
+        return None
+    shown = "" if skill is None or skill.value is None else f" ({_skill(skill, metric, written)})"
+    over = reference_of(evidence, metric)
+    if side == -1:
+        return f"in its own test years it is shown to be worse than {over}{shown}."
+    return (
+        f"its own test years are too few to tell whether it beats {over}{shown}. What is said "
+        "below is of walk-forward: models made in the same way, each tested on the years after it."
+    )
+
+
+def _skill(skill: Estimate, metric: MetricName, written: Units) -> str:
+    return f"skill {interval(skill, written.value(metric))}"
 
 
 def _measured(evidence: Evidence, found: PopulationEvidence, written: Units) -> Iterator[Headline]:
@@ -57,9 +86,24 @@ def _measured(evidence: Evidence, found: PopulationEvidence, written: Units) -> 
     if policy.task == "volatility":
         qlike = skill_sentence(evidence, "skill_qlike", overall.metrics.get("skill_qlike"), written)
         yield Headline("Skill in QLIKE", qlike)
+        yield Headline("Level", _level_words(overall.metrics.get("relative_error")))
     if policy.task == "direction":
         yield Headline("Direction", _hit_words(found, written))
-    yield Headline("Against simple models", _best_words(found, PRIMARY_LOSS[policy.task], written))
+    for loss in losses_of(policy.task):
+        title = f"Against simple models in {metric_short(loss)}"
+        yield Headline(title, best_words(found, loss, written))
+
+
+def _level_words(ratio: Estimate | None) -> str:
+    if ratio is None or ratio.value is None or ratio.low is None or ratio.high is None:
+        return "Whether forecast volatilities add up to those that came cannot be told."
+    if ratio.high < 1.0:
+        off = Estimate(value=1.0 - ratio.value, low=1.0 - ratio.high, high=1.0 - ratio.low)
+        return f"Volatilities are understated by {interval(off, _SHARE)}."
+    if ratio.low > 1.0:
+        off = Estimate(value=ratio.value - 1.0, low=ratio.low - 1.0, high=ratio.high - 1.0)
+        return f"Volatilities are overstated by {interval(off, _SHARE)}."
+    return f"Forecast volatilities over those that came are {interval(ratio)}; 1 is right."
 
 
 # ---- what else stands on the first page --------------------------------------------------------
@@ -91,30 +135,3 @@ def _hit_words(found: PopulationEvidence, written: Units) -> str:
         f"{percent(counts.positives, counts.rows)} ({count(counts.positives)} of "
         f"{count(counts.rows)})."
     )
-
-
-def _best_words(found: PopulationEvidence, loss: MetricName, written: Units) -> str:
-    best = next((challenger for challenger in found.challengers if challenger.best), None)
-    if best is None or best.metrics.get(loss, Estimate()).value is None:
-        return "Which simple model is the best cannot be told, so nothing is compared with it."
-    unit = written.value(loss)
-    return (
-        f"Of {_models(len(found.challengers))}, {model_name(best.name)} has the smallest "
-        f"{metric_short(loss)}, {number(best.metrics[loss].value, unit)}. "
-        f"{_against(best, loss, unit)}"
-    )
-
-
-def _models(found: int) -> str:
-    return "1 simple model" if found == 1 else f"{found} simple models"
-
-
-def _against(best: Challenger, loss: MetricName, unit: Unit) -> str:
-    difference = best.difference.get(loss)
-    if difference is None or difference.value is None:
-        return "How the network compares with it cannot be told."
-    said = f"network minus it is {interval(difference, unit)}"
-    side = side_of_zero(difference)
-    if side is None or side == 0:
-        return f"The network is neither shown to be better nor worse: {said}."
-    return f"The network is {'better' if side < 0 else 'worse'}: {said}."

@@ -18,12 +18,27 @@ def trials_in_short(found: OverfittingEvidence | None) -> str:
         return BROKEN
     count = found.trials or 0
     tried = "1 trial was looked at" if count == 1 else f"{count:,} trials were looked at"
+    return f"{tried}. {_luck(found, count)} {_choice(found, count)}"
+
+
+def _luck(found: OverfittingEvidence, count: int) -> str:
     if found.deflated_sharpe is None:
-        return f"{tried}. Whether the skill is more than luck cannot be told: {found.reason}."
+        return f"Whether the skill is more than luck cannot be told: {found.reason}."
     chosen = "chance alone" if count == 1 else f"the luckiest of {count:,}"
     return (
-        f"{tried}. The probability that the skill is more than {chosen} would show is "
-        f"{likelihood(found.deflated_sharpe)}."
+        "The probability that the skill over the reference, which is not the best simple model, "
+        f"is more than {chosen} would show is {likelihood(found.deflated_sharpe)} (deflated Sharpe "
+        "ratio)."
+    )
+
+
+def _choice(found: OverfittingEvidence, count: int) -> str:
+    if found.pbo is None:
+        return f"Whether the choice among trials lasts cannot be told: {found.pbo_reason}."
+    return (
+        f"The probability of backtest overfitting (PBO) is {likelihood(found.pbo)}: so often the "
+        f"one of {count:,} trials that was best in one half of the time was no better than the "
+        "middle one in the other half, and a pure guess gives 50 %."
     )
 
 

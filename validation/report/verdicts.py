@@ -13,12 +13,15 @@ TITLES: Final[dict[VerdictName, str]] = {
     "cannot_tell": "Cannot tell",
 }
 RULES: Final = (
-    "The study sets the lines and their limits, before its test subjects are looked at. A line "
-    "passes when its whole interval lies within the limit, fails when all of it lies outside, "
-    "and is otherwise “cannot tell”. A network that is shown to be worse than the best simple "
-    "model fails, whatever loss is tolerated. The gate opens only if every line passes."
+    "The study sets the lines and their limits. A line passes when its whole interval lies within "
+    "the limit, fails when all of it lies outside, and is otherwise “cannot tell”. A network that "
+    "is shown to be worse than the best simple model fails, whatever loss is tolerated. "
+    "The gate opens only if every line passes."
 )
-FORECAST_RULES: Final = RULES.replace("test subjects are", "test years are")
+FORECAST_RULES: Final = (
+    f"{RULES} Whether the limits were set before anybody looked at the test years cannot be seen "
+    "from the evidence; how many trials were looked at can, and is said above."
+)
 PREDICTION_RULES: Final = (
     "Every measurement must lie within the limit that the study sets; what could not be measured "
     "closes the gate."
