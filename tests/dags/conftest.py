@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.dags.installations import environment, python, study_text, write_studies
+from tests.dags.installations import (
+    AFTER_XNYS,
+    environment,
+    market_text,
+    python,
+    study_text,
+    write_studies,
+)
 
 BROKEN = {
     "no_yaml": "title: [",
@@ -17,12 +24,13 @@ BROKEN = {
 
 @pytest.fixture(scope="session")
 def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow sees of four sound and four broken studies."""
+    """What Airflow sees of three sound and four broken studies."""
     home = tmp_path_factory.mktemp("described") / "home"
     studies = write_studies(
         home.parent / "studies",
         both=study_text(schedule={"train": "0 3 * * 0", "score": "30 5 * * *"}),
         neither=study_text(schedule=None),
+        market=market_text(AFTER_XNYS),
         **BROKEN,
     )
     (studies / "no_text.yaml").write_bytes(b"title: \xff\xfe\n")

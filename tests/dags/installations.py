@@ -11,6 +11,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TOY_STAGES = Path(__file__).parent / "toy_stages"
 MODEL_STUDY = ROOT / "studies" / "nafld_diabetes.yaml"
+MARKET_STUDY = ROOT / "studies" / "sp500_direction.yaml"
+AFTER_XNYS = {"score_after_close": {"exchange": "XNYS", "minutes": 30}}
 
 
 def study_text(**sections: Any) -> str:
@@ -18,6 +20,12 @@ def study_text(**sections: Any) -> str:
     study = yaml.safe_load(MODEL_STUDY.read_text().replace(" on:", ' "on":'))
     changed = {name: value for name, value in (study | sections).items() if value is not None}
     return yaml.safe_dump(changed, sort_keys=False)
+
+
+def market_text(schedule: dict[str, Any]) -> str:
+    """The demo's study of directions with another schedule."""
+    study = yaml.safe_load(MARKET_STUDY.read_text().replace(" on:", ' "on":'))
+    return yaml.safe_dump(study | {"schedule": schedule}, sort_keys=False)
 
 
 def write_studies(folder: Path, **studies: str) -> Path:

@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.dags.conftest import describe
-from tests.dags.installations import ROOT, calls, environment, python, write_studies
-
-AFTER_XNYS = {"score_after_close": {"exchange": "XNYS", "minutes": 30}}
-
-
-def market_text(schedule: dict[str, Any]) -> str:
-    """The demo's study of directions with another schedule."""
-    text = (ROOT / "studies" / "sp500_direction.yaml").read_text().replace(" on:", ' "on":')
-    return yaml.safe_dump(yaml.safe_load(text) | {"schedule": schedule}, sort_keys=False)
+from tests.dags.installations import (
+    AFTER_XNYS,
+    calls,
+    environment,
+    market_text,
+    python,
+    write_studies,
+)
 
 
 def answers(home: Path, *questions: dict[str, Any]) -> list[Any]:

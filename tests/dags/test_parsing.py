@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
-HEAVY = {"torch", "polars", "pandas", "great_expectations", "fairlearn", "sklearn", "duckdb"}
+HEAVY = {
+    *("torch", "polars", "pandas", "great_expectations", "fairlearn", "sklearn", "duckdb"),
+    "exchange_calendars",
+}
 
 
 def test_reading_the_files_imports_nothing_heavy(described: dict[str, Any]) -> None:
@@ -41,4 +44,5 @@ def test_a_study_that_cannot_be_read_keeps_a_dag_that_fails_daily_and_says_why(
 
 def test_broken_studies_leave_the_sound_ones_whole(described: dict[str, Any]) -> None:
     assert len(described["dags"]["train__both"]["tasks"]) == 7
-    assert len(described["dags"]["score__neither"]["tasks"]) == 6
+    for study in ("neither", "market"):
+        assert len(described["dags"][f"score__{study}"]["tasks"]) == 6
