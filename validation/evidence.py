@@ -134,7 +134,7 @@ class PopulationEvidence(_Record):
     """holdout: the released model on the test split; cross_fitted: every subject, each scored by
     a model that never saw it; walk_forward: every row of a window's test part, forecast by a
     model that saw only what was known before. groups holds attribute levels first, then
-    crossings. series and coverage are of forecasts."""
+    crossings. series and coverage are of forecasts, break_even_cost of direction."""
 
     population: PopulationName
     overall: GroupPerformance
@@ -144,6 +144,7 @@ class PopulationEvidence(_Record):
     curves: Curves = Curves()
     series: tuple[SeriesPoint, ...] = ()
     coverage: tuple[CoveragePoint, ...] = ()
+    break_even_cost: Estimate | None = None
 
 
 HarmMetric = Literal["log_relative_error", "mean_error", "coverage_90"] | MetricName

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from validation.break_even import break_even_cost
 from validation.config import (
     DETECTABLE_IN_STANDARD_ERRORS,
     OVERALL,
@@ -100,6 +101,7 @@ def _audit(
         challengers=_challengers(challengers, measured, config),
         series=_series(years.tolist(), measured, config),
         coverage=_coverage(network, everything, config),
+        break_even_cost=break_even_cost(population, config),
     )
 
 

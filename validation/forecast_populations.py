@@ -15,6 +15,7 @@ from validation.ranking import FloatArray, IntArray
 _TEST_SPLIT = "test"
 _WALK_FORWARD_SUFFIX = "_walk_forward"
 NETWORK = "score"
+_RETURN = "forward_return"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ForecastPopulation:
     known: the label is known; a row without carries nothing, its label is NaN.
     blocks: 0 to number_of_blocks - 1; a block without a known label is -1.
     days: days since 1970 of the index time.    forecasts: [n, k] of the network (`score`) and of
-    every challenger.
+    every challenger.    returns: of direction, log return of the label's time, where it is told.
     """
 
     name: PopulationName
@@ -38,6 +39,7 @@ class ForecastPopulation:
     subjects: npt.NDArray[np.int64]
     forecasts: Mapping[str, FloatArray]
     attributes: pl.DataFrame
+    returns: FloatArray | None = None
 
 
 def forecast_columns(task: Task, model: str, suffix: str = "") -> tuple[str, ...]:
@@ -103,6 +105,7 @@ def _population(
     forecasts = {model: _forecast(frame, config.task, model, suffix) for model in models}
     if config.task == "quantiles" and (np.diff(forecasts[NETWORK], axis=1) < 0).any():
         raise UnauditableTable(f"{name}: quantiles of the network cross")
+    has_returns = config.task == "direction" and _RETURN in frame.columns
     return ForecastPopulation(
         name=name,
         label=label,
@@ -115,6 +118,7 @@ def _population(
         subjects=frame["subject_id"].cast(pl.Int64).to_numpy(),
         forecasts=forecasts,
         attributes=with_named_levels(frame, config.attributes),
+        returns=_numbers(frame, _RETURN) if has_returns else None,
     )
 
 

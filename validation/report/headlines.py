@@ -23,6 +23,7 @@ POINT_IN_TIME = {
 }
 
 _SHARE = Unit(1, 100.0, " %")
+_BASIS_POINTS = Unit(1, 10_000.0)
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,23 @@ def _measured(evidence: Evidence, found: PopulationEvidence, written: Units) -> 
         yield Headline("Level", _level_words(overall.metrics.get("relative_error")))
     if policy.task == "direction":
         yield Headline("Direction", _hit_words(found, written))
+        if found.break_even_cost is not None:
+            yield Headline("Cost", _cost_words(found.break_even_cost))
     for loss in losses_of(policy.task):
         title = f"Against simple models in {metric_short(loss)}"
         yield Headline(title, best_words(found, loss, written))
+
+
+def _cost_words(cost: Estimate) -> str:
+    if cost.value is None:
+        return f"What a trade may cost cannot be told: {cost.reason}."
+    words = (
+        "A signal traded on it (long above 50 %, short below) would break even at "
+        f"{interval(cost, _BASIS_POINTS)} basis points per trade"
+    )
+    if cost.low is not None and cost.low > 0.0:
+        return f"{words}."
+    return f"{words}; that it would earn anything even without costs is not shown."
 
 
 def _level_words(ratio: Estimate | None) -> str:
