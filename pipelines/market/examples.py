@@ -63,16 +63,7 @@ def scoring_examples(
     known = events.filter(pl.col("known_time") <= as_of)
     bars = _bars(config, known, subjects).filter(pl.col("index_time") <= as_of)
     groups, flow = group_names(known), list[FlowCount]()
-    last = bars.filter(pl.col("index_session") == pl.col("index_session").max().over("subject_id"))
-    never = unusable_bars(config, known, subjects).join(last, on="subject_id", how="anti")
-    last = exclude(
-        pl.concat([last, never.drop("fault").unique("subject_id")], how="diagonal"),
-        flow,
-        groups,
-        pl.col("index_session").is_null(),
-        "late",
-        "no bar of it was known in time for its session",
-    )
+    last = _last_bars(bars, unusable_bars(config, known, subjects), flow, groups)
     gone = known.filter(pl.col("code").cast(pl.String) == "delisted")["subject_id"]
     is_gone = pl.col("subject_id").is_in(gone.implode())
     last = exclude(last, flow, groups, is_gone, "delisted", "delisted")
@@ -83,6 +74,22 @@ def scoring_examples(
     if config.label.kind == "return_quantiles":
         frame = pl.concat([frame, _history(config, bars, frame["index_time"], groups)])
     return Examples(frame.sort("subject_id", "index_time"), STATICS, groups, flow)
+
+
+def _last_bars(
+    bars: pl.DataFrame, unusable: pl.DataFrame, flow: list[FlowCount], groups: tuple[str, ...]
+) -> pl.DataFrame:
+    """The last bar of each instrument, once those are counted that never had one in time."""
+    last = bars.filter(pl.col("index_session") == pl.col("index_session").max().over("subject_id"))
+    never = unusable.join(last, on="subject_id", how="anti").drop("fault").unique("subject_id")
+    return exclude(
+        pl.concat([last, never], how="diagonal"),
+        flow,
+        groups,
+        pl.col("index_session").is_null(),
+        "late",
+        "no bar of it was known in time for its session",
+    )
 
 
 def _without_unusable(
