@@ -17,7 +17,6 @@ from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.train_model import train_model
 from validation.evidence import Estimate, Evidence, load_evidence
 
-
 # The most that the network's losses may be, where a study promises something.
 LIMITS = {"sp500_volatility": {"mae": 0.0850, "qlike": 0.530}}
 

@@ -162,7 +162,7 @@ def studies() -> None:
     from pipelines.console import print_table
     from pipelines.study import study_names
 
-    columns = ("study", "title", "scored at (UTC)", "release")
+    columns = ("study", "title", "scored (UTC)", "release")
     print_table(columns, [_study_row(name) for name in study_names()])
 
 
@@ -178,7 +178,7 @@ def _study_row(name: str) -> tuple[str, str, str, str]:
         return (name, "cannot be read: equipoise run says why", "", "")
     except NoRelease:
         released = "none"
-    return (name, study.title, study.schedule.score or "when released", released)
+    return (name, study.title, study.schedule.when_scored, released)
 
 
 def _require_known(study: str) -> None:

@@ -48,6 +48,14 @@ class Schedule(BaseModel):
             raise ValueError("give score (a cron expression) or score_after_close, not both")
         return self
 
+    @property
+    def when_scored(self) -> str:
+        """In words for a table."""
+        if self.score_after_close is not None:
+            after = self.score_after_close
+            return f"{after.minutes} min after each close of {after.exchange}"
+        return f"at {self.score}" if self.score else "when released"
+
 
 class ContractSection(BaseModel):
     """What the study declares of its tables beyond its codes; UTC days, both ends included."""
