@@ -247,6 +247,23 @@ def test_the_past_depends_on_the_index_time_and_not_on_when_it_is_asked_for() ->
         assert_frame_equal(other, first, check_exact=True)
 
 
+RESTATED = ((1, 100), (1, 118), (2, 112), (3, 116), (4, 119))
+
+
+@pytest.mark.parametrize("seed", [3, 11])
+def test_what_became_known_since_changes_nothing_of_the_past_of_the_same_index_time(
+    seed: int,
+) -> None:
+    index = {"minimum_history_sessions": 2, "maximum_age_sessions": None}
+    study = config("return_quantiles", index=index)
+    market = random_market(seed, length=130, instruments=6).filter(pl.col("time") <= CLOSES[120])
+    restated: list[Row] = [(name, place, "close", 150.0, 40.0) for name, place in RESTATED]
+    table = pl.concat([market, events(restated)])
+    moments = [CLOSES[120], CLOSES[120] + timedelta(days=90)]
+    then, later = [scoring_examples(study, table, PEOPLE, moment).frame for moment in moments]
+    assert_frame_equal(then, later, check_exact=True)
+
+
 def test_too_few_labels_to_correct_quantiles_are_refused() -> None:
     # 14 names on 15 sessions (40 to 54) whose labels are known.
     study = config("return_quantiles", conformal_days=27)
