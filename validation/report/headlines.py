@@ -51,21 +51,23 @@ def headlines(evidence: Evidence) -> list[Headline]:
 
 def _released_words(evidence: Evidence, written: Units) -> str | None:
     """Said before all else: what decides the gate are mostly other models than the released one."""
-    holdout = evidence.population("holdout")
-    if holdout is None or evidence.population("walk_forward") is None:
+    holdout, walked = evidence.population("holdout"), evidence.population("walk_forward")
+    if holdout is None or walked is None:
         return None
     metric = PRIMARY_SKILL[evidence.policy.task]
     skill = holdout.overall.metrics.get(metric)
     side = None if skill is None else side_of_zero(skill)
-    if side == 1:
+    # Where nothing has skill, the next sentence says so of all.
+    has_skill = side_of_zero(walked.overall.metrics.get(metric, Estimate())) == 1
+    if side == 1 or (side != -1 and not has_skill):
         return None
     shown = "" if skill is None or skill.value is None else f" ({_skill(skill, metric, written)})"
     over = reference_of(evidence, metric)
     if side == -1:
         return f"in its own test years it is shown to be worse than {over}{shown}."
     return (
-        f"its own test years are too few to tell whether it beats {over}{shown}. What is said "
-        "below is of walk-forward: models made in the same way, each tested on the years after it."
+        f"its own test years are too few to tell whether it beats {over}{shown}. The rest is of "
+        "models made alike, each tested on the years after it."
     )
 
 
@@ -93,7 +95,7 @@ def _measured(evidence: Evidence, found: PopulationEvidence, written: Units) -> 
         if found.break_even_cost is not None:
             yield Headline("Cost", _cost_words(found.break_even_cost))
     for loss in losses_of(policy.task):
-        title = f"Against simple models in {metric_short(loss)}"
+        title = f"Simple models, {metric_short(loss)}"
         yield Headline(title, best_words(found, loss, written))
 
 

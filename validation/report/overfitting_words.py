@@ -18,7 +18,7 @@ def trials_in_short(found: OverfittingEvidence | None) -> str:
         return BROKEN
     count = found.trials or 0
     tried = "1 trial was looked at" if count == 1 else f"{count:,} trials were looked at"
-    return f"{tried}. {_luck(found, count)} {_choice(found, count)}"
+    return f"{tried}. {_luck(found, count)} {_choice(found)}"
 
 
 def _luck(found: OverfittingEvidence, count: int) -> str:
@@ -26,19 +26,17 @@ def _luck(found: OverfittingEvidence, count: int) -> str:
         return f"Whether the skill is more than luck cannot be told: {found.reason}."
     chosen = "chance alone" if count == 1 else f"the luckiest of {count:,}"
     return (
-        "The probability that the skill over the reference, which is not the best simple model, "
-        f"is more than {chosen} would show is {likelihood(found.deflated_sharpe)} (deflated Sharpe "
-        "ratio)."
+        f"The skill over the reference is more than {chosen} would show with a probability of "
+        f"{likelihood(found.deflated_sharpe)}."
     )
 
 
-def _choice(found: OverfittingEvidence, count: int) -> str:
+def _choice(found: OverfittingEvidence) -> str:
     if found.pbo is None:
         return f"Whether the choice among trials lasts cannot be told: {found.pbo_reason}."
     return (
-        f"The probability of backtest overfitting (PBO) is {likelihood(found.pbo)}: so often the "
-        f"one of {count:,} trials that was best in one half of the time was no better than the "
-        "middle one in the other half, and a pure guess gives 50 %."
+        f"PBO is {likelihood(found.pbo)}: so often the best of one half of the time fell behind "
+        "the middle one in the other; a guess has 50 %."
     )
 
 

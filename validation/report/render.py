@@ -71,9 +71,7 @@ def render_report(evidence: Evidence, *, evidence_file: str = EVIDENCE_FILE) -> 
     layout = LAYOUTS[policy.task]
     return _render(
         "audit.html.j2",
-        verdict=verdicts.model_verdict(
-            evidence.study, evidence.gate, is_forecast=policy.is_forecast
-        ),
+        verdict=verdicts.model_verdict(evidence.study, evidence.gate),
         evidence=evidence,
         evidence_file=evidence_file,
         is_forecast=policy.is_forecast,

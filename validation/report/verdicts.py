@@ -18,10 +18,6 @@ RULES: Final = (
     "is shown to be worse than the best simple model fails, whatever loss is tolerated. "
     "The gate opens only if every line passes."
 )
-FORECAST_RULES: Final = (
-    f"{RULES} Whether the limits were set before anybody looked at the test years cannot be seen "
-    "from the evidence; how many trials were looked at can, and is said above."
-)
 PREDICTION_RULES: Final = (
     "Every measurement must lie within the limit that the study sets; what could not be measured "
     "closes the gate."
@@ -39,14 +35,11 @@ class VerdictWords:
     rule: str
 
 
-def model_verdict(
-    study: str, gate: GateVerdict | None, *, is_forecast: bool = False
-) -> VerdictWords:
+def model_verdict(study: str, gate: GateVerdict | None) -> VerdictWords:
     """What the gate decided about a model."""
     about = f"Audit of the model of the study {study}"
     opened = "This model may be released."
-    rules = FORECAST_RULES if is_forecast else RULES
-    return _verdict(gate, about, "gating lines", opened, "No model is released.", rules)
+    return _verdict(gate, about, "gating lines", opened, "No model is released.", RULES)
 
 
 def prediction_verdict(study: str, rows: int, gate: GateVerdict | None) -> VerdictWords:
