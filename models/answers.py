@@ -8,7 +8,7 @@ import torch
 
 from models.calibration import sigmoid
 from models.conformal import History, Predicted, correct
-from models.estimator import Estimator
+from models.estimator import Estimator, ModelUnusable
 from models.store import PROBABILITIES, SequenceStore
 from models.tasks import task_of
 
@@ -109,7 +109,8 @@ def _quantiles(
     levels = answers.store.levels
     median = levels.index(0.5)
     predicted = answers.predicted()
-    corrected, _ = correct(predicted, history, levels, conformal_days)
+    corrected, counts = correct(predicted, history, levels, conformal_days)
+    _require_corrected(answers.store, predicted, counts)
     columns = {
         "score": corrected[:, median],
         "score_raw": predicted.quantiles[:, median],
@@ -119,3 +120,16 @@ def _quantiles(
         for level, values in zip(levels, found.T, strict=True):
             columns[f"{name}_{level_name(level)}"] = values
     return columns
+
+
+def _require_corrected(
+    store: SequenceStore, predicted: Predicted, counts: npt.NDArray[np.int64]
+) -> None:
+    """What is scored to be published must be corrected; an audit sees what was not."""
+    if store.resampling != "none" or not counts.size:
+        return
+    newest = predicted.index_day == predicted.index_day.max()
+    if (counts[newest] == 0).any():
+        raise ModelUnusable(
+            "too few labels became known since its training to correct its quantiles by"
+        )

@@ -106,6 +106,24 @@ def test_labels_not_known_at_the_index_time_change_no_score(
         np.testing.assert_allclose(values, whole[name][rows], atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("history", [True, False])
+def test_quantiles_that_cannot_be_corrected_are_not_given_out_for_publication(
+    trained: Path, tmp_path: Path, history: bool
+) -> None:
+    store = SequenceStore.open(trained / "quantiles" / "sequences")
+    newest = store.index_day == store.index_day.max()
+    rows = np.arange(len(store)) if history else np.flatnonzero(newest)
+    kept = select(store, rows)
+    scored = replace(kept, windows=kept.windows[:0], resampling="none")
+    folder = write_store(scored, tmp_path / "scored")
+
+    if history:
+        assert np.isfinite(score(folder, trained / "quantiles" / "model")["score"]).all()
+    else:
+        with pytest.raises(ModelUnusable, match="too few labels"):
+            score(folder, trained / "quantiles" / "model")
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_scaler_fitted_again_on_its_training_rows_is_the_stored_one(
     task: str, trained: Path
