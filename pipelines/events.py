@@ -11,6 +11,15 @@ from validation.rules import first_broken_rule
 # What makes two rows of a source the same statement.
 STATEMENT = ("subject", "time_text", "known_time", "code", "value_text", "unit")
 
+# What a domain declares of each code: ``Records.codes``.
+CODE_TYPES = {
+    "code": pl.String,
+    "needs_value": pl.Boolean,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "declared_unit": pl.String,
+}
+
 
 @dataclass(frozen=True)
 class Records:

@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 
 from validation.config import (
-    DETECTABLE_IN_STANDARD_ERRORS,
     METRIC_NAMES,
     OVERALL,
     AuditConfig,
@@ -30,7 +29,7 @@ from validation.group_counts import (
     GroupKey,
     shown_counts,
 )
-from validation.groups import Group, groups_of
+from validation.groups import Group, gap_of, groups_of
 from validation.measuring import Measured, Part, difference, measure_parts, metrics_of, part_of
 from validation.populations import Population, populations_of
 
@@ -141,16 +140,7 @@ def _gaps(group: Group, measured: Mapping[_Key, Measured], config: AuditConfig) 
             found = _too_small(config)
         else:
             found = difference(inside, outside, name, config)
-        error = found.standard_error
-        gaps.append(
-            Gap(
-                attribute=group.attribute,
-                level=group.level,
-                metric=name,
-                estimate=found,
-                detectable=None if error is None else DETECTABLE_IN_STANDARD_ERRORS * error,
-            )
-        )
+        gaps.append(gap_of(group, name, found))
     return gaps
 
 

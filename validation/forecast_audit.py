@@ -7,7 +7,6 @@ import polars as pl
 
 from validation.break_even import break_even_cost
 from validation.config import (
-    DETECTABLE_IN_STANDARD_ERRORS,
     OVERALL,
     PRIMARY_LOSS,
     PRIMARY_SKILL,
@@ -39,7 +38,7 @@ from validation.forecast_measuring import (
 from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
 from validation.forecasts import LEVELS, QUANTILES, Ratio
 from validation.group_counts import ALL_LEVELS
-from validation.groups import Group, groups_of
+from validation.groups import Group, gap_of, groups_of
 from validation.ranking import IntArray
 
 # A year holds about twelve blocks of 22 sessions: its interval describes and judges nothing.
@@ -138,16 +137,7 @@ def _gaps(group: Group, measured: _Measured, config: AuditConfig) -> list[Gap]:
     gaps = []
     for name in metric_names(config.task):
         found = difference(inside, outside, name, config.least_blocks)
-        error = found.standard_error
-        gaps.append(
-            Gap(
-                attribute=group.attribute,
-                level=group.level,
-                metric=name,
-                estimate=found,
-                detectable=None if error is None else DETECTABLE_IN_STANDARD_ERRORS * error,
-            )
-        )
+        gaps.append(gap_of(group, name, found))
     return gaps
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from validation.config import AuditConfig, MetricName
+from validation.config import DETECTABLE_IN_STANDARD_ERRORS, AuditConfig, MetricName
+from validation.evidence import Estimate, Gap
 from validation.ranking import FloatArray, IntArray
 
 UNKNOWN_LEVEL = "unknown"
@@ -113,3 +114,15 @@ def why_not(name: MetricName, counted: Census, config: AuditConfig) -> str | Non
     if name == "selection_rate" and counted.positives + counted.negatives < least:
         return f"fewer than {least} subjects with a known label"
     return None
+
+
+def gap_of(group: Group, metric: MetricName, found: Estimate) -> Gap:
+    """A group's gap in a metric, with the smallest that this sample would tell from zero."""
+    error = found.standard_error
+    return Gap(
+        attribute=group.attribute,
+        level=group.level,
+        metric=metric,
+        estimate=found,
+        detectable=None if error is None else DETECTABLE_IN_STANDARD_ERRORS * error,
+    )

@@ -13,7 +13,7 @@ import polars as pl
 from pipelines.artefacts import hash_file
 from pipelines.ehr.config import EhrConfig, EventTable, LongTable, SourceConfig, WideTable
 from pipelines.errors import SourceInvalid, SourceMissing
-from pipelines.events import Records
+from pipelines.events import CODE_TYPES, Records
 from validation.rules import REASONS, event_rules, subject_rules
 
 # Wide enough for a life before day zero and a follow-up after it.
@@ -228,12 +228,6 @@ def _declared_codes(config: EhrConfig) -> pl.DataFrame:
             )
             for name, code in config.codes.items()
         ],
-        schema={
-            "code": pl.String,
-            "needs_value": pl.Boolean,
-            "low": pl.Float64,
-            "high": pl.Float64,
-            "declared_unit": pl.String,
-        },
+        schema=CODE_TYPES,
         orient="row",
     )

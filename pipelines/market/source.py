@@ -4,7 +4,7 @@ from collections import Counter
 
 import polars as pl
 
-from pipelines.events import Records
+from pipelines.events import CODE_TYPES, Records
 from pipelines.market.actions import action_rows, known_splits
 from pipelines.market.bars import bar_rows
 from pipelines.market.config import PRICES, MarketConfig
@@ -74,12 +74,6 @@ def declared_codes(config: MarketConfig) -> pl.DataFrame:
     ]
     return pl.DataFrame(
         rows,
-        schema={
-            "code": pl.String,
-            "needs_value": pl.Boolean,
-            "low": pl.Float64,
-            "high": pl.Float64,
-            "declared_unit": pl.String,
-        },
+        schema=CODE_TYPES,
         orient="row",
     )

@@ -75,40 +75,11 @@ def write_study(folder: Path, name: str, kind: str, audit: dict[str, Any]) -> No
     """A study over bars.csv; ``audit`` holds task, reference, gating and what the task needs."""
     horizon = 1 if kind == "direction" else 5
     words = {"title": name, "owner": "tests", "purpose": "To be tested.", "not_for": "Use."}
-    source = {
-        "bars": [
-            {
-                "path": "bars.csv",
-                "format": "csv",
-                "shape": "long",
-                "columns": {
-                    "time": "date",
-                    "instrument": "ticker",
-                    **{code: code for code in ("open", "high", "low", "close", "volume")},
-                },
-            }
-        ],
-        "exchange": "XNYS",
-        "currency": "USD",
-        "closes_are_adjusted": False,
-        "records_are_public": True,
-        "universe": {
-            "is_point_in_time": True,
-            "table": {
-                "path": "universe.csv",
-                "format": "csv",
-                "instrument": "ticker",
-                "sector": "industry",
-                "listed": "listed",
-                "delisted": "delisted",
-            },
-        },
-    }
     raw = words | {
         "domain": "market",
         "limits_of_the_data": ["Made up."],
         "market": {
-            "source": source,
+            "source": _source(),
             "index": {"minimum_history_sessions": 67, "lookback_days": 32},
             "label": {"kind": kind, "horizon_sessions": horizon},
             "groups": {"era_years": 1},
@@ -149,3 +120,36 @@ def write_study(folder: Path, name: str, kind: str, audit: dict[str, Any]) -> No
         | audit,
     }
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+def _source() -> dict[str, Any]:
+    """The market section's source: bars.csv and universe.csv."""
+    return {
+        "bars": [
+            {
+                "path": "bars.csv",
+                "format": "csv",
+                "shape": "long",
+                "columns": {
+                    "time": "date",
+                    "instrument": "ticker",
+                    **{code: code for code in ("open", "high", "low", "close", "volume")},
+                },
+            }
+        ],
+        "exchange": "XNYS",
+        "currency": "USD",
+        "closes_are_adjusted": False,
+        "records_are_public": True,
+        "universe": {
+            "is_point_in_time": True,
+            "table": {
+                "path": "universe.csv",
+                "format": "csv",
+                "instrument": "ticker",
+                "sector": "industry",
+                "listed": "listed",
+                "delisted": "delisted",
+            },
+        },
+    }

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from pipelines.events import Records
+from pipelines.events import CODE_TYPES, Records
 from validation.rules import REASONS, event_rules
 from validation.rules import subject_rules as rules_of_subjects
 
@@ -12,13 +12,7 @@ DAY_ZERO = datetime(2000, 1, 1, tzinfo=UTC)
 
 CODES = pl.DataFrame(
     [("hdl", True, 1.0, 300.0, "mg/dL"), ("stroke", False, None, None, None)],
-    schema={
-        "code": pl.String,
-        "needs_value": pl.Boolean,
-        "low": pl.Float64,
-        "high": pl.Float64,
-        "declared_unit": pl.String,
-    },
+    schema=CODE_TYPES,
     orient="row",
 )
 

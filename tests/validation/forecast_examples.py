@@ -242,3 +242,20 @@ def _planted(
     dying = where("listing_status", "delisted") * where("era", "after")
     bias = 1.0 - small_bias * where("size", "small") - dead_bias * dying
     return 1.0 + (regime_break - 1.0) * where("era", "after"), bias
+
+
+def table(task: Task, label: list[float], **columns: Any) -> pl.DataFrame:
+    """A row per label, a day and a block each; columns of the network, the reference and ridge."""
+    rows = len(label)
+    start = np.datetime64("2020-01-01T21:00", "us")
+    frame = pl.DataFrame(
+        {
+            "subject_id": np.zeros(rows, dtype=np.int64),
+            "index_time": start + np.arange(rows) * np.timedelta64(1, "D"),
+            "cluster": np.arange(rows),
+            "split": ["test"] * rows,
+            "label": pl.Series(label, dtype=pl.Float64),
+            "sector": ["a", "b"] * (rows // 2),
+        }
+    )
+    return frame.with_columns(**{name: pl.Series(values) for name, values in columns.items()})

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from tests.validation.forecast_examples import CHALLENGERS, REFERENCES, policy, simulated
+from tests.validation.forecast_examples import CHALLENGERS, REFERENCES, policy, simulated, table
 from validation.audit import audit_predictions_table
 from validation.config import Task, metric_names
 from validation.evidence import PopulationEvidence
@@ -18,23 +18,6 @@ from validation.groups import UnauditableTable
 from validation.intervals import draw_weights
 
 TASKS: tuple[Task, ...] = ("volatility", "quantiles", "direction")
-
-
-def table(task: Task, label: list[float], **columns: Any) -> pl.DataFrame:
-    """A row per label, a day and a block each; columns of the network, the reference and ridge."""
-    rows = len(label)
-    start = np.datetime64("2020-01-01T21:00", "us")
-    frame = pl.DataFrame(
-        {
-            "subject_id": np.zeros(rows, dtype=np.int64),
-            "index_time": start + np.arange(rows) * np.timedelta64(1, "D"),
-            "cluster": np.arange(rows),
-            "split": ["test"] * rows,
-            "label": pl.Series(label, dtype=pl.Float64),
-            "sector": ["a", "b"] * (rows // 2),
-        }
-    )
-    return frame.with_columns(**{name: pl.Series(values) for name, values in columns.items()})
 
 
 def by_hand(task: Task, frame: pl.DataFrame, **changes: Any) -> PopulationEvidence:
