@@ -15,7 +15,8 @@ from pipelines.stages.check_events import check_events
 from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.train_model import train_model
-from validation.evidence import Estimate, Evidence, load_evidence
+from validation.estimates import Estimate
+from validation.evidence import Evidence, load_evidence
 
 # The most that the network's losses may be, where a study promises something.
 LIMITS = {"sp500_volatility": {"mae": 0.0850, "qlike": 0.530}}

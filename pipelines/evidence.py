@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 
 from pipelines.stage import store
+from validation.estimates import Counts
 from validation.evidence import (
     CheckResult,
-    Counts,
     DataEvidence,
     FileRows,
     Finding,

@@ -11,8 +11,9 @@ from pipelines.publication.reading import ListedGeneration, list_generations
 from pipelines.releases import ListedRelease, list_releases
 from pipelines.run_summary import paths_of
 from pipelines.settings import settings
-from validation.config import Task
-from validation.evidence import Estimate, VerdictName, load_evidence
+from validation.estimates import Estimate, VerdictName
+from validation.evidence import load_evidence
+from validation.tasks import Task
 
 
 class AuditSummary(BaseModel):

@@ -2,9 +2,9 @@
 
 from pipelines.console import print_table
 from pipelines.study_summary import AuditSummary, StudySummary
-from validation.config import Task
-from validation.evidence import Estimate
+from validation.estimates import Estimate
 from validation.interval_words import interval_words
+from validation.tasks import Task
 
 
 def print_summary(summary: StudySummary) -> None:

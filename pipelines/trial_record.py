@@ -12,10 +12,10 @@ from pipelines.settings import settings
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study
 from pipelines.trials import Trial, overfitting_of, record_trial, trials_of
-from validation.config import PRIMARY_LOSS
 from validation.forecast_audit import block_performance
 from validation.groups import UnauditableTable
 from validation.overfitting import OverfittingEvidence, broken_chain
+from validation.tasks import PRIMARY_LOSS
 
 BROKEN = "broken"
 AGAINST = " against "

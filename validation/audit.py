@@ -5,21 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from validation.config import (
-    METRIC_NAMES,
-    OVERALL,
-    AuditConfig,
-    MetricName,
-)
+from validation.config import AuditConfig
 from validation.curves import curves
-from validation.evidence import (
-    Challenger,
-    Counts,
-    Estimate,
-    Gap,
-    GroupPerformance,
-    PopulationEvidence,
-)
+from validation.estimates import Counts, Estimate
+from validation.evidence import Challenger, Gap, GroupPerformance, PopulationEvidence
 from validation.forecast_audit import audit_forecasts
 from validation.group_counts import (
     ALL_LEVELS,
@@ -32,6 +21,7 @@ from validation.group_counts import (
 from validation.groups import Group, gap_of, groups_of
 from validation.measuring import Measured, Part, difference, measure_parts, metrics_of, part_of
 from validation.populations import Population, populations_of
+from validation.tasks import METRIC_NAMES, OVERALL, MetricName
 
 COMPARED_WITH_CHALLENGERS: tuple[MetricName, ...] = ("auroc", "auprc", "brier", "net_benefit")
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from validation.config import AuditConfig
-from validation.evidence import Estimate
+from validation.estimates import Estimate
 from validation.forecast_populations import NETWORK, ForecastPopulation
 from validation.intervals import draw_weights, percentile_interval, standard_error
 from validation.ranking import FloatArray

@@ -3,94 +3,22 @@
 Light on purpose: a DAG file and `--help` load it, so it imports nothing but pydantic.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# risk: probability of an outcome; direction: probability that a return is above 0; volatility:
-# annualised realised volatility; quantiles: of a log return.
-Task = Literal["risk", "direction", "volatility", "quantiles"]
-
-RiskMetric = Literal[
-    "auroc",
-    "auprc",
-    "brier",
-    "calibration_slope",
-    "calibration_intercept",
-    "observed_expected",
-    "tpr",
-    "fpr",
-    "ppv",
-    "selection_rate",
-    "net_benefit",
-]
-VolatilityMetric = Literal[
-    "mae", "qlike", "mean_error", "relative_error", "rank_ic", "skill_mae", "skill_qlike"
-]
-QuantileMetric = Literal[
-    "pinball",
-    "mae",
-    "mean_error",
-    "coverage_90",
-    "coverage_50",
-    "hit_rate",
-    "rank_ic",
-    "skill",
-    "skill_mae",
-]
-DirectionMetric = Literal["brier", "hit_rate", "mean_error", "rank_ic", "skill_brier"]
-MetricName = RiskMetric | VolatilityMetric | QuantileMetric | DirectionMetric
-
-# The metrics of the task `risk`, in the order of its tables.
-METRIC_NAMES: tuple[RiskMetric, ...] = get_args(RiskMetric)
-_METRICS_OF: Mapping[Task, tuple[MetricName, ...]] = {
-    "risk": METRIC_NAMES,
-    "volatility": get_args(VolatilityMetric),
-    "quantiles": get_args(QuantileMetric),
-    "direction": get_args(DirectionMetric),
-}
-LOWER_IS_BETTER: frozenset[MetricName] = frozenset({"mae", "qlike", "pinball", "brier"})
-# The loss that names the best challenger, and the skill that is 1 minus its ratio.
-PRIMARY_LOSS: Mapping[Task, MetricName] = {
-    "volatility": "mae",
-    "quantiles": "pinball",
-    "direction": "brier",
-}
-PRIMARY_SKILL: Mapping[Task, MetricName] = {
-    "volatility": "skill_mae",
-    "quantiles": "skill",
-    "direction": "skill_brier",
-}
-
-_OF_PROBABILITIES = ("logistic_regression", "hist_gradient_boosting", "prevalence")
-# The simple models that every audit of a task must hold, beside the network.
-CHALLENGERS: Mapping[Task, tuple[str, ...]] = {
-    "risk": _OF_PROBABILITIES,
-    "direction": _OF_PROBABILITIES,
-    "volatility": (
-        "last_5_sessions",
-        "last_22_sessions",
-        "ewma",
-        "har",
-        "garch",
-        "ridge",
-        "hist_gradient_boosting",
-    ),
-    "quantiles": ("random_walk", "historical", "garch", "ridge", "hist_gradient_boosting"),
-}
-
-PopulationName = Literal["holdout", "cross_fitted", "walk_forward"]
-HarmName = Literal["unequal_error", "regime", "survivorship"]
-# The attribute of an instrument in which survivorship shows, and its two levels.
-LISTING_STATUS, LISTED, DELISTED = "listing_status", "listed", "delisted"
-BEST_CHALLENGER = "best_challenger"
-LineKind = Literal["value", "gap", "challenger"]
-
-OVERALL = "overall"
-
-# 1.96 + 0.84: the difference told from zero with 5 % two-sided error and 80 % power.
-DETECTABLE_IN_STANDARD_ERRORS = 2.8
+from validation.tasks import (
+    BEST_CHALLENGER,
+    MOST_TOLERATED,
+    OVERALL,
+    LineKind,
+    MetricName,
+    PopulationName,
+    Task,
+    losses_of,
+    metric_names,
+)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -109,28 +37,6 @@ def uncompared_losses(gating: Iterable["GatingLine"], task: Task) -> list[Metric
     return [loss for loss in losses_of(task) if loss not in compared]
 
 
-def metric_names(task: Task) -> tuple[MetricName, ...]:
-    """The metrics of a task, in the order in which they are shown."""
-    return _METRICS_OF[task]
-
-
-def losses_of(task: Task) -> tuple[MetricName, ...]:
-    """The metrics of a task of which less is better and that are compared with challengers."""
-    return tuple(name for name in metric_names(task) if name in LOWER_IS_BETTER)
-
-
-# The most by which a network may turn out worse than the best simple model. With more a line could
-# not close: volatilities lie near .2 (absolute error .05, QLIKE .25), log returns of a week have
-# losses near .01, and a coin has a Brier score of .25.
-MOST_TOLERATED: Mapping[tuple[Task, MetricName], float] = {
-    ("volatility", "mae"): 0.01,
-    ("volatility", "qlike"): 0.05,
-    ("quantiles", "pinball"): 0.001,
-    ("quantiles", "mae"): 0.001,
-    ("direction", "brier"): 0.005,
-}
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
@@ -141,7 +47,8 @@ class GatingLine(_Section):
     `group: overall` judges the metric's value; `group: sex` judges, for every level of sex, the
     level's value minus that of everybody else. With `against: best_challenger` (of a forecast, also
     a challenger's name) the difference "network minus challenger" is judged, and its limit is how
-    much worse is still tolerated.
+    much worse is still tolerated. `against: incumbent` compares likewise with the release that
+    stands, and holds where none does.
     """
 
     line: str = Field(min_length=1, max_length=120)
@@ -210,6 +117,33 @@ class PredictionLimits(_Section):
     minimum_group_subjects: int = Field(default=100, ge=11)
 
 
+class ApprovalConfig(_Section):
+    """What the gate does with its verdict, and who may decide where it does not.
+
+    when_passed: "release" lets a pass release by itself; "ask" puts even that before people.
+    when_cannot_tell: "close" keeps the gate closed; "ask" puts it before people.
+    narrow_fail_share: a failed line is narrow if its value oversteps its limit by no more than
+    this share of the limit; a verdict that failed on narrow lines alone is put before people.
+    None: a fail closes, whoever asks.
+    approvers: so many different people must approve; one rejection rejects.
+    trainer_may_approve: whether the person who started the training counts as one of them.
+    expires_after_days: an unanswered request, and an approval that released nothing, end then.
+    """
+
+    when_passed: Literal["release", "ask"] = "release"
+    when_cannot_tell: Literal["close", "ask"] = "close"
+    narrow_fail_share: Annotated[float, Field(gt=0.0, le=0.25)] | None = None
+    approvers: int = Field(default=1, ge=1, le=5)
+    trainer_may_approve: bool = False
+    expires_after_days: float = Field(default=14.0, gt=0.0, le=366.0)
+
+    @property
+    def asks(self) -> bool:
+        """Whether any verdict is put before people."""
+        asked = "ask" in (self.when_passed, self.when_cannot_tell)
+        return asked or self.narrow_fail_share is not None
+
+
 def _positives_of_the_task(given: dict[str, Any]) -> int | None:
     return 50 if given.get("task") == "risk" else None
 
@@ -228,6 +162,7 @@ class AuditConfig(_Section):
     value is "cannot tell"; percentile intervals undercover below about 50.
     reference: forecasts; the challenger against which skill is measured.
     minimum_blocks: forecasts; with fewer blocks of time a group's value is "cannot tell".
+    reported: lines that are judged like gating ones, by the same intervals, and decide nothing.
     minimum_deflated_sharpe, maximum_pbo: forecasts, where a study asks for them; what the trial
     ledger must say of a choice among many. A number that cannot be told closes the gate.
     """
@@ -245,6 +180,8 @@ class AuditConfig(_Section):
     minimum_deflated_sharpe: Share | None = None
     maximum_pbo: Share | None = None
     gating: tuple[GatingLine, ...] = Field(min_length=1)
+    reported: tuple[GatingLine, ...] = ()
+    approval: ApprovalConfig = ApprovalConfig()
     predictions: PredictionLimits
 
     @property
@@ -320,11 +257,11 @@ class AuditConfig(_Section):
 
     @model_validator(mode="after")
     def _lines_are_decidable(self) -> Self:
-        names = [line.line for line in self.gating]
+        names = [line.line for line in (*self.gating, *self.reported)]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise ValueError(f"gating lines named twice: {repeated}")
-        for line in self.gating:
+            raise ValueError(f"lines named twice: {repeated}")
+        for line in (*self.gating, *self.reported):
             if line.group != OVERALL and line.group not in self.attributes:
                 raise ValueError(
                     f"line {line.line!r}: group {line.group!r} is neither {OVERALL!r} nor one of"

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from validation.config import AuditConfig
-from validation.evidence import CalibrationBin, CurvePoint, Curves, Estimate
+from validation.estimates import Estimate
+from validation.evidence import CalibrationBin, CurvePoint, Curves
 from validation.intervals import bootstrap, percentile_interval, standard_error
 from validation.ranking import FloatArray, IntArray, ratio
 

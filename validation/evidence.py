@@ -7,72 +7,39 @@ reason; NaN and infinity are refused.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from validation.config import AuditConfig, HarmName, LineKind, MetricName, PopulationName
+from validation.config import AuditConfig
+from validation.estimates import Count, Counts, Estimate, Number, Record, VerdictName
 from validation.overfitting import OverfittingEvidence
+from validation.tasks import HarmName, LineKind, MetricName, PopulationName
 
 SCHEMA_VERSION: Literal[1] = 1
 
-VerdictName = Literal["pass", "fail", "cannot_tell"]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
 
+class GroupPerformance(Record):
+    """Metrics of one group. attribute is "overall", "sex" or, for a crossing, "sex & age_band".
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-# ---- numbers ---------------------------------------------------------------------------------
-
-
-class Estimate(_Record):
-    """A value with its 95 % interval; all null with a reason where nothing can be said."""
-
-    value: Number | None = None
-    low: Number | None = None
-    high: Number | None = None
-    standard_error: Number | None = None
-    reason: str | None = None
-
-
-class Counts(_Record):
-    """Subjects of a group; of patients, null = hidden to protect small cells.
-
-    censored: followed too briefly to know the label; they weigh nothing in any metric.
-    Of forecasts, whose subjects are instruments, nothing is hidden and all but `censored` is
-    counted: rows (a subject at an index time) with a label, blocks of time these lie in, and
-    rows whose label is unknown, which carry nothing. positives: of direction, returns above 0.
+    pooled: a metric drawn towards that of all groups of its attribute, the more the less its own
+    subjects say; shown beside the value, never judged.
     """
-
-    subjects: Count | None = None
-    positives: Count | None = None
-    censored: Count | None = None
-    rows: Count | None = None
-    blocks: Count | None = None
-    unknown: Count | None = None
-
-    @property
-    def hidden(self) -> bool:
-        return self.rows is None and None in (self.subjects, self.positives, self.censored)
-
-
-class GroupPerformance(_Record):
-    """Metrics of one group. attribute is "overall", "sex" or, for a crossing, "sex & age_band"."""
 
     attribute: str
     level: str
     counts: Counts
     metrics: dict[MetricName, Estimate]
+    pooled: dict[MetricName, Number] = Field(default_factory=dict)
 
 
-class Gap(_Record):
+class Gap(Record):
     """A group's metric minus that of all other subjects, on the same bootstrap draws.
 
     detectable: the smallest true gap that this sample would tell from zero with 80 % power,
     (1.96 + 0.84) times standard error of the bootstrap.
+    permutation_share: share of random exchanges of the groups' members (whole clusters) that gave
+    a gap at least as large; a diagnostic, never judged.
     """
 
     attribute: str
@@ -80,9 +47,10 @@ class Gap(_Record):
     metric: MetricName
     estimate: Estimate
     detectable: Number | None = None
+    permutation_share: Number | None = None
 
 
-class Challenger(_Record):
+class Challenger(Record):
     """A simple model on the same subjects. difference is network minus challenger, paired."""
 
     name: str
@@ -91,14 +59,14 @@ class Challenger(_Record):
     difference: dict[MetricName, Estimate]
 
 
-class CurvePoint(_Record):
+class CurvePoint(Record):
     """A point of a ROC (x FPR, y TPR) or precision-recall (x recall, y precision) curve."""
 
     x: Number
     y: Number
 
 
-class CalibrationBin(_Record):
+class CalibrationBin(Record):
     """Mean predicted and observed probability of a score bin of at least minimum_cell_subjects
     subjects, events and known non-events."""
 
@@ -107,13 +75,13 @@ class CalibrationBin(_Record):
     observed: Estimate
 
 
-class Curves(_Record):
+class Curves(Record):
     roc: tuple[CurvePoint, ...] = ()
     precision_recall: tuple[CurvePoint, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()
 
 
-class SeriesPoint(_Record):
+class SeriesPoint(Record):
     """Forecasts of one calendar year (UTC) of index times: skill over the reference, and loss;
     with few blocks of time a value alone, and the reason why it has no interval."""
 
@@ -123,14 +91,14 @@ class SeriesPoint(_Record):
     loss: Estimate
 
 
-class CoveragePoint(_Record):
+class CoveragePoint(Record):
     """Share of labels at or below the quantile forecast of a level; ideally the level itself."""
 
     level: Number
     observed: Estimate
 
 
-class PopulationEvidence(_Record):
+class PopulationEvidence(Record):
     """holdout: the released model on the test split; cross_fitted: every subject, each scored by
     a model that never saw it; walk_forward: every row of a window's test part, forecast by a
     model that saw only what was known before. groups holds attribute levels first, then
@@ -150,7 +118,7 @@ class PopulationEvidence(_Record):
 HarmMetric = Literal["log_relative_error", "mean_error", "coverage_90"] | MetricName
 
 
-class HarmFinding(_Record):
+class HarmFinding(Record):
     """One gap in which a harm would show: a group minus the rest, or all rows minus the listed.
 
     The interval of `estimate` holds for all findings of an audit at once (level .95), so that
@@ -170,7 +138,7 @@ class HarmFinding(_Record):
 # ---- data and its checks ---------------------------------------------------------------------
 
 
-class FileRows(_Record):
+class FileRows(Record):
     """What became of the rows of a source file. empty: rows that state nothing."""
 
     file: str
@@ -185,14 +153,14 @@ class FileRows(_Record):
         return self.rows_in == self.accepted + self.quarantined + self.duplicates + self.empty
 
 
-class QuarantineRule(_Record):
+class QuarantineRule(Record):
     file: str
     rule: str
     rows: Count
     words: str = ""
 
 
-class FlowGroup(_Record):
+class FlowGroup(Record):
     """Subjects of one level in a step of the flow; null = hidden."""
 
     attribute: str
@@ -200,7 +168,7 @@ class FlowGroup(_Record):
     subjects: Count | None
 
 
-class FlowStep(_Record):
+class FlowStep(Record):
     """One step of the exclusions flow, in order: who left and who remained."""
 
     step: str
@@ -211,7 +179,7 @@ class FlowStep(_Record):
     remaining_groups: tuple[FlowGroup, ...] = ()
 
 
-class Finding(_Record):
+class Finding(Record):
     """Something the checks found in the data, in words and counts: never a value."""
 
     kind: str
@@ -221,7 +189,7 @@ class Finding(_Record):
     share: Number | None = None
 
 
-class CheckResult(_Record):
+class CheckResult(Record):
     """One rule, expectation or leakage check. words: what was demanded and what was seen."""
 
     name: str
@@ -232,12 +200,12 @@ class CheckResult(_Record):
     unexpected: Count | None = None
 
 
-class SplitSize(_Record):
+class SplitSize(Record):
     split: str
     counts: Counts
 
 
-class DataEvidence(_Record):
+class DataEvidence(Record):
     files: tuple[FileRows, ...] = ()
     quarantine: tuple[QuarantineRule, ...] = ()
     flow: tuple[FlowStep, ...] = ()
@@ -249,7 +217,7 @@ class DataEvidence(_Record):
 # ---- model and lineage -----------------------------------------------------------------------
 
 
-class ModelSummary(_Record):
+class ModelSummary(Record):
     """epochs: one number per seed, of the epoch kept. clip_rate: share of steps clipped."""
 
     architecture: str
@@ -259,7 +227,7 @@ class ModelSummary(_Record):
     details: dict[str, str | int | Number | None] = Field(default_factory=dict)
 
 
-class LineageEntry(_Record):
+class LineageEntry(Record):
     """An artefact that stands behind this evidence; sha256 is one over all its files."""
 
     stage: str
@@ -267,7 +235,7 @@ class LineageEntry(_Record):
     sha256: str
 
 
-class PredictionSource(_Record):
+class PredictionSource(Record):
     """The predictions file from which every metric here can be recomputed."""
 
     key: str
@@ -277,8 +245,12 @@ class PredictionSource(_Record):
 # ---- verdicts --------------------------------------------------------------------------------
 
 
-class LineVerdict(_Record):
-    """A gating line, judged. For a gap, level names the group that decided the verdict."""
+class LineVerdict(Record):
+    """A line, judged. For a gap, level names the group that decided the verdict.
+
+    subjects_needed: where it cannot tell, about how many more subjects of that level (of a value
+    or challenger line: of the whole population) would tell; of forecasts, blocks of time.
+    """
 
     line: str
     kind: LineKind | Literal["predictions"]
@@ -290,26 +262,53 @@ class LineVerdict(_Record):
     upper: Number | None = None
     estimate: Estimate = Estimate()
     detectable: Number | None = None
+    subjects_needed: Count | None = None
     verdict: VerdictName
     words: str
 
 
-class GateVerdict(_Record):
-    """pass only if every line passes; reasons say in words what closed the gate."""
+# What follows from a verdict by the study's own policy: the model is released, people are asked,
+# or the gate stays closed.
+DecisionName = Literal["release", "ask", "close"]
+
+
+class GateVerdict(Record):
+    """pass only if every line passes; reasons say in words what closed the gate.
+
+    reported: lines that were judged and decide nothing. decision: what follows by the study's
+    section `approval`; an audit that could not be judged at all is always "close".
+    """
 
     verdict: VerdictName
     lines: tuple[LineVerdict, ...] = ()
+    reported: tuple[LineVerdict, ...] = ()
     reasons: tuple[str, ...] = ()
+    decision: DecisionName = "close"
 
     @property
     def is_open(self) -> bool:
         return self.verdict == "pass"
 
 
+# ---- what was known when ----------------------------------------------------------------------
+
+
+class LimitsOrder(Record):
+    """Were the limits there before the test split was looked at? From an append-only record.
+
+    audits_before: audits of the same question's test split that were noted before this policy was
+    first registered; 0 means that the limits were fixed before anybody saw a result.
+    """
+
+    policy_sha256: str
+    audits_before: Count
+    registered_before_predictions: bool
+
+
 # ---- the two files ---------------------------------------------------------------------------
 
 
-class Evidence(_Record):
+class Evidence(Record):
     """evidence.json of audit_model. gate is null until judged."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -327,12 +326,13 @@ class Evidence(_Record):
     is_point_in_time: bool | None = None
     harms: tuple[HarmFinding, ...] = ()
     overfitting: OverfittingEvidence | None = None
+    limits_order: LimitsOrder | None = None
 
     def population(self, name: PopulationName) -> PopulationEvidence | None:
         return next((p for p in self.populations if p.population == name), None)
 
 
-class Measurement(_Record):
+class Measurement(Record):
     """One number measured on a generation of scores; null with a reason if it does not exist."""
 
     name: str
@@ -342,7 +342,7 @@ class Measurement(_Record):
     reason: str | None = None
 
 
-class PredictionEvidence(_Record):
+class PredictionEvidence(Record):
     """evidence.json of audit_predictions. gate is null until judged.
 
     not_judged: groups too small, in the release and now, to compare anything.

@@ -6,19 +6,11 @@ import numpy as np
 import polars as pl
 
 from validation.break_even import break_even_cost
-from validation.config import (
-    OVERALL,
-    PRIMARY_LOSS,
-    PRIMARY_SKILL,
-    AuditConfig,
-    losses_of,
-    metric_names,
-)
+from validation.config import AuditConfig
+from validation.estimates import Counts, Estimate
 from validation.evidence import (
     Challenger,
-    Counts,
     CoveragePoint,
-    Estimate,
     Gap,
     GroupPerformance,
     PopulationEvidence,
@@ -40,6 +32,7 @@ from validation.forecasts import LEVELS, QUANTILES, Ratio
 from validation.group_counts import ALL_LEVELS
 from validation.groups import Group, gap_of, groups_of
 from validation.ranking import IntArray
+from validation.tasks import OVERALL, PRIMARY_LOSS, PRIMARY_SKILL, losses_of, metric_names
 
 # A year holds about twelve blocks of 22 sessions: its interval describes and judges nothing.
 MINIMUM_BLOCKS_OF_A_YEAR = 5

@@ -3,16 +3,11 @@
 from collections.abc import Iterator
 from typing import get_args
 
-from validation.config import (
-    BEST_CHALLENGER,
-    CHALLENGERS,
-    AuditConfig,
-    HarmName,
-    losses_of,
-    uncompared_losses,
-)
-from validation.evidence import Estimate, Evidence
+from validation.config import AuditConfig, uncompared_losses
+from validation.estimates import Estimate
+from validation.evidence import Evidence
 from validation.overfitting import OverfittingEvidence
+from validation.tasks import BEST_CHALLENGER, CHALLENGERS, HarmName, losses_of
 
 
 def broken_forecast(evidence: Evidence, policy: AuditConfig) -> Iterator[str]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from validation.config import AuditConfig, MetricName, metric_names
-from validation.evidence import Estimate
+from validation.config import AuditConfig
+from validation.estimates import Estimate
 from validation.forecast_populations import ForecastPopulation
 from validation.forecasts import (
     RANK_CORRELATION,
@@ -25,6 +25,7 @@ from validation.intervals import draw_weights
 from validation.measuring import estimate
 from validation.rank_correlation import MINIMUM_INSTRUMENTS, DailyRanks, daily_ranks
 from validation.ranking import FloatArray, IntArray
+from validation.tasks import MetricName, metric_names
 
 Rows = npt.NDArray[np.bool_]
 

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from validation.config import AuditConfig, PopulationName, Task
+from validation.config import AuditConfig
 from validation.forecasts import QUANTILES
 from validation.groups import UnauditableTable, with_named_levels
 from validation.ranking import FloatArray, IntArray
+from validation.tasks import PopulationName, Task
 
 _TEST_SPLIT = "test"
 _WALK_FORWARD_SUFFIX = "_walk_forward"

@@ -10,8 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from validation.config import AuditConfig, Task
+from validation.config import AuditConfig
 from validation.ranking import FloatArray, ratio
+from validation.tasks import Task
 
 LEVELS = (0.05, 0.25, 0.50, 0.75, 0.95)
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")

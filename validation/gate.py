@@ -9,28 +9,20 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from validation.config import (
+from validation.config import AuditConfig, GatingLine
+from validation.estimates import Estimate, VerdictName
+from validation.evidence import Challenger, Evidence, GateVerdict, LineVerdict, PopulationEvidence
+from validation.forecast_duties import broken_forecast
+from validation.interval_words import interval_words
+from validation.tasks import (
     BEST_CHALLENGER,
     DETECTABLE_IN_STANDARD_ERRORS,
     LOWER_IS_BETTER,
     PRIMARY_LOSS,
-    AuditConfig,
-    GatingLine,
     MetricName,
     Task,
     metric_names,
 )
-from validation.evidence import (
-    Challenger,
-    Estimate,
-    Evidence,
-    GateVerdict,
-    LineVerdict,
-    PopulationEvidence,
-    VerdictName,
-)
-from validation.forecast_duties import broken_forecast
-from validation.interval_words import interval_words
 
 
 def judge(evidence: Evidence | None, policy: AuditConfig | None) -> GateVerdict:

@@ -7,10 +7,11 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from validation.config import OVERALL, AuditConfig, PopulationName
+from validation.config import AuditConfig
 from validation.disclosure import BoolArray, Cell, CountArray, Key, hidden_cells
-from validation.evidence import Counts
+from validation.estimates import Counts
 from validation.groups import JOIN
+from validation.tasks import OVERALL, PopulationName
 
 POSITIVE, NEGATIVE, CENSORED = 0, 1, 2
 ALL_LEVELS = "all"

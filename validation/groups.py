@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from validation.config import DETECTABLE_IN_STANDARD_ERRORS, AuditConfig, MetricName
-from validation.evidence import Estimate, Gap
+from validation.config import AuditConfig
+from validation.estimates import Estimate
+from validation.evidence import Gap
 from validation.ranking import FloatArray, IntArray
+from validation.tasks import DETECTABLE_IN_STANDARD_ERRORS, MetricName
 
 UNKNOWN_LEVEL = "unknown"
 JOIN = " & "

@@ -21,8 +21,9 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from validation.config import DELISTED, LISTED, LISTING_STATUS, AuditConfig, HarmName, Task
-from validation.evidence import Estimate, HarmFinding, HarmMetric
+from validation.config import AuditConfig
+from validation.estimates import Estimate
+from validation.evidence import HarmFinding, HarmMetric
 from validation.forecast_audit import rows_of
 from validation.forecast_measuring import (
     MeasuredForecasts,
@@ -38,6 +39,7 @@ from validation.interval_words import interval_words
 from validation.intervals import LEVEL
 from validation.measuring import UNDEFINED
 from validation.ranking import FloatArray
+from validation.tasks import DELISTED, LISTED, LISTING_STATUS, HarmName, Task
 
 REGIMES = ("volatility_regime", "era")
 METRICS: Mapping[Task, tuple[HarmMetric, ...]] = {

@@ -2,7 +2,7 @@
 
 import math
 
-from validation.config import Task
+from validation.tasks import Task
 
 DECIMALS = 3
 MOST_DECIMALS = 9

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from validation.config import METRIC_NAMES, AuditConfig, MetricName
-from validation.evidence import Estimate
+from validation.config import AuditConfig
+from validation.estimates import Estimate
 from validation.groups import Census, census, why_not
 from validation.intervals import bootstrap, percentile_interval, standard_error
 from validation.metrics import Measure, prepare
 from validation.populations import Population
 from validation.ranking import FloatArray, IntArray
+from validation.tasks import METRIC_NAMES, MetricName
 
 UNDEFINED = "not defined on these subjects"
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from validation.config import METRIC_NAMES, MetricName
 from validation.ranking import FloatArray, Ranking, auprc, auroc, discrimination, rank, ratio
 from validation.recalibration import (
     Logits,
@@ -21,6 +20,7 @@ from validation.recalibration import (
     resolve_steep,
     slope_with_intercept,
 )
+from validation.tasks import METRIC_NAMES, MetricName
 
 
 def brier(y: FloatArray, score: FloatArray, weights: FloatArray) -> FloatArray:

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from validation.config import AuditConfig, PopulationName
+from validation.config import AuditConfig
 from validation.groups import UnauditableTable, with_named_levels
 from validation.ranking import FloatArray
+from validation.tasks import PopulationName
 
 _TEST_SPLIT = "test"
 _CROSS_FITTED_SUFFIX = "_cross_fitted"

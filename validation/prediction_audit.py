@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from validation.config import OVERALL, AuditConfig, Task
+from validation.config import AuditConfig
 from validation.evidence import LineageEntry, Measurement, PredictionEvidence
 from validation.forecast_populations import forecast_columns
 from validation.groups import with_named_levels
@@ -26,6 +26,7 @@ from validation.prediction_gate import (
     repeated_of,
 )
 from validation.ranking import FloatArray
+from validation.tasks import OVERALL, Task
 
 BoolArray = npt.NDArray[np.bool_]
 QUANTILE_COLUMNS = forecast_columns("quantiles", "score")

@@ -8,16 +8,11 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from validation.config import OVERALL, AuditConfig, Task
-from validation.evidence import (
-    Estimate,
-    GateVerdict,
-    LineVerdict,
-    Measurement,
-    PredictionEvidence,
-    VerdictName,
-)
+from validation.config import AuditConfig
+from validation.estimates import Estimate, VerdictName
+from validation.evidence import GateVerdict, LineVerdict, Measurement, PredictionEvidence
 from validation.gate import closed
+from validation.tasks import OVERALL, Task
 
 ROWS = "rows"
 BAD_SCORES = "scores_null_or_outside_0_1"

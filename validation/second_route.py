@@ -13,13 +13,14 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import precision_score
 
-from validation.config import AuditConfig, MetricName
+from validation.config import AuditConfig
 from validation.evidence import CheckResult, PopulationEvidence
 from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
 from validation.forecasts import centre
 from validation.groups import JOIN, groups_of
 from validation.populations import Population, populations_of
 from validation.ranking import FloatArray, IntArray
+from validation.tasks import MetricName
 
 SHARED_METRICS: Mapping[MetricName, object] = {
     "tpr": fair.true_positive_rate,

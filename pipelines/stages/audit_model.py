@@ -16,7 +16,6 @@ from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
 from validation.audit import audit_predictions_table
-from validation.config import CHALLENGERS
 from validation.evidence import (
     CheckResult,
     DataEvidence,
@@ -32,6 +31,7 @@ from validation.groups import UnauditableTable
 from validation.harms import harms
 from validation.report.render import render_crash_report, render_report
 from validation.second_route import agreement_with_fairlearn
+from validation.tasks import CHALLENGERS
 
 log = logging.getLogger(__name__)
 

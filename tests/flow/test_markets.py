@@ -28,8 +28,8 @@ from pipelines.stages.score_subjects import score_subjects
 from pipelines.stages.train_model import train_model
 from pipelines.trials import trials_of
 from tests.flow.synthetic_market import FIRST, LAST, NAMES, write_market, write_study
-from validation.config import DELISTED, LISTING_STATUS, MOST_TOLERATED, Task, losses_of
 from validation.evidence import Evidence, load_evidence
+from validation.tasks import DELISTED, LISTING_STATUS, MOST_TOLERATED, Task, losses_of
 
 
 def beside(task: Task) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.evidence import data_evidence
-from validation.evidence import Counts
+from validation.estimates import Counts
 
 FILES: Mapping[str, Mapping[str, object]] = {
     "events": {"accounts.json": []},

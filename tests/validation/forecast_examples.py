@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from validation.config import CHALLENGERS as OWED
-from validation.config import AuditConfig, Task, losses_of
+from validation.config import AuditConfig
 from validation.forecasts import QUANTILES
 from validation.ranking import FloatArray
+from validation.tasks import CHALLENGERS as OWED
+from validation.tasks import Task, losses_of
 
 BLOCK_SESSIONS = 10
 ATTRIBUTES = ("sector", "size", "volatility_regime", "era", "listing_age", "listing_status")

@@ -9,12 +9,11 @@ import polars as pl
 from tests.validation.forecast_examples import REFERENCES, simulated, with_owed_challengers
 from tests.validation.forecast_examples import section as section_of
 from tests.validation.report_samples import lineage
-from validation.config import CHALLENGERS, AuditConfig, Task
+from validation.config import AuditConfig
+from validation.estimates import Counts, Estimate
 from validation.evidence import (
     CheckResult,
-    Counts,
     DataEvidence,
-    Estimate,
     Evidence,
     FileRows,
     FlowStep,
@@ -30,6 +29,7 @@ from validation.harms import harms
 from validation.overfitting import OverfittingEvidence
 from validation.prediction_audit import audit_scores
 from validation.report.render import render_prediction_report, render_report
+from validation.tasks import CHALLENGERS, Task
 
 TASKS: tuple[Task, ...] = ("volatility", "quantiles", "direction")
 SURVIVORS = (

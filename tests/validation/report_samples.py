@@ -7,9 +7,9 @@ import polars as pl
 
 from validation.audit import audit_predictions_table
 from validation.config import AuditConfig
+from validation.estimates import Counts
 from validation.evidence import (
     CheckResult,
-    Counts,
     DataEvidence,
     Evidence,
     FileRows,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.validation.forecast_examples import CHALLENGERS, policy, simulated
-from validation.config import HarmName, Task
 from validation.evidence import HarmFinding
 from validation.harms import harms
+from validation.tasks import HarmName, Task
 
 NAMES = (20, 30, 40, 60)
 TASKS: tuple[Task, ...] = ("volatility", "quantiles", "direction")

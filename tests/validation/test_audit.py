@@ -12,10 +12,11 @@ from tests.validation.audit_examples import (
     sound_data,
 )
 from validation.audit import audit_predictions_table
-from validation.config import METRIC_NAMES, AuditConfig
+from validation.config import AuditConfig
 from validation.evidence import Evidence, PopulationEvidence, PredictionSource
 from validation.gate import judge
 from validation.metrics import metric
+from validation.tasks import METRIC_NAMES
 
 FAIRNESS = policy(
     attributes=["sex"],

@@ -8,7 +8,7 @@ import pytest
 
 from tests.validation.forecast_examples import CHALLENGERS, policy, simulated
 from validation.break_even import break_even_cost
-from validation.evidence import Estimate
+from validation.estimates import Estimate
 from validation.forecast_audit import audit_forecasts
 from validation.forecast_populations import ForecastPopulation, forecast_populations
 from validation.report.headlines import _cost_words

@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.validation.audit_examples import policy
-from validation.config import METRIC_NAMES
+from validation.estimates import Counts, Estimate
 from validation.evidence import (
-    Counts,
-    Estimate,
     Evidence,
     FileRows,
     GroupPerformance,
@@ -17,6 +15,7 @@ from validation.evidence import (
     load_evidence,
     load_prediction_evidence,
 )
+from validation.tasks import METRIC_NAMES
 
 
 def small_evidence(value: float | None = 0.75) -> Evidence:

@@ -4,7 +4,8 @@ import pytest
 
 from tests.validation.audit_examples import CHALLENGERS, policy, simulated
 from validation.audit import audit_predictions_table
-from validation.evidence import Counts, FlowStep, GroupPerformance, PopulationEvidence
+from validation.estimates import Counts
+from validation.evidence import FlowStep, GroupPerformance, PopulationEvidence
 from validation.flow import StepCounts, disclosed_flow
 
 STEPS = [

@@ -7,12 +7,12 @@ from pydantic import ValidationError
 
 from tests.validation import audit_examples
 from tests.validation.forecast_examples import line, policy, section
-from validation.config import (
+from validation.config import AuditConfig
+from validation.tasks import (
     LOWER_IS_BETTER,
     MOST_TOLERATED,
     PRIMARY_LOSS,
     PRIMARY_SKILL,
-    AuditConfig,
     MetricName,
     Task,
     losses_of,

@@ -7,10 +7,10 @@ import pytest
 
 from tests.validation.audit_examples import sound_data
 from tests.validation.forecast_examples import line, policy, simulated, with_owed_challengers
-from validation.config import CHALLENGERS, AuditConfig, HarmName, Task
+from validation.config import AuditConfig
+from validation.estimates import Estimate
 from validation.evidence import (
     Challenger,
-    Estimate,
     Evidence,
     GateVerdict,
     PopulationEvidence,
@@ -22,6 +22,7 @@ from validation.forecast_audit import audit_forecasts
 from validation.gate import judge
 from validation.harms import harms
 from validation.overfitting import OverfittingEvidence, broken_chain
+from validation.tasks import CHALLENGERS, HarmName, Task
 
 WHOLE = OverfittingEvidence(
     trials=3, ledger_sha256="0" * 64, chain_is_whole=True, blocks=40, pbo=0.1, deflated_sharpe=0.9

@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 
 from tests.validation.forecast_examples import policy, simulated
-from validation.config import AuditConfig, Task
+from validation.config import AuditConfig
 from validation.evidence import PredictionEvidence
 from validation.prediction_audit import audit_scores, population_stability_index
 from validation.prediction_gate import judge_predictions
+from validation.tasks import Task
 
 COUNTS = {"events": 10_000, "unknown_code_events": 100}
 TASKS: tuple[Task, ...] = ("volatility", "quantiles", "direction")

@@ -10,12 +10,12 @@ from scipy.stats import spearmanr
 
 from tests.validation.forecast_examples import CHALLENGERS, REFERENCES, policy, simulated, table
 from validation.audit import audit_predictions_table
-from validation.config import Task, metric_names
 from validation.evidence import PopulationEvidence
 from validation.forecast_audit import audit_forecasts, block_performance
 from validation.forecasts import LEVELS, QUANTILES, RATIOS
 from validation.groups import UnauditableTable
 from validation.intervals import draw_weights
+from validation.tasks import Task, metric_names
 
 TASKS: tuple[Task, ...] = ("volatility", "quantiles", "direction")
 

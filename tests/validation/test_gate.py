@@ -6,13 +6,12 @@ from typing import Any, cast
 import pytest
 
 from tests.validation.audit_examples import gating_line, policy, sound_data
-from validation.config import METRIC_NAMES, AuditConfig
+from validation.config import AuditConfig
+from validation.estimates import Counts, Estimate
 from validation.evidence import (
     Challenger,
     CheckResult,
-    Counts,
     DataEvidence,
-    Estimate,
     Evidence,
     FileRows,
     Gap,
@@ -23,6 +22,7 @@ from validation.evidence import (
     PredictionSource,
 )
 from validation.gate import judge
+from validation.tasks import METRIC_NAMES
 
 VALUE, GAP, CHALLENGER = 0, 1, 2
 NAN = float("nan")

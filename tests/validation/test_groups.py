@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from tests.validation.audit_examples import policy
-from validation.config import MetricName
 from validation.groups import Census, census, groups_of, why_not, with_named_levels
+from validation.tasks import MetricName
 
 FRAME = pl.DataFrame({"sex": ["f", "m", None, "f"], "age_band": ["old", "old", "young", "young"]})
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validation.config import Task
 from validation.interval_words import interval_words
+from validation.tasks import Task
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import sklearn.metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from validation.config import METRIC_NAMES, MetricName
 from validation.metrics import metric, prepare
 from validation.ranking import FloatArray, auprc, auroc
+from validation.tasks import METRIC_NAMES, MetricName
 
 THRESHOLD = 0.5
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from validation.evidence import CalibrationBin, CoveragePoint, CurvePoint, Estimate, SeriesPoint
+from validation.estimates import Estimate
+from validation.evidence import CalibrationBin, CoveragePoint, CurvePoint, SeriesPoint
 from validation.report.charts import calibration_chart, precision_recall_chart, roc_chart
 from validation.report.forecast_charts import coverage_chart, series_chart
 from validation.report.forests import ForestRow, forest_chart

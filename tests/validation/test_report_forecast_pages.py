@@ -12,9 +12,10 @@ from tests.validation.forecast_report_samples import (
 )
 from tests.validation.html_pages import Page
 from tests.validation.test_report import HOSTILE, hostile
-from validation.config import Task
-from validation.evidence import Counts, Evidence, GateVerdict, PredictionEvidence
+from validation.estimates import Counts
+from validation.evidence import Evidence, GateVerdict, PredictionEvidence
 from validation.report.render import render_prediction_report, render_report
+from validation.tasks import Task
 
 every_task = pytest.mark.parametrize("task", TASKS)
 

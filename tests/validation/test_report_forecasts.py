@@ -17,13 +17,13 @@ from tests.validation.forecast_report_samples import (
     silent_evidence,
 )
 from tests.validation.html_pages import Page
-from validation.config import PRIMARY_LOSS, PRIMARY_SKILL, Task, losses_of
-from validation.evidence import Estimate
+from validation.estimates import Estimate
 from validation.overfitting import broken_chain
 from validation.report.layouts import LAYOUTS
 from validation.report.names import metric_short, model_name
 from validation.report.render import render_report
 from validation.report.units import units
+from validation.tasks import PRIMARY_LOSS, PRIMARY_SKILL, Task, losses_of
 
 every_task = pytest.mark.parametrize("task", TASKS)
 

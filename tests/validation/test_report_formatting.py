@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.validation.report_samples import model_evidence
-from validation.config import MetricName
-from validation.evidence import Estimate, LineVerdict
+from validation.estimates import Estimate
+from validation.evidence import LineVerdict
 from validation.report import formatting, names
 from validation.report.limits import cannot_tell
+from validation.tasks import MetricName
 
 
 @pytest.mark.parametrize(

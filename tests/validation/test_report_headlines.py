@@ -3,14 +3,15 @@
 import pytest
 
 from tests.validation.forecast_report_samples import TRIALS, forecast_evidence, rejudged
-from validation.config import MetricName, Task
-from validation.evidence import Challenger, Estimate, Evidence, LineVerdict
+from validation.estimates import Estimate
+from validation.evidence import Challenger, Evidence, LineVerdict
 from validation.report.closing import why_closed
 from validation.report.formatting import Unit, interval, limit
 from validation.report.harm_words import finding_group, harms_looked_for
 from validation.report.headlines import headlines
 from validation.report.overfitting_words import likelihood
 from validation.report.units import Units, units
+from validation.tasks import MetricName, Task
 
 ABOVE = Estimate(value=0.0413, low=0.0304, high=0.0521, standard_error=0.006)
 AROUND = Estimate(value=0.0013, low=-0.0204, high=0.0221, standard_error=0.011)

@@ -4,7 +4,8 @@ import pytest
 
 from tests.validation.audit_examples import CHALLENGERS, policy, simulated
 from validation.audit import audit_predictions_table
-from validation.evidence import Estimate, PopulationEvidence
+from validation.estimates import Estimate
+from validation.evidence import PopulationEvidence
 from validation.second_route import agreement_with_fairlearn
 
 PREDICTIONS = simulated(subjects=1500)

@@ -4,10 +4,11 @@ import polars as pl
 import pytest
 
 from tests.validation.forecast_examples import CHALLENGERS, policy, simulated
-from validation.config import MetricName, Task
-from validation.evidence import Estimate, PopulationEvidence
+from validation.estimates import Estimate
+from validation.evidence import PopulationEvidence
 from validation.forecast_audit import audit_forecasts
 from validation.second_route import agreement_with_fairlearn
+from validation.tasks import MetricName, Task
 
 SHARED: dict[Task, tuple[MetricName, ...]] = {
     "volatility": ("mae",),

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from validation.config import MetricName
-from validation.evidence import Challenger, Estimate, PopulationEvidence
+from validation.estimates import Estimate
+from validation.evidence import Challenger, PopulationEvidence
 from validation.report.formatting import Unit, interval, number
 from validation.report.names import metric_short, model_name
 from validation.report.skill_words import side_of_zero
 from validation.report.units import Units
+from validation.tasks import MetricName
 
 
 def best_words(found: PopulationEvidence, loss: MetricName, written: Units) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from validation.evidence import CoveragePoint, Estimate, SeriesPoint
+from validation.estimates import Estimate
+from validation.evidence import CoveragePoint, SeriesPoint
 from validation.report.charts import CURVE_HEIGHT, CURVE_WIDTH, dot, frame, scales
 from validation.report.formatting import Unit, interval, number
 from validation.report.svg import Scale, drawing, line, text, tick_label

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from validation.evidence import Estimate
+from validation.estimates import Estimate
 from validation.report.charts import dot
 from validation.report.formatting import PLAIN, Unit, interval
 from validation.report.svg import Scale, drawing, element, line, text, tick_label

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from validation.evidence import Estimate, GroupPerformance, LineVerdict
+from validation.estimates import Estimate
+from validation.evidence import GroupPerformance, LineVerdict
 from validation.report.names import COUNTED
 
 MINUS: Final = "\N{MINUS SIGN}"

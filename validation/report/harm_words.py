@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from validation.config import HarmName
 from validation.evidence import Evidence, HarmFinding
 from validation.report.formatting import joined
 from validation.report.names import spoken
+from validation.tasks import HarmName
 
 State = Literal["no_alarm", "alarm", "cannot_be_seen"]
 

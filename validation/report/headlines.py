@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from validation.config import PRIMARY_SKILL, MetricName, losses_of
-from validation.evidence import Estimate, Evidence, PopulationEvidence
+from validation.estimates import Estimate
+from validation.evidence import Evidence, PopulationEvidence
 from validation.report.challenger_words import best_words
 from validation.report.formatting import Unit, count, interval, percent
 from validation.report.harm_words import alarms_in_short
@@ -13,6 +13,7 @@ from validation.report.overfitting_words import trials_in_short
 from validation.report.skill_words import reference_of, side_of_zero, skill_sentence
 from validation.report.units import Units, units
 from validation.report.views import largest_population
+from validation.tasks import PRIMARY_SKILL, MetricName, losses_of
 
 POINT_IN_TIME = {
     True: "yes. The universe holds each name for as long as it was traded, those delisted since "

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from validation.config import MetricName, Task
+from validation.tasks import MetricName, Task
 
 Section = tuple[str, str, str]
 Metrics = tuple[MetricName, ...]

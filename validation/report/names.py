@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from validation.evidence import VerdictName
+from validation.estimates import VerdictName
 
 LOWER: Final = "lower is better"
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from validation.config import PRIMARY_LOSS, PRIMARY_SKILL
 from validation.evidence import Evidence, LineageEntry, PopulationEvidence, PredictionEvidence
 from validation.report import formatting, harm_words, names, overfitting_words, verdicts
 from validation.report.closing import why_closed, why_withheld
@@ -28,6 +27,7 @@ from validation.report.views import (
     largest_population,
     skill_by_year,
 )
+from validation.tasks import PRIMARY_LOSS, PRIMARY_SKILL
 
 EVIDENCE_FILE: Final = "evidence.json"
 FILTERS: Final = (

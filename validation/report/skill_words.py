@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from validation.evidence import Estimate, Evidence
+from validation.estimates import Estimate
+from validation.evidence import Evidence
 from validation.report.formatting import interval, number
 from validation.report.names import model_name
 from validation.report.units import Units

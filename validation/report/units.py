@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from validation.evidence import Estimate, Evidence, LineVerdict, PopulationEvidence
+from validation.estimates import Estimate
+from validation.evidence import Evidence, LineVerdict, PopulationEvidence
 from validation.report.formatting import DECIMALS, PLAIN, Unit
 from validation.report.names import PERCENTS
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from validation.config import LOWER_IS_BETTER
-from validation.evidence import GateVerdict, LineVerdict, VerdictName
+from validation.estimates import VerdictName
+from validation.evidence import GateVerdict, LineVerdict
 from validation.report.names import metric_short, model_name, population_name, spoken
+from validation.tasks import LOWER_IS_BETTER
 
 TITLES: Final[dict[VerdictName, str]] = {
     "pass": "Passed",

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from validation.config import AuditConfig, MetricName
+from validation.config import AuditConfig
+from validation.estimates import Estimate
 from validation.evidence import (
     CheckResult,
-    Estimate,
     Evidence,
     FlowGroup,
     FlowStep,
@@ -22,6 +22,7 @@ from validation.report.forests import ForestRow, forest_chart
 from validation.report.layouts import LAYOUTS
 from validation.report.names import metric_full_name, metric_short
 from validation.report.units import Units
+from validation.tasks import MetricName
 
 
 @dataclass(frozen=True)
