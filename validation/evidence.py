@@ -13,6 +13,7 @@ from pydantic import Field
 
 from validation.config import AuditConfig
 from validation.estimates import Count, Counts, Estimate, Number, Record, VerdictName
+from validation.incumbent import IncumbentEvidence
 from validation.overfitting import OverfittingEvidence
 from validation.tasks import HarmName, LineKind, MetricName, PopulationName
 
@@ -327,6 +328,7 @@ class Evidence(Record):
     harms: tuple[HarmFinding, ...] = ()
     overfitting: OverfittingEvidence | None = None
     limits_order: LimitsOrder | None = None
+    incumbent: IncumbentEvidence | None = None
 
     def population(self, name: PopulationName) -> PopulationEvidence | None:
         return next((p for p in self.populations if p.population == name), None)

@@ -29,6 +29,10 @@ class Population:
     attributes: pl.DataFrame
     in_holdout: npt.NDArray[np.bool_]
 
+    def weights_of(self, counts: FloatArray) -> FloatArray:
+        """Weights [d, n] of rows drawn counts [d, n] times."""
+        return counts * self.weight
+
 
 def populations_of(
     predictions: pl.DataFrame, config: AuditConfig, challengers: Sequence[str]
