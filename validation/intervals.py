@@ -18,18 +18,17 @@ BLOCK_ELEMENTS = 1 << 20
 UNDEFINED_DRAWS_TOLERATED = 0.01
 
 
-def draw_weights(
+def draw_counts(
     clusters: npt.NDArray[np.int64],
-    weights: FloatArray,
     *,
     draws: int,
     seed: int,
     block_elements: int = BLOCK_ELEMENTS,
 ) -> Iterator[FloatArray]:
-    """Yield blocks [d, n] of bootstrap weights, `draws` rows in all.
+    """Yield blocks [d, n] of how often each row was drawn, `draws` rows in all.
 
-    clusters [n]: cluster of each row; weights [n]: the rows' own weights. The same seed gives the
-    same rows whatever the block size. Raises ValueError where there is nothing to draw.
+    clusters [n]: cluster of each row. The same seed gives the same rows whatever the block size.
+    Raises ValueError where there is nothing to draw.
     """
     if len(clusters) == 0 or draws < 1:
         raise ValueError("a bootstrap needs at least one row and one draw")
@@ -38,7 +37,20 @@ def draw_weights(
     per_block = max(1, block_elements // len(clusters))
     for start in range(0, draws, per_block):
         counts = _cluster_counts(rng, min(per_block, draws - start), len(names))
-        yield counts[:, member] * weights
+        yield counts[:, member]
+
+
+def draw_weights(
+    clusters: npt.NDArray[np.int64],
+    weights: FloatArray,
+    *,
+    draws: int,
+    seed: int,
+    block_elements: int = BLOCK_ELEMENTS,
+) -> Iterator[FloatArray]:
+    """Yield blocks [d, n] of bootstrap weights: `draw_counts` times the rows' own weights [n]."""
+    for counts in draw_counts(clusters, draws=draws, seed=seed, block_elements=block_elements):
+        yield counts * weights
 
 
 def _cluster_counts(rng: np.random.Generator, draws: int, clusters: int) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.groups import Census, census, why_not
-from validation.intervals import bootstrap, percentile_interval, standard_error
+from validation.intervals import draw_counts, percentile_interval, standard_error
 from validation.metrics import Measure, prepare
 from validation.populations import Population
 from validation.ranking import FloatArray, IntArray
@@ -56,13 +56,10 @@ def measure_parts(
         return np.stack(values, axis=1)
 
     points = statistic(population.weight[None])[0]
-    samples = bootstrap(
-        statistic,
-        population.clusters,
-        population.weight,
-        draws=config.bootstrap_draws,
-        seed=config.bootstrap_seed,
+    drawn = draw_counts(
+        population.clusters, draws=config.bootstrap_draws, seed=config.bootstrap_seed
     )
+    samples = np.concatenate([statistic(population.weights_of(counts)) for counts in drawn])
     return [Measured(part.census, points[i], samples[:, i]) for i, part in enumerate(parts)]
 
 
