@@ -69,6 +69,18 @@ class NoRelease(EquipoiseError):
     exit_code = 24
 
 
+class AwaitingApproval(EquipoiseError):
+    """The audit is before people: nothing is released until they answer."""
+
+    exit_code = 25
+
+
+class ApprovalRefused(EquipoiseError):
+    """An answer to a request that cannot count: expired, already answered, another person's."""
+
+    exit_code = 26
+
+
 class ArtefactCorrupt(EquipoiseError):
     """A file of an artefact is missing or is not the file that was written."""
 
@@ -85,6 +97,12 @@ class SecretMissing(EquipoiseError):
     """A key that pseudonyms need is absent or readable by others."""
 
     exit_code = 32
+
+
+class DatabaseUnavailable(EquipoiseError):
+    """The PostgreSQL server that the installation names cannot be reached or used."""
+
+    exit_code = 33
 
 
 class TrainingFailed(EquipoiseError):

@@ -49,6 +49,11 @@ def policy_sha256(spec: Study) -> str:
     return hash_json(spec.audit.model_dump(mode="json", exclude={"predictions"}))
 
 
+def data_sha256(events_key: str, sequences_key: str) -> str:
+    """One hash over the bytes of the events and the sequences that a model was trained on."""
+    return hash_json([store().content_sha256(key) for key in (events_key, sequences_key)])
+
+
 def standing_release(spec: Study) -> Release:
     """The release that stands, if the study still says what the model was trained and audited for.
 

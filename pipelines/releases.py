@@ -7,41 +7,22 @@ stands, and no older model comes back by itself: a person reinstates one.
 import hashlib
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipelines.approval_record import ApprovalRecord
 from pipelines.errors import GateClosed, NoRelease, StudyInvalid
+from pipelines.identity import STUDY_NAME, Key, Sha256, StudyName, UtcMoment, Verdict
 from pipelines.ledger import Ledger, corrupt
 from pipelines.settings import Settings, settings
 
-
-def _in_utc(moment: datetime) -> datetime:
-    """A moment without a zone is read as UTC: a date in a DAG's parameters carries none."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-StudyName = Annotated[str, StringConstraints(pattern=STUDY_NAME)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Key = Annotated[str, StringConstraints(min_length=1)]
-UtcMoment = Annotated[datetime, AfterValidator(_in_utc)]
-
-Verdict = Literal["pass", "fail", "cannot_tell"]
 EntryKind = Literal["release", "withdrawal", "reinstatement"]
 ReleaseState = Literal["current", "superseded", "withdrawn"]
 
 
 class Release(BaseModel):
-    """A model, its audit and their hashes; make one with ``Release.of``."""
+    """A model, its audit, what it rests on, and their hashes; make one with ``Release.of``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,6 +38,7 @@ class Release(BaseModel):
     records_sha256: Sha256
     policy_sha256: Sha256
     threshold: float | None = Field(ge=0, le=1)
+    approval: ApprovalRecord
     created_at: UtcMoment
 
     @classmethod
@@ -74,6 +56,7 @@ class Release(BaseModel):
         records_sha256: str,
         policy_sha256: str,
         threshold: float | None,
+        approval: ApprovalRecord,
     ) -> Self:
         """A release created now.
 
@@ -83,8 +66,9 @@ class Release(BaseModel):
             policy_sha256: of the audit policy that the model was judged under.
             threshold: the probability from which a score is a decision; None where the model
                 predicts a number and nothing is decided.
+            approval: of this very model, evidence and policy.
         """
-        content: dict[str, object] = {
+        content: dict[str, Any] = {
             "study": study,
             "model_key": model_key,
             "model_sha256": model_sha256,
@@ -96,15 +80,57 @@ class Release(BaseModel):
             "records_sha256": records_sha256,
             "policy_sha256": policy_sha256,
             "threshold": None if threshold is None else float(threshold),
+            "approval": approval.model_dump(),
         }
         return cls.model_validate(
             content | {"release_id": _identity(content), "created_at": datetime.now(UTC)}
         )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _approved_before_people_could_be(cls, content: Any) -> Any:
+        """A release of the time before approvals rests on the gate's pass, which it names."""
+        if not isinstance(content, dict) or "approval" in content:
+            return content
+        made_of = f"{content.get('events_key')}\n{content.get('sequences_key')}"
+        approval = ApprovalRecord.by_gate(
+            study=content["study"],
+            audit_key=content["audit_key"],
+            evidence_sha256=content["audit_sha256"],
+            model_sha256=content["model_sha256"],
+            data_sha256=hashlib.sha256(made_of.encode()).hexdigest(),
+            policy_sha256=content["policy_sha256"],
+        )
+        return content | {"approval": approval.model_dump()}
+
     @model_validator(mode="after")
     def _is_named_by_its_content(self) -> Self:
         if self.release_id != _identity(self.model_dump(exclude={"release_id", "created_at"})):
             raise ValueError("release_id is not the hash of this release's content")
+        return self
+
+    @model_validator(mode="after")
+    def _was_approved(self) -> Self:
+        """Bound to the bytes: an approval of anything else is none."""
+        approval = self.approval
+        approved = (
+            approval.study,
+            approval.audit_key,
+            approval.evidence_sha256,
+            approval.verdict,
+            approval.model_sha256,
+            approval.policy_sha256,
+        )
+        released = (
+            self.study,
+            self.audit_key,
+            self.audit_sha256,
+            self.verdict,
+            self.model_sha256,
+            self.policy_sha256,
+        )
+        if approved != released or not approval.releases:
+            raise ValueError("the approval is not one of this model, evidence and policy")
         return self
 
 
@@ -138,14 +164,12 @@ def record_release(study: str, release: Release) -> Release:
     Returns the release that stands: with its first ``created_at`` when it was there already.
 
     Raises:
-        GateClosed: its audit did not pass, or people withdrew its model, under whatever audit.
+        GateClosed: people withdrew its model, under whatever audit.
         StudyInvalid: it is another study's release.
     """
     ledger = _ledger(study)
     if release.study != study:
         raise _study_invalid(f"A release of {release.study} cannot be recorded for {study}.")
-    if release.verdict != "pass":
-        raise _gate_closed(release, f"its verdict is {release.verdict}")
     with ledger.writing():
         listed = list_releases(study)
         for known in listed:
@@ -154,7 +178,9 @@ def record_release(study: str, release: Release) -> Release:
         withdrawn = withdrawal_of_model(release.model_sha256, listed)
         if withdrawn is not None:
             raise _gate_closed(release, f"{withdrawn.by} withdrew this very model")
-        _add(ledger, "release", release, reason="the audit passed", by="gate")
+        approval = release.approval
+        by = ", ".join(approval.decided_by)
+        _add(ledger, "release", release, reason=approval.reason, by=by)
     return release
 
 
@@ -280,8 +306,14 @@ def _add(ledger: Ledger, kind: EntryKind, release: Release, *, reason: str, by: 
     ledger.add(entry.model_dump(mode="json"))
 
 
-def _identity(content: dict[str, object]) -> str:
-    """16 hex digits of the sha256 of the content, one field a line in sorted order."""
+def _identity(content: dict[str, Any]) -> str:
+    """16 hex digits of the sha256 of the content, one field a line in sorted order.
+
+    What the gate approves follows from the rest; the answer of people is named.
+    """
+    approval = content["approval"]
+    named = {} if approval["grounds"] == "gate" else {"approval": approval["approval_id"]}
+    content = {name: value for name, value in content.items() if name != "approval"} | named
     text = "\n".join(f"{name}={content[name]}" for name in sorted(content))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from pipelines.errors import ArtefactCorrupt
+from pipelines.identity import Key, UtcMoment
 from pipelines.ledger import Ledger, corrupt
-from pipelines.releases import Key, UtcMoment, require_study_name
+from pipelines.releases import require_study_name
 from pipelines.settings import Settings, settings
 from validation.overfitting import OverfittingEvidence, broken_chain, overfitting_evidence
 

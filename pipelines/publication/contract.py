@@ -8,8 +8,9 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from pipelines.errors import PublicationGateClosed
+from pipelines.identity import Key, Sha256, StudyName, UtcMoment, Verdict
 from pipelines.publication.rules import QUANTILES, row_rules
-from pipelines.releases import Key, Release, Sha256, StudyName, UtcMoment, Verdict
+from pipelines.releases import Release
 
 COLUMNS: dict[str, pl.DataType] = {
     "task": pl.String(),

@@ -176,7 +176,7 @@ def _insert_all(
         "audit_id": publication.audit.audit_id,
     }
     # What it was trained and judged under is in its name; the table has no column for it.
-    columns = release.model_dump(exclude={"records_sha256", "policy_sha256"})
+    columns = release.model_dump(exclude={"records_sha256", "policy_sha256", "approval"})
     writer.execute(INSERT_RELEASE, columns | {"task": task})
     described = names | {
         "study": publication.study,

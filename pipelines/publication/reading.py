@@ -10,9 +10,9 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import SourceMissing
+from pipelines.identity import UtcMoment
 from pipelines.publication.connection import connect
 from pipelines.publication.folders import PublicationFolders
-from pipelines.releases import UtcMoment
 from pipelines.settings import Settings
 
 CURRENT = "SELECT * FROM predictions_current WHERE study = $study ORDER BY subject_id"

@@ -4,10 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipelines.approval_record import ApprovalRecord
 from pipelines.artefacts import hash_file
 from pipelines.errors import GateClosed
 from pipelines.journal import JournalEntry, append_entry
-from pipelines.provenance import broken_links, changed_since, policy_sha256, records_sha256
+from pipelines.provenance import (
+    broken_links,
+    changed_since,
+    data_sha256,
+    policy_sha256,
+    records_sha256,
+)
 from pipelines.releases import Release, list_releases, record_release
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study, load_study
@@ -61,18 +68,28 @@ def _release(spec: Study, audit: str, evidence: Evidence) -> Release:
             remedy="Remove the artefacts of predict_holdout and audit_model named here and run "
             "the study again: they are made anew.",
         )
+    model_sha256 = store().content_sha256(inputs["model"])
+    evidence_sha256 = hash_file(store().path(audit) / "evidence.json")
     return Release.of(
         study=spec.name,
         model_key=inputs["model"],
-        model_sha256=store().content_sha256(inputs["model"]),
+        model_sha256=model_sha256,
         audit_key=audit,
-        audit_sha256=hash_file(store().path(audit) / "evidence.json"),
+        audit_sha256=evidence_sha256,
         verdict="pass",
         events_key=inputs["events"],
         sequences_key=inputs["sequences"],
         threshold=spec.audit.threshold,
         records_sha256=records_sha256(spec),
         policy_sha256=policy_sha256(spec),
+        approval=ApprovalRecord.by_gate(
+            study=spec.name,
+            audit_key=audit,
+            evidence_sha256=evidence_sha256,
+            model_sha256=model_sha256,
+            data_sha256=data_sha256(inputs["events"], inputs["sequences"]),
+            policy_sha256=policy_sha256(spec),
+        ),
     )
 
 

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from pipelines.approval_record import ApprovalRecord, Decision
+from pipelines.identity import Verdict
 from pipelines.publication.contract import AuditReference, Publication
 from pipelines.publication.duckdb import publish
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES, QUANTILES
-from pipelines.releases import Release, Verdict, record_release
+from pipelines.releases import Release, record_release
 from pipelines.settings import Settings
 
 STUDY = "toy_study"
@@ -25,26 +27,74 @@ def release(
     verdict: Verdict = "pass",
     threshold: float | None = 0.5,
 ) -> Release:
-    """A release of the toy study; the model's key, and weights after it, tell two apart."""
+    """A release of the toy study; the model's key, and weights after it, tell two apart.
+
+    A pass was released by the gate; whatever else was put before people and approved.
+    """
+    approval = approval_of(study, model=model, verdict=verdict)
     return Release.of(
         study=study,
         model_key=model,
-        model_sha256=model[-4:].rjust(64, "1"),
-        audit_key=f"audit_model/of-{model[-4:]}",
-        audit_sha256="a" * 64,
+        model_sha256=approval.model_sha256,
+        audit_key=approval.audit_key,
+        audit_sha256=approval.evidence_sha256,
         verdict=verdict,
         events_key="ingest_events/0001",
         sequences_key="build_sequences/0001",
         records_sha256="2" * 64,
         policy_sha256="3" * 64,
         threshold=threshold,
+        approval=approval,
+    )
+
+
+def approval_of(
+    study: str = STUDY,
+    *,
+    model: str = "train_model/0001",
+    verdict: Verdict = "pass",
+    decision: Decision = "approved",
+    audit_key: str | None = None,
+    evidence_sha256: str = "a" * 64,
+) -> ApprovalRecord:
+    """The approval of the toy study's model: by the gate where it passed, else by a person."""
+    bound = {
+        "study": study,
+        "audit_key": audit_key or f"audit_model/of-{model[-4:]}",
+        "evidence_sha256": evidence_sha256,
+        "model_sha256": model[-4:].rjust(64, "1"),
+        "data_sha256": "4" * 64,
+        "policy_sha256": "3" * 64,
+    }
+    if (verdict, decision) == ("pass", "approved"):
+        return ApprovalRecord.by_gate(**bound)
+    return ApprovalRecord.by_people(
+        **bound,
+        verdict=verdict,
+        request_id="request-1",
+        decision=decision,
+        decided_by=("a person",),
+        reason="looked at by a person",
+        decided_at=FIRST_DAY,
+        expires_at=FIRST_DAY + timedelta(days=14),
     )
 
 
 def audited_anew(known: Release) -> Release:
     """The same model under another audit: another release of the same weights."""
-    content = known.model_dump(exclude={"release_id", "created_at"})
-    return Release.of(**content | {"audit_key": "audit_model/anew", "audit_sha256": "c" * 64})
+    anew = {"audit_key": "audit_model/anew", "evidence_sha256": "c" * 64}
+    bound = known.approval.model_dump(
+        include={"study", "model_sha256", "data_sha256", "policy_sha256"}
+    )
+    content = known.model_dump(exclude={"release_id", "created_at", "audit_key", "audit_sha256"})
+    return Release.of(
+        **content
+        | {
+            "audit_key": anew["audit_key"],
+            "audit_sha256": anew["evidence_sha256"],
+            "approval": ApprovalRecord.by_gate(**bound, **anew),
+        }
+    )
 
 
 def recorded_release(

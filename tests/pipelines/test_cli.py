@@ -9,6 +9,7 @@ from subprocess import run
 
 import pytest
 
+from pipelines.approval_record import ApprovalRecord
 from pipelines.console import print_table
 from pipelines.errors import NoRelease
 from pipelines.journal import JournalEntry, append_entry
@@ -53,6 +54,14 @@ def release() -> Release:
         threshold=0.1,
         records_sha256="c" * 64,
         policy_sha256="d" * 64,
+        approval=ApprovalRecord.by_gate(
+            study="demo",
+            audit_key="audit_model/bbbbbbbbbbbbbbbb",
+            evidence_sha256="b" * 64,
+            model_sha256="a" * 64,
+            data_sha256="e" * 64,
+            policy_sha256="d" * 64,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import PublicationGateClosed
+from pipelines.identity import Verdict
 from pipelines.publication.contract import AuditReference
 from pipelines.publication.duckdb import publish
 from pipelines.publication.reading import (
@@ -12,7 +13,7 @@ from pipelines.publication.reading import (
     read_current,
 )
 from pipelines.publication.writer import open_writer
-from pipelines.releases import Verdict, record_release, withdraw_release
+from pipelines.releases import record_release, withdraw_release
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
     PASSED,

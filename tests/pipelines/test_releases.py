@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.errors import ArtefactCorrupt, GateClosed, NoRelease, StoreLocked, StudyInvalid
+from pipelines.identity import Verdict
 from pipelines.releases import (
     Release,
-    Verdict,
     current_release,
     list_releases,
     record_release,
@@ -78,10 +78,24 @@ def test_going_back_to_an_older_model_is_a_new_entry() -> None:
 
 
 @pytest.mark.parametrize("verdict", ["fail", "cannot_tell"])
-def test_a_release_whose_audit_did_not_pass_is_refused(verdict: Verdict) -> None:
-    with pytest.raises(GateClosed, match=verdict):
-        record_release(STUDY, release(verdict=verdict))
-    assert entries() == []
+def test_the_gate_approves_nothing_but_a_pass(verdict: Verdict) -> None:
+    passed = release().model_dump()
+    with pytest.raises(ValidationError, match="not one of this model, evidence and policy"):
+        Release.of(
+            **{
+                name: value
+                for name, value in passed.items()
+                if name not in ("release_id", "created_at", "verdict", "approval")
+            },
+            verdict=verdict,
+            approval=release().approval,
+        )
+
+
+def test_what_people_approved_names_them_in_the_record() -> None:
+    record_release(STUDY, release(verdict="cannot_tell"))
+    (listed,) = list_releases(STUDY)
+    assert (listed.by, listed.reason) == ("a person", "looked at by a person")
 
 
 def test_after_a_withdrawal_nothing_stands_not_even_the_model_before() -> None:
