@@ -12,6 +12,7 @@ from typing import Any, Literal, NoReturn
 from pydantic import Field
 
 from validation.config import AuditConfig
+from validation.declaration import Declaration
 from validation.estimates import Count, Counts, Estimate, Number, Record, VerdictName
 from validation.incumbent import IncumbentEvidence
 from validation.overfitting import OverfittingEvidence
@@ -329,6 +330,7 @@ class Evidence(Record):
     overfitting: OverfittingEvidence | None = None
     limits_order: LimitsOrder | None = None
     incumbent: IncumbentEvidence | None = None
+    declared: Declaration | None = None
 
     def population(self, name: PopulationName) -> PopulationEvidence | None:
         return next((p for p in self.populations if p.population == name), None)
