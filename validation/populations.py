@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from validation.censoring import Censoring, censoring_of
 from validation.config import AuditConfig
 from validation.groups import UnauditableTable, with_named_levels
 from validation.ranking import FloatArray
@@ -18,7 +19,10 @@ _CROSS_FITTED_SUFFIX = "_cross_fitted"
 
 @dataclass(frozen=True)
 class Population:
-    """Subjects with labels and scores. All arrays [n]; a weight of 0 is a censored subject."""
+    """Subjects with labels and scores. All arrays [n]; a weight of 0 is a censored subject.
+
+    censoring: how the weights are estimated again in a draw; else fixed_because says why not.
+    """
 
     name: PopulationName
     y: FloatArray
@@ -28,10 +32,14 @@ class Population:
     challengers: Mapping[str, FloatArray]
     attributes: pl.DataFrame
     in_holdout: npt.NDArray[np.bool_]
+    censoring: Censoring | None = None
+    fixed_because: str | None = None
 
     def weights_of(self, counts: FloatArray) -> FloatArray:
-        """Weights [d, n] of rows drawn counts [d, n] times."""
-        return counts * self.weight
+        """Weights [d, n] of rows drawn counts [d, n] times, whole clusters alike."""
+        if self.censoring is None:
+            return counts * self.weight
+        return self.censoring.weights(counts)
 
 
 def populations_of(
@@ -47,13 +55,13 @@ def populations_of(
     if missing:
         raise UnauditableTable(f"predictions without columns {missing}")
     frame = predictions.with_columns(in_holdout=pl.col("split") == _TEST_SPLIT)
-    found = [_population("holdout", frame.filter("in_holdout"), config, challengers)]
+    found = [_population("holdout", frame, pl.col("in_holdout"), config, challengers)]
     if "score" + _CROSS_FITTED_SUFFIX in frame.columns:
-        scored = frame.filter(pl.col("score" + _CROSS_FITTED_SUFFIX).is_not_null())
-        if scored.height:
-            if scored["in_holdout"].sum() != found[0].in_holdout.sum():
+        is_scored = pl.col("score" + _CROSS_FITTED_SUFFIX).is_not_null()
+        if frame.filter(is_scored).height:
+            if frame.filter("in_holdout", ~is_scored).height:
                 raise UnauditableTable("cross_fitted: not every subject of the holdout has a score")
-            found.append(_population("cross_fitted", scored, config, challengers))
+            found.append(_population("cross_fitted", frame, is_scored, config, challengers))
     return found
 
 
@@ -62,8 +70,13 @@ def _needed(challengers: Sequence[str]) -> list[str]:
 
 
 def _population(
-    name: PopulationName, frame: pl.DataFrame, config: AuditConfig, challengers: Sequence[str]
+    name: PopulationName,
+    predictions: pl.DataFrame,
+    belongs: pl.Expr,
+    config: AuditConfig,
+    challengers: Sequence[str],
 ) -> Population:
+    frame = predictions.filter(belongs)
     if frame.is_empty():
         raise UnauditableTable(f"{name}: no subjects")
     if frame["subject_id"].n_unique() != frame.height:
@@ -72,6 +85,7 @@ def _population(
     # Cross-fitted scores without cross-fitted challengers: the gate will say what is missing.
     present = [other for other in challengers if other + suffix in frame.columns]
     y, weight = _labels(frame, name)
+    censoring = censoring_of(predictions, frame, weight)
     return Population(
         name=name,
         y=y,
@@ -81,6 +95,8 @@ def _population(
         challengers={other: _probabilities(frame, other + suffix) for other in present},
         attributes=with_named_levels(frame, config.attributes),
         in_holdout=frame["in_holdout"].to_numpy(),
+        censoring=None if isinstance(censoring, str) else censoring,
+        fixed_because=censoring if isinstance(censoring, str) else None,
     )
 
 
