@@ -1,4 +1,4 @@
-"""Where an installation keeps things: two environment variables, and folders below them."""
+"""Where an installation keeps things: environment variables, and folders below them."""
 
 import os
 from dataclasses import dataclass
@@ -39,6 +39,17 @@ class Settings:
     @property
     def airflow_home(self) -> Path:
         return self.home / "airflow"
+
+    @property
+    def database_url(self) -> str | None:
+        """The PostgreSQL that holds the publication; None for DuckDB, the embedded default.
+
+        From ``EQUIPOISE_DATABASE_URL``, or from the file that ``EQUIPOISE_DATABASE_URL_FILE``
+        names: a password in a file of its owner is not in the environment of every child.
+        """
+        file = os.environ.get("EQUIPOISE_DATABASE_URL_FILE")
+        written = Path(file).read_text(encoding="utf-8").strip() if file else None
+        return os.environ.get("EQUIPOISE_DATABASE_URL") or written or None
 
 
 def settings() -> Settings:
