@@ -15,7 +15,9 @@ from validation.config import AuditConfig
 from validation.declaration import Declaration
 from validation.estimates import Count, Counts, Estimate, Number, Record, VerdictName
 from validation.incumbent import IncumbentEvidence
+from validation.mitigation_records import MitigationEvidence
 from validation.overfitting import OverfittingEvidence
+from validation.patient_harm_records import PatientHarms
 from validation.tasks import HarmName, LineKind, MetricName, PopulationName
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -329,6 +331,8 @@ class Evidence(Record):
     harms: tuple[HarmFinding, ...] = ()
     overfitting: OverfittingEvidence | None = None
     limits_order: LimitsOrder | None = None
+    patient_harms: PatientHarms | None = None
+    mitigation: MitigationEvidence | None = None
     incumbent: IncumbentEvidence | None = None
     declared: Declaration | None = None
 
