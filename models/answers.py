@@ -12,6 +12,9 @@ from models.estimator import Estimator, ModelUnusable
 from models.store import PROBABILITIES, SequenceStore
 from models.tasks import task_of
 
+# Of the task risk, by an ensemble: what each network says alone, in the order of its seeds.
+BY_SEED = "score_seed_"
+
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
@@ -83,11 +86,14 @@ def _probabilities(
 ) -> dict[str, Floats]:
     logits, calibration = answers.raw[:, :, 0], estimator.calibration
     mean = logits.mean(axis=0)
+    by_seed = calibration(logits)
     columns = {
         "score": calibration(mean),
         "score_raw": sigmoid(mean),
-        "seed_spread": calibration(logits).std(axis=0),
+        "seed_spread": by_seed.std(axis=0),
     }
+    if answers.store.task == "risk" and len(by_seed) > 1:
+        columns |= {f"{BY_SEED}{number}": alone for number, alone in enumerate(by_seed)}
     for name, raw in challengers.items():
         columns[name] = estimator.challengers[name](raw[:, 0])
     return columns

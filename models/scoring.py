@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from models.answers import Answers, columns_of, history_of
+from models.answers import BY_SEED, Answers, columns_of, history_of
 from models.challengers.registry import CHALLENGERS
 from models.challengers.table import Table
 from models.estimator import Estimator, Model, ModelUnusable, best_device, read_network
@@ -31,7 +31,8 @@ def score(sequences: Path, model: Path) -> dict[str, Floats]:
     """Columns [E] in the order of the store's examples, in the unit of the label.
 
     score: calibrated probability, volatility, or conformally corrected median; score_raw: before
-    that; seed_spread: standard deviation of the single networks' scores; and the challengers'
+    that; seed_spread: standard deviation of the single networks' scores; score_seed_0 and so on:
+    of an ensemble, the probability that each network gives alone; and the challengers'
     (models/challengers/registry.py) by name. Quantiles have a column per level instead:
     score_q05, ridge_q95; score is then score_q50.
 
@@ -119,6 +120,8 @@ class Scoring:
             history = np.concatenate([validation, rows])
             for name, values in self.columns(estimator, rows, history).items():
                 if self.store.resampling == "cross_fitted" and name in ONLY_RELEASED:
+                    continue
+                if name.startswith(BY_SEED):
                     continue
                 column = f"{name}_{self.store.resampling}"
                 found.setdefault(column, np.full(len(self.store), np.nan))[rows] = values

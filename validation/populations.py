@@ -1,5 +1,6 @@
 """The subjects that an audit measures, taken from the predictions table and checked."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,17 +11,20 @@ import polars as pl
 from validation.censoring import Censoring, censoring_of
 from validation.config import AuditConfig
 from validation.groups import UnauditableTable, with_named_levels
-from validation.ranking import FloatArray
+from validation.ranking import FloatArray, IntArray
 from validation.tasks import PopulationName
 
 _TEST_SPLIT = "test"
 _CROSS_FITTED_SUFFIX = "_cross_fitted"
+_SAME_SCORE = 1e-6
+_SEED_COLUMN = re.compile(r"score_seed_\d+")
 
 
 @dataclass(frozen=True)
 class Population:
     """Subjects with labels and scores. All arrays [n]; a weight of 0 is a censored subject.
 
+    seeds: [S, n], the score of each of the ensemble's seeds alone, where there are several.
     censoring: how the weights are estimated again in a draw; else fixed_because says why not.
     """
 
@@ -32,6 +36,7 @@ class Population:
     challengers: Mapping[str, FloatArray]
     attributes: pl.DataFrame
     in_holdout: npt.NDArray[np.bool_]
+    seeds: FloatArray | None = None
     censoring: Censoring | None = None
     fixed_because: str | None = None
 
@@ -95,6 +100,8 @@ def _population(
         challengers={other: _probabilities(frame, other + suffix) for other in present},
         attributes=with_named_levels(frame, config.attributes),
         in_holdout=frame["in_holdout"].to_numpy(),
+        # Each cross-fitted score comes from one network: its seeds differ from fold to fold.
+        seeds=_seeds(frame) if name == "holdout" else None,
         censoring=None if isinstance(censoring, str) else censoring,
         fixed_because=censoring if isinstance(censoring, str) else None,
     )
@@ -111,6 +118,30 @@ def _labels(frame: pl.DataFrame, where: str) -> tuple[FloatArray, FloatArray]:
     if ((weight == 0) != censored).any():
         raise UnauditableTable(f"{where}: weight 0 and a null label must go together")
     return np.where(censored, 0.0, label), weight
+
+
+def _seeds(frame: pl.DataFrame) -> FloatArray | None:
+    columns = sorted(name for name in frame.columns if _SEED_COLUMN.fullmatch(name))
+    if len(columns) < 2:
+        return None
+    seeds = np.stack([_probabilities(frame, column) for column in columns])
+    together = ensemble_score(seeds, np.ones(len(columns), dtype=np.intp))
+    if not np.allclose(together, _probabilities(frame, "score"), rtol=0.0, atol=_SAME_SCORE):
+        raise UnauditableTable("the scores of the ensemble's seeds do not make its score")
+    return seeds
+
+
+def ensemble_score(by_seed: FloatArray, times: IntArray) -> FloatArray:
+    """Scores [n] of an ensemble that takes the seeds' scores by_seed [S, n] times [S] times.
+
+    The ensemble averages logits before its calibration, which is linear in them: so the logit of
+    its score is the mean of the seeds' own.
+    """
+    # A score of exactly 0 or 1 has no logit.
+    kept = np.clip(by_seed, 1e-12, 1.0 - 1e-12)
+    mean = (times / times.sum()) @ (np.log(kept) - np.log1p(-kept))
+    score: FloatArray = np.exp(-np.logaddexp(0.0, -mean))
+    return score
 
 
 def _probabilities(frame: pl.DataFrame, column: str) -> FloatArray:

@@ -37,7 +37,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_example_has_every_score(trained: Path) -> None:
     columns = score(trained / "sequences", trained / "model")
     names = ("score", "logistic_regression", "hist_gradient_boosting", "prevalence")
-    expected = {*names, "score_raw", "seed_spread", *(f"{name}_cross_fitted" for name in names)}
+    of_released = {"score_raw", "seed_spread", "score_seed_0", "score_seed_1"}
+    expected = {*names, *of_released, *(f"{name}_cross_fitted" for name in names)}
     assert set(columns) == expected
     for values in columns.values():
         assert values.dtype == np.float64
@@ -74,6 +75,9 @@ def test_the_score_is_the_calibrated_mean_logit_of_the_networks(trained: Path) -
     )
     spread = np.std([calibration(values) for values in logits], axis=0)
     np.testing.assert_allclose(columns["seed_spread"][:20], spread, atol=1e-6)
+    for number, values in enumerate(logits):
+        alone = columns[f"score_seed_{number}"][:20]
+        np.testing.assert_allclose(alone, calibration(values), atol=1e-6)
 
 
 def test_cross_fitted_scores_come_from_the_window_that_never_saw_the_subject(trained: Path) -> None:
