@@ -115,8 +115,8 @@ def untold(each: Ratio, groups: Sequence[Group], least: int, smallest: int) -> M
             for rows in (group.rows, group.rest)
         ]
         counts[group.level] = cells[0]
-        if min(events for events, _ in cells) < least:
-            found.setdefault(group.level, f"fewer than {least} {each.of_events}")
+        if min(events for events, _ in cells) < max(least, smallest):
+            found.setdefault(group.level, f"fewer than {max(least, smallest)} {each.of_events}")
         if min(others for _, others in cells) < smallest:
             found.setdefault(group.level, f"fewer than {smallest} others")
     for level in _given_away(counts, set(found), smallest):
