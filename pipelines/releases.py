@@ -267,7 +267,7 @@ def require_words(reason: str, by: str) -> None:
         raise GateClosed(
             "A change of state needs a reason and the name of a person.",
             where="the request",
-            remedy="Say both: --reason and --by.",
+            remedy="Say both: --reason and --as.",
         )
 
 

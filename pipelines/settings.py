@@ -21,6 +21,10 @@ class Settings:
         return self.home / "releases"
 
     @property
+    def approvals_dir(self) -> Path:
+        return self.home / "approvals"
+
+    @property
     def trials_dir(self) -> Path:
         return self.home / "trials"
 
