@@ -76,6 +76,15 @@ class Domain(Protocol):
         self, frame: "pl.DataFrame", fitted_on: "npt.NDArray[np.bool_]"
     ) -> "npt.NDArray[np.float32]": ...
 
+    def other_labels(
+        self,
+        config: Any,
+        events: "pl.DataFrame",
+        frame: "pl.DataFrame",
+        fitted_on: "npt.NDArray[np.bool_]",
+    ) -> "pl.DataFrame | None":
+        """The training examples' labels and weights by other definitions; None where none is."""
+
     def scoring_examples(
         self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame", as_of: datetime
     ) -> "Examples": ...

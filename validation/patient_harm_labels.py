@@ -52,7 +52,8 @@ def other_labels(
     followed_days, one row per subject and title. Raises UnauditableTable as the audit does, and
     where a title has no label for a subject of the predictions.
     """
-    labels, findings = [], []
+    labels: list[OtherLabel] = []
+    findings: list[PatientHarm] = []
     for title in alternatives["title"].unique(maintain_order=True):
         relabelled = _relabelled(predictions, alternatives.filter(title=title), str(title))
         again = _again(relabelled, policy, declared.population)

@@ -56,7 +56,7 @@ def sample_ratios(
     """Every ratio of every group, on the same draws. clusters [n]: cluster of each row."""
     _, member = np.unique(clusters, return_inverse=True)
     units = int(member.max()) + 1
-    summands: list[FloatArray] = []
+    summands = []
     for each in ratios:
         for values in (each.above, each.below):
             summands.append(np.bincount(member, values, units))

@@ -98,8 +98,28 @@ class CohortConfig(Section):
     lookback_days: int | None = Field(None, gt=0)
 
 
+class OtherOutcome(Section):
+    """Another definition of the outcome; what it does not say is as declared."""
+
+    title: str = Field(min_length=1, max_length=120)
+    codes: list[str] | None = Field(None, min_length=1)
+    horizon_days: int | None = Field(None, gt=0)
+    competing: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _differs(self) -> Self:
+        if (self.codes, self.horizon_days, self.competing) == (None, None, None):
+            raise ValueError("give codes, horizon_days or competing: something must differ")
+        return self
+
+
 class OutcomeConfig(Section):
-    """What is predicted: the first of ``codes`` in (index + gap, index + gap + horizon]."""
+    """What is predicted: the first of ``codes`` in (index + gap, index + gap + horizon].
+
+    ``alternatives``: definitions that somebody else might have chosen. The audit judges the same
+    scores by each of them; without any, by half the horizon, and with competing events taken as
+    lost follow-up.
+    """
 
     title: str
     codes: list[str] = Field(min_length=1)
@@ -107,6 +127,31 @@ class OutcomeConfig(Section):
     horizon_days: int = Field(gt=0)
     competing: list[str] = Field([], description="after one of these the outcome cannot happen")
     end_of_follow_up: list[str] = Field(min_length=1)
+    alternatives: list[OtherOutcome] = []
+
+    @model_validator(mode="after")
+    def _titles_differ(self) -> Self:
+        titles = [self.title, *(other.title for other in self.alternatives)]
+        if len(set(titles)) != len(titles):
+            raise ValueError("alternatives: each needs a title of its own")
+        return self
+
+    def others(self) -> list["OutcomeConfig"]:
+        """The other definitions, complete; the two usual doubts where the study names none."""
+        return [
+            self.model_copy(update=other.model_dump(exclude_none=True) | {"alternatives": []})
+            for other in self.alternatives or self._usual()
+        ]
+
+    def _usual(self) -> list[OtherOutcome]:
+        found = []
+        if self.horizon_days > 1:
+            half = self.horizon_days // 2
+            found.append(OtherOutcome(title=f"within {half} days", horizon_days=half))
+        if self.competing:
+            words = f"{' or '.join(self.competing)} taken as lost follow-up"
+            found.append(OtherOutcome(title=words, competing=[]))
+        return found
 
 
 class EhrConfig(Section):
@@ -126,6 +171,7 @@ class EhrConfig(Section):
             *self.outcome.codes,
             *self.outcome.competing,
             *self.outcome.end_of_follow_up,
+            *(code for other in self.outcome.others() for code in (*other.codes, *other.competing)),
             *(code.copy_of for code in self.codes.values() if code.copy_of),
         }
         unknown = sorted(named - set(self.codes))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines.ehr import outcomes, rdatasets
+from pipelines.ehr import other_outcomes, outcomes, rdatasets
 from pipelines.ehr.config import EhrConfig
 from pipelines.errors import SourceInvalid
 from pipelines.events import Records
@@ -116,6 +116,20 @@ def weights(frame: pl.DataFrame, fitted_on: npt.NDArray[np.bool_]) -> npt.NDArra
             remedy="Choose a shorter horizon, or give records with a longer follow-up.",
         )
     return weight
+
+
+def other_labels(
+    config: EhrConfig,
+    events: pl.DataFrame,
+    frame: pl.DataFrame,
+    fitted_on: npt.NDArray[np.bool_],
+) -> pl.DataFrame | None:
+    """What the examples' labels would be had the outcome been defined otherwise.
+
+    Raises:
+        SourceInvalid: a definition's horizon is longer than anybody was followed.
+    """
+    return other_outcomes.other_labels(config, events, frame, fitted_on)
 
 
 def channel_kinds(config: EhrConfig, events: pl.DataFrame) -> dict[str, str]:

@@ -27,7 +27,7 @@ def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.Data
         f"no {cohort.index} event",
     )
     frame = _exclude_by_age_and_history(config, frame, flow, events, "index_time")
-    frame = _with_outcome(config, frame, events)
+    frame = times_after_index(config, frame, events)
     frame = exclude(
         frame,
         flow,
@@ -36,7 +36,7 @@ def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.Data
         "follow-up",
         "no end of follow-up is known",
     )
-    return Examples(_labelled(config, frame), STATICS, GROUPS, flow)
+    return Examples(label_by(config, frame.drop("birth")), STATICS, GROUPS, flow)
 
 
 def scoring_examples(
@@ -158,7 +158,7 @@ def _exclude_by_age_and_history(
     return frame
 
 
-def _with_outcome(config: EhrConfig, frame: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def times_after_index(config: EhrConfig, frame: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Add the first outcome, competing event and end of follow-up after index + gap."""
     outcome = config.outcome
     start = pl.col("index_time") + pl.duration(days=outcome.gap_days)
@@ -182,8 +182,8 @@ def _with_outcome(config: EhrConfig, frame: pl.DataFrame, events: pl.DataFrame) 
     return frame
 
 
-def _labelled(config: EhrConfig, frame: pl.DataFrame) -> pl.DataFrame:
-    """label, outcome and followed_days from the times of ``_with_outcome``."""
+def label_by(config: EhrConfig, frame: pl.DataFrame) -> pl.DataFrame:
+    """label, outcome and followed_days from the times of ``times_after_index``."""
     horizon = config.outcome.horizon_days
     start = pl.col("index_time") + pl.duration(days=config.outcome.gap_days)
 
@@ -229,5 +229,5 @@ def _labelled(config: EhrConfig, frame: pl.DataFrame) -> pl.DataFrame:
                 start + pl.duration(days=pl.col("followed_days"))
             ),
         )
-        .drop("birth", "outcome_time", "competing_time", "end_time")
+        .drop("outcome_time", "competing_time", "end_time")
     )

@@ -117,6 +117,16 @@ def training_examples(
     return examples.training_examples(config, events, subjects)
 
 
+def other_labels(
+    config: MarketConfig,
+    events: pl.DataFrame,
+    frame: pl.DataFrame,
+    fitted_on: npt.NDArray[np.bool_],
+) -> pl.DataFrame | None:
+    """A price is a price: there is one definition."""
+    return None
+
+
 def scoring_examples(
     config: MarketConfig, events: pl.DataFrame, subjects: pl.DataFrame, as_of: datetime
 ) -> Examples:

@@ -37,6 +37,7 @@ from validation.leakage import (
 )
 
 MICROSECONDS_PER_DAY = 86_400_000_000
+OTHER_LABELS = "other_labels.parquet"
 
 
 def build_sequences(study: str, events: str) -> str:
@@ -172,6 +173,9 @@ def _write_training(spec: Study, events: Path, draft: Path) -> Counts:
         sequences = source.sequences(examples, channels)
     weight = domain.weights(examples.frame, parts.split == 0)
     checks = _split_checks(spec, examples.frame, placed, parts)
+    others = domain.other_labels(spec.records, source.events, examples.frame, parts.split == 0)
+    if others is not None:
+        others.write_parquet(draft / OTHER_LABELS)
     return _write(source, examples, channels, sequences, parts, weight, checks, draft)
 
 
