@@ -1,6 +1,8 @@
 """From predictions to the performance part of the evidence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -19,8 +21,18 @@ from validation.group_counts import (
     shown_counts,
 )
 from validation.groups import Group, gap_of, groups_of
-from validation.measuring import Measured, Part, difference, measure_parts, metrics_of, part_of
+from validation.measuring import (
+    Measured,
+    Part,
+    difference,
+    gap,
+    measure_parts,
+    metrics_of,
+    part_of,
+    why_not_both,
+)
 from validation.populations import Population, populations_of
+from validation.simultaneous import Family, GapKey, Sides, family_of
 from validation.tasks import METRIC_NAMES, OVERALL, MetricName
 
 COMPARED_WITH_CHALLENGERS: tuple[MetricName, ...] = ("auroc", "auprc", "brier", "net_benefit")
@@ -43,7 +55,11 @@ def audit_predictions_table(
         return audit_forecasts(predictions, config, challengers)
     populations = populations_of(predictions, config, challengers)
     counts = _counts(populations, config)
-    return tuple(_audit(population, config, counts) for population in populations)
+    measured = [_measure(population, config) for population in populations]
+    family = family_of(
+        {key: sides for each in measured for key, sides in _sides(each, config)}, config
+    )
+    return tuple(_audit(each, config, counts, family) for each in measured)
 
 
 def _counts(populations: Sequence[Population], config: AuditConfig) -> Mapping[GroupKey, Counts]:
@@ -56,13 +72,37 @@ def _counts(populations: Sequence[Population], config: AuditConfig) -> Mapping[G
     return shown_counts(subjects, config, [population.name for population in populations])
 
 
-def _audit(
-    population: Population, config: AuditConfig, counts: Mapping[GroupKey, Counts]
-) -> PopulationEvidence:
+@dataclass(frozen=True)
+class _Measurements:
+    """A population, its groups, and what each of its parts gave."""
+
+    population: Population
+    groups: Sequence[Group]
+    of: Mapping[_Key, Measured]
+
+
+def _measure(population: Population, config: AuditConfig) -> _Measurements:
     groups = groups_of(population.attributes, config)
     parts = _parts(population, groups, config)
     results = measure_parts(population, list(parts.values()), config)
-    measured = dict(zip(parts, results, strict=True))
+    return _Measurements(population, groups, dict(zip(parts, results, strict=True)))
+
+
+def _sides(each: _Measurements, config: AuditConfig) -> Iterator[tuple[GapKey, Sides]]:
+    """Every gap that these subjects can tell: its key, the group and the rest."""
+    for group, name in product(each.groups, METRIC_NAMES):
+        inside, outside = each.of.get(_inside(group)), each.of.get(_outside(group))
+        if inside is None or outside is None:
+            continue
+        if why_not_both(inside, outside, name, config) is None:
+            sides = inside.sampled(name), outside.sampled(name)
+            yield (each.population.name, group.attribute, group.level, name), sides
+
+
+def _audit(
+    each: _Measurements, config: AuditConfig, counts: Mapping[GroupKey, Counts], family: Family
+) -> PopulationEvidence:
+    population, groups, measured = each.population, each.groups, each.of
     name = population.name
     return PopulationEvidence(
         population=name,
@@ -81,7 +121,7 @@ def _audit(
             )
             for group in groups
         ),
-        gaps=tuple(gap for group in groups for gap in _gaps(group, measured, config)),
+        gaps=tuple(found for group in groups for found in _gaps(each, group, config, family)),
         challengers=_challengers(population, measured, config),
         curves=curves(
             population.y, population.score, population.weight, population.clusters, config
@@ -122,14 +162,15 @@ def _group_metrics(measured: Measured | None, config: AuditConfig) -> dict[Metri
     return metrics_of(measured, config)
 
 
-def _gaps(group: Group, measured: Mapping[_Key, Measured], config: AuditConfig) -> list[Gap]:
-    inside, outside = measured.get(_inside(group)), measured.get(_outside(group))
+def _gaps(each: _Measurements, group: Group, config: AuditConfig, family: Family) -> list[Gap]:
+    inside, outside = each.of.get(_inside(group)), each.of.get(_outside(group))
     gaps = []
     for name in METRIC_NAMES:
         if inside is None or outside is None:
             found = _too_small(config)
         else:
-            found = difference(inside, outside, name, config)
+            tail = family.tail_of((each.population.name, group.attribute, group.level, name))
+            found = gap(inside, outside, name, config, tail)
         gaps.append(gap_of(group, name, found))
     return gaps
 

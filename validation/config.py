@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from validation.tasks import (
     BEST_CHALLENGER,
+    INCUMBENT,
+    LOWER_IS_BETTER,
     MOST_TOLERATED,
     OVERALL,
     LineKind,
@@ -281,6 +283,8 @@ class AuditConfig(_Section):
         return self
 
 
+# Of a risk; of a forecast, its losses.
+COMPARED_WITH_INCUMBENT: tuple[MetricName, ...] = ("auroc", "brier", "net_benefit")
 _WITH_THRESHOLD: frozenset[Task] = frozenset({"risk", "direction"})
 
 
@@ -297,26 +301,29 @@ def _check_line(line: GatingLine, task: Task) -> None:
 
 
 def _check_challenger_line(line: GatingLine, task: Task) -> None:
-    compared = ("auroc",) if task == "risk" else losses_of(task)
+    compared = losses_of(task)
+    if task == "risk":
+        compared = COMPARED_WITH_INCUMBENT if line.against == INCUMBENT else ("auroc",)
     if line.metric not in compared or line.group != OVERALL:
         raise ValueError(
             f"line {line.line!r}: a challenger line compares {' or '.join(compared)}, overall"
             f" (found {line.metric}, {line.group})"
         )
-    if task == "risk" and line.against != BEST_CHALLENGER:
-        raise ValueError(f"line {line.line!r}: against must be {BEST_CHALLENGER}")
-    if task == "risk" and (line.at_least is None or line.at_least > 0):
-        raise ValueError(
-            f"line {line.line!r}: a challenger line needs at_least: 0 or a tolerated loss below 0"
-        )
-    if task != "risk" and (line.at_most is None or line.at_most < 0):
+    if task == "risk" and line.against not in (BEST_CHALLENGER, INCUMBENT):
+        raise ValueError(f"line {line.line!r}: against must be {BEST_CHALLENGER} or {INCUMBENT}")
+    if line.metric in LOWER_IS_BETTER and (line.at_most is None or line.at_most < 0):
         raise ValueError(
             f"line {line.line!r}: a challenger line on a loss needs at_most: 0 or a tolerated"
             " loss above 0"
         )
-    most = MOST_TOLERATED.get((task, line.metric), 0.0)
-    if task != "risk" and line.against == BEST_CHALLENGER and (line.at_most or 0.0) > most:
+    if line.metric not in LOWER_IS_BETTER and (line.at_least is None or line.at_least > 0):
         raise ValueError(
-            f"line {line.line!r}: at most {most:g} of {line.metric} may be tolerated against the"
-            " best simple model; a wider limit could not close"
+            f"line {line.line!r}: a challenger line needs at_least: 0 or a tolerated loss below 0"
+        )
+    most = MOST_TOLERATED.get((task, line.metric), 0.0)
+    against = {BEST_CHALLENGER: "the best simple model", INCUMBENT: "the release that stands"}
+    if task != "risk" and line.against in against and (line.at_most or 0.0) > most:
+        raise ValueError(
+            f"line {line.line!r}: at most {most:g} of {line.metric} may be tolerated against"
+            f" {against[line.against]}; a wider limit could not close"
         )

@@ -1,6 +1,8 @@
 """From a table of forecasts to the performance part of the evidence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -21,17 +23,20 @@ from validation.forecast_measuring import (
     Model,
     Rows,
     difference,
+    gap,
     measure_forecasts,
     metric_of,
     metrics_of,
     model_of,
     why_not,
+    why_not_both,
 )
 from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
 from validation.forecasts import LEVELS, QUANTILES, Ratio
 from validation.group_counts import ALL_LEVELS
 from validation.groups import Group, gap_of, groups_of
 from validation.ranking import IntArray
+from validation.simultaneous import Family, GapKey, Sides, family_of
 from validation.tasks import OVERALL, PRIMARY_LOSS, PRIMARY_SKILL, losses_of, metric_names
 
 # A year holds about twelve blocks of 22 sessions: its interval describes and judges nothing.
@@ -53,12 +58,28 @@ def audit_forecasts(
     where the table cannot be audited: the caller then has no evidence, and the gate stays closed.
     """
     populations = forecast_populations(predictions, config, challengers)
-    return tuple(_audit(population, config, challengers) for population in populations)
+    measured = [_measure(population, config, challengers) for population in populations]
+    family = family_of(
+        {key: sides for each in measured for key, sides in _sides(each, config)}, config
+    )
+    return tuple(_audit(each, config, challengers, family) for each in measured)
 
 
-def _audit(
+@dataclass(frozen=True)
+class _Measurements:
+    """A population, its groups, the network on all rows, and what each part gave."""
+
+    population: ForecastPopulation
+    groups: Sequence[Group]
+    network: Model
+    everything: Rows
+    years: Sequence[int]
+    of: _Measured
+
+
+def _measure(
     population: ForecastPopulation, config: AuditConfig, challengers: Sequence[str]
-) -> PopulationEvidence:
+) -> _Measurements:
     groups = groups_of(population.attributes, config)
     network = model_of(population, NETWORK, config)
     everything = np.ones(int(population.known.sum()), dtype=np.bool_)
@@ -72,6 +93,22 @@ def _audit(
     for year in np.unique(years).tolist():
         parts["year", str(year)] = (network, years == year)
     measured = measure_forecasts(parts, config)
+    return _Measurements(population, groups, network, everything, years.tolist(), measured)
+
+
+def _sides(each: _Measurements, config: AuditConfig) -> Iterator[tuple[GapKey, Sides]]:
+    """Every gap that these rows can tell: its key, the group and the rest."""
+    for group, name in product(each.groups, metric_names(config.task)):
+        inside, outside = each.of[_inside(group)], each.of[_outside(group)]
+        if why_not_both(inside, outside, name, config.least_blocks) is None:
+            sides = inside.sampled(name), outside.sampled(name)
+            yield (each.population.name, group.attribute, group.level, name), sides
+
+
+def _audit(
+    each: _Measurements, config: AuditConfig, challengers: Sequence[str], family: Family
+) -> PopulationEvidence:
+    population, groups, measured = each.population, each.groups, each.of
     return PopulationEvidence(
         population=population.name,
         overall=GroupPerformance(
@@ -89,10 +126,10 @@ def _audit(
             )
             for group in groups
         ),
-        gaps=tuple(gap for group in groups for gap in _gaps(group, measured, config)),
+        gaps=tuple(found for group in groups for found in _gaps(each, group, config, family)),
         challengers=_challengers(challengers, measured, config),
-        series=_series(years.tolist(), measured, config),
-        coverage=_coverage(network, everything, config),
+        series=_series(each.years, measured, config),
+        coverage=_coverage(each.network, each.everything, config),
         break_even_cost=break_even_cost(population, config),
     )
 
@@ -125,12 +162,12 @@ def _counts(population: ForecastPopulation, rows: IntArray, config: AuditConfig)
     )
 
 
-def _gaps(group: Group, measured: _Measured, config: AuditConfig) -> list[Gap]:
-    inside, outside = measured[_inside(group)], measured[_outside(group)]
+def _gaps(each: _Measurements, group: Group, config: AuditConfig, family: Family) -> list[Gap]:
+    inside, outside = each.of[_inside(group)], each.of[_outside(group)]
     gaps = []
     for name in metric_names(config.task):
-        found = difference(inside, outside, name, config.least_blocks)
-        gaps.append(gap_of(group, name, found))
+        tail = family.tail_of((each.population.name, group.attribute, group.level, name))
+        gaps.append(gap_of(group, name, gap(inside, outside, name, config.least_blocks, tail)))
     return gaps
 
 
@@ -184,11 +221,11 @@ def _of_year(name: str, found: MeasuredForecasts) -> Estimate:
 def _coverage(network: Model, rows: Rows, config: AuditConfig) -> tuple[CoveragePoint, ...]:
     if config.task != "quantiles":
         return ()
-    shares = {name: Ratio(f"below_{name}") for name in QUANTILES}
+    shares = {f"below_{name}": Ratio(f"below_{name}") for name in QUANTILES}
     found = measure_forecasts({(NETWORK,): (network, rows)}, config, shares)[NETWORK,]
     return tuple(
         CoveragePoint(level=level, observed=metric_of(name, found, config.least_blocks))
-        for level, name in zip(LEVELS, QUANTILES, strict=True)
+        for level, name in zip(LEVELS, shares, strict=True)
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from validation.config import AuditConfig
+from validation.effective import kish
 from validation.estimates import Estimate
 from validation.forecast_populations import ForecastPopulation
 from validation.forecasts import (
@@ -21,10 +22,11 @@ from validation.forecasts import (
     centre,
     contributions,
 )
+from validation.interval_forms import form_of
 from validation.intervals import draw_weights
-from validation.measuring import estimate
 from validation.rank_correlation import MINIMUM_INSTRUMENTS, DailyRanks, daily_ranks
 from validation.ranking import FloatArray, IntArray
+from validation.sampled import Sampled, estimate_of, gap_between, paired
 from validation.tasks import MetricName, metric_names
 
 Rows = npt.NDArray[np.bool_]
@@ -59,18 +61,25 @@ class Model:
 class MeasuredForecasts:
     """What a part gave, by metric: point, and samples [draws], NaN where undefined.
 
-    blocks: of time, with a known label.    ranked_blocks: with a day whose ranks can be compared.
+    rows: with a known label.    blocks: of time, with such a row.
+    ranked_blocks: with a day whose ranks can be compared.
     without [blocks of the population]: the metric when one block of time is left out, in order.
     effective_blocks: how many blocks of equal weight would carry as much as these unequal ones:
     (sum of w)^2 / sum of w^2 over the denominators w of the metric (Kish, Survey Sampling, 1965).
     """
 
+    rows: int
     blocks: int
     ranked_blocks: int
     point: Mapping[str, float]
     samples: Mapping[str, FloatArray]
     without: Mapping[str, FloatArray]
     effective_blocks: Mapping[str, float]
+
+    def sampled(self, name: str) -> Sampled:
+        """One metric with its draws of blocks."""
+        blocks = self.effective_blocks[name]
+        return Sampled(self.point[name], self.samples[name], form_of(name), blocks, self.rows)
 
 
 def model_of(population: ForecastPopulation, name: str, config: AuditConfig) -> Model:
@@ -119,21 +128,17 @@ def measure_forecasts(
         of_blocks = {name: sums[:, i, j] for j, name in enumerate(names)}
         left = {name: at[name] - of_block for name, of_block in of_blocks.items()}
         found[key] = MeasuredForecasts(
+            rows=round(float(total[i, names.index("one")])),
             blocks=int(np.count_nonzero(sums[:, i, names.index("one")])),
             ranked_blocks=int(np.count_nonzero(sums[:, i, names.index(RANKED)])),
             point={name: float(each(at)[0]) for name, each in wanted.items()},
             samples={name: each(of_draws) for name, each in wanted.items()},
             without={name: each(left) for name, each in wanted.items()},
             effective_blocks={
-                name: _effective(of_blocks[each.denominator]) for name, each in wanted.items()
+                name: kish(of_blocks[each.denominator]) for name, each in wanted.items()
             },
         )
     return found
-
-
-def _effective(weights: FloatArray) -> float:
-    squares = float((weights**2).sum())
-    return float(weights.sum()) ** 2 / squares if squares > 0.0 else 0.0
 
 
 def why_not(name: str, found: MeasuredForecasts, least: int) -> str | None:
@@ -147,7 +152,7 @@ def why_not(name: str, found: MeasuredForecasts, least: int) -> str | None:
 
 def metric_of(name: str, found: MeasuredForecasts, least: int) -> Estimate:
     """One metric with its interval, or null with the reason."""
-    return estimate(found.point[name], found.samples[name], why_not(name, found, least))
+    return estimate_of(found.sampled(name), why_not(name, found, least))
 
 
 def metrics_of(found: MeasuredForecasts, config: AuditConfig) -> dict[MetricName, Estimate]:
@@ -158,12 +163,28 @@ def metrics_of(found: MeasuredForecasts, config: AuditConfig) -> dict[MetricName
 def difference(
     first: MeasuredForecasts, second: MeasuredForecasts, name: str, least: int
 ) -> Estimate:
-    """first minus second in one metric, paired by draw; null where either cannot be told."""
+    """first minus second on the same rows, paired by draw; null where either cannot be told."""
+    reason = why_not_both(first, second, name, least)
+    return paired(first.sampled(name), second.sampled(name), reason)
+
+
+def gap(
+    inside: MeasuredForecasts,
+    outside: MeasuredForecasts,
+    name: str,
+    least: int,
+    tail: float | None = None,
+) -> Estimate:
+    """A group minus the rest; tail: see :func:`validation.sampled.gap_between`."""
+    reason = why_not_both(inside, outside, name, least)
+    return gap_between(inside.sampled(name), outside.sampled(name), tail, reason)
+
+
+def why_not_both(
+    first: MeasuredForecasts, second: MeasuredForecasts, name: str, least: int
+) -> str | None:
+    """Why two parts cannot be compared in a metric; None if they can."""
     reason = why_not(name, first, least)
     if reason is None and (other := why_not(name, second, least)) is not None:
         reason = f"{other} to compare with"
-    return estimate(
-        first.point[name] - second.point[name],
-        first.samples[name] - second.samples[name],
-        reason,
-    )
+    return reason

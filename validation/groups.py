@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.evidence import Gap
 from validation.ranking import FloatArray, IntArray
-from validation.tasks import DETECTABLE_IN_STANDARD_ERRORS, MetricName
+from validation.sample_size import detectable
+from validation.tasks import MetricName
 
 UNKNOWN_LEVEL = "unknown"
 JOIN = " & "
@@ -79,23 +81,39 @@ def _levels(frame: pl.DataFrame, names: tuple[str, ...]) -> list[Group]:
 
 @dataclass(frozen=True)
 class Census:
-    """Unweighted counts of a set of subjects. selected: label known, score >= threshold."""
+    """Unweighted counts behind a set of rows. subjects: rows; the others: clusters (patients).
+
+    A patient with several rows is one: an interval needs as many patients as it says, not rows.
+    known: with a row whose label is known; positives, negatives, selected: with one that is
+    known and is that; selected: score >= threshold.
+    """
 
     subjects: int
+    known: int
     positives: int
     negatives: int
     selected: int
 
 
-def census(y: FloatArray, weight: FloatArray, score: FloatArray, threshold: float) -> Census:
-    """Count rows; a weight of 0 is a censored subject, who carries no metric. All [n]."""
+def census(
+    y: FloatArray,
+    weight: FloatArray,
+    score: FloatArray,
+    threshold: float,
+    clusters: npt.NDArray[np.int64],
+) -> Census:
+    """Count; a weight of 0 is a censored subject, who carries no metric. All [n]."""
     known = weight > 0
-    positives = int(np.count_nonzero(known & (y == 1.0)))
+
+    def patients(rows: npt.NDArray[np.bool_]) -> int:
+        return len(np.unique(clusters[known & rows]))
+
     return Census(
         subjects=len(y),
-        positives=positives,
-        negatives=int(np.count_nonzero(known)) - positives,
-        selected=int(np.count_nonzero(known & (score >= threshold))),
+        known=patients(known),
+        positives=patients(y == 1.0),
+        negatives=patients(y != 1.0),
+        selected=patients(score >= threshold),
     )
 
 
@@ -113,18 +131,17 @@ def why_not(name: MetricName, counted: Census, config: AuditConfig) -> str | Non
         return f"fewer than {least} known non-events"
     if name == "ppv" and counted.selected < least:
         return f"fewer than {least} selected"
-    if name == "selection_rate" and counted.positives + counted.negatives < least:
+    if name == "selection_rate" and counted.known < least:
         return f"fewer than {least} subjects with a known label"
     return None
 
 
 def gap_of(group: Group, metric: MetricName, found: Estimate) -> Gap:
     """A group's gap in a metric, with the smallest that this sample would tell from zero."""
-    error = found.standard_error
     return Gap(
         attribute=group.attribute,
         level=group.level,
         metric=metric,
         estimate=found,
-        detectable=None if error is None else DETECTABLE_IN_STANDARD_ERRORS * error,
+        detectable=detectable(found),
     )

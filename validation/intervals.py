@@ -73,11 +73,17 @@ def bootstrap(
     return np.concatenate([statistic(block) for block in blocks])
 
 
+def enough_defined(samples: FloatArray) -> bool:
+    """Whether samples [draws] carry an interval: hardly any draw could not give the metric."""
+    finite = int(np.isfinite(samples).sum())
+    return finite > 0 and finite >= (1.0 - UNDEFINED_DRAWS_TOLERATED) * len(samples)
+
+
 def percentile_interval(samples: FloatArray, level: float = LEVEL) -> tuple[float, float]:
     """Percentile interval of samples [draws] (Efron, 1981); (NaN, NaN) if too many are NaN."""
-    finite = samples[np.isfinite(samples)]
-    if len(finite) < (1.0 - UNDEFINED_DRAWS_TOLERATED) * len(samples) or len(finite) == 0:
+    if not enough_defined(samples):
         return float("nan"), float("nan")
+    finite = samples[np.isfinite(samples)]
     tail = 0.5 * (1.0 - level)
     low, high = np.quantile(finite, [tail, 1.0 - tail])
     return float(low), float(high)

@@ -1,20 +1,23 @@
 """Point values and bootstrap samples of all metrics on many sets of rows, on the same draws."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from validation.config import AuditConfig
+from validation.effective import Effective, effective_sizes
 from validation.estimates import Estimate
 from validation.groups import Census, census, why_not
-from validation.intervals import draw_counts, percentile_interval, standard_error
+from validation.interval_forms import form_of
+from validation.intervals import draw_counts
 from validation.metrics import Measure, prepare
 from validation.populations import Population
 from validation.ranking import FloatArray, IntArray
+from validation.sampled import UNDEFINED, Sampled, estimate_of, gap_between, paired
 from validation.tasks import METRIC_NAMES, MetricName
 
-UNDEFINED = "not defined on these subjects"
+__all__ = ["UNDEFINED", "Measured", "Part", "difference", "gap", "measure_parts", "part_of"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Part:
     rows: IntArray
     measure: Measure
     census: Census
+    effective: Mapping[MetricName, Effective]
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,28 @@ class Measured:
     """What a part gave: point [metrics] and samples [draws, metrics], NaN where undefined."""
 
     census: Census
+    effective: Mapping[MetricName, Effective]
     point: FloatArray
     samples: FloatArray
+
+    def sampled(self, name: MetricName) -> Sampled:
+        """One metric with its draws."""
+        i, size = METRIC_NAMES.index(name), self.effective[name]
+        value, samples = float(self.point[i]), self.samples[:, i]
+        return Sampled(value, samples, form_of(name), size.clusters, size.rows)
 
 
 def part_of(population: Population, rows: IntArray, score: FloatArray, config: AuditConfig) -> Part:
     """rows [m] of a population, judged by score [n] (the network's or a challenger's)."""
     y, weight, score = population.y[rows], population.weight[rows], score[rows]
-    measure = prepare(y, score, config.selected_from)
-    counted = census(y, weight, score, config.selected_from)
-    return Part(rows[measure.ranking.order], measure, counted)
+    clusters, threshold = population.clusters[rows], config.selected_from
+    measure = prepare(y, score, threshold)
+    return Part(
+        rows=rows[measure.ranking.order],
+        measure=measure,
+        census=census(y, weight, score, threshold, clusters),
+        effective=effective_sizes(y, weight, score >= threshold, clusters),
+    )
 
 
 def measure_parts(
@@ -60,41 +76,45 @@ def measure_parts(
         population.clusters, draws=config.bootstrap_draws, seed=config.bootstrap_seed
     )
     samples = np.concatenate([statistic(population.weights_of(counts)) for counts in drawn])
-    return [Measured(part.census, points[i], samples[:, i]) for i, part in enumerate(parts)]
-
-
-def estimate(value: float, samples: FloatArray, reason: str | None = None) -> Estimate:
-    """A value with its interval from samples [draws], or nothing and the reason."""
-    low, high = percentile_interval(samples)
-    if reason is None and not np.isfinite([value, low, high]).all():
-        reason = UNDEFINED
-    if reason is not None:
-        return Estimate(reason=reason)
-    return Estimate(value=float(value), low=low, high=high, standard_error=standard_error(samples))
+    return [
+        Measured(part.census, part.effective, points[i], samples[:, i])
+        for i, part in enumerate(parts)
+    ]
 
 
 def metrics_of(measured: Measured, config: AuditConfig) -> dict[MetricName, Estimate]:
     """Every metric of a part; one that its census cannot carry is null with the reason."""
     return {
-        name: estimate(
-            measured.point[i], measured.samples[:, i], why_not(name, measured.census, config)
-        )
-        for i, name in enumerate(METRIC_NAMES)
+        name: estimate_of(measured.sampled(name), why_not(name, measured.census, config))
+        for name in METRIC_NAMES
     }
 
 
 def difference(
     first: Measured, second: Measured, name: MetricName, config: AuditConfig
 ) -> Estimate:
-    """first minus second in one metric, paired by draw; null where either cannot be told."""
-    i = METRIC_NAMES.index(name)
-    return estimate(
-        first.point[i] - second.point[i],
-        first.samples[:, i] - second.samples[:, i],
-        why_not(name, first.census, config) or _of_the_others(name, second.census, config),
-    )
+    """first minus second on the same rows, paired by draw; null where either cannot be told."""
+    reason = why_not_both(first, second, name, config)
+    return paired(first.sampled(name), second.sampled(name), reason)
 
 
-def _of_the_others(name: MetricName, counted: Census, config: AuditConfig) -> str | None:
-    reason = why_not(name, counted, config)
-    return None if reason is None else f"{reason} to compare with"
+def gap(
+    inside: Measured,
+    outside: Measured,
+    name: MetricName,
+    config: AuditConfig,
+    tail: float | None = None,
+) -> Estimate:
+    """A group minus the rest; tail: see :func:`validation.sampled.gap_between`."""
+    reason = why_not_both(inside, outside, name, config)
+    return gap_between(inside.sampled(name), outside.sampled(name), tail, reason)
+
+
+def why_not_both(
+    first: Measured, second: Measured, name: MetricName, config: AuditConfig
+) -> str | None:
+    """Why two parts cannot be compared in a metric; None if they can."""
+    reason = why_not(name, first.census, config)
+    if reason is None and (other := why_not(name, second.census, config)) is not None:
+        reason = f"{other} to compare with"
+    return reason

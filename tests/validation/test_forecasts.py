@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from scipy.stats import spearmanr
 
 from tests.validation.forecast_examples import CHALLENGERS, REFERENCES, policy, simulated, table
@@ -221,7 +222,7 @@ def test_challengers_are_measured_like_the_network_and_the_best_has_the_least_lo
     assert {reference.metrics[name].value for name in skills} == {0.0}
 
 
-def test_draws_take_whole_blocks_of_time_and_intervals_are_their_percentiles() -> None:
+def test_draws_take_whole_blocks_of_time_and_few_blocks_widen_the_interval() -> None:
     frame = small_market("volatility").filter(pl.col("label").is_not_null())
     config = policy(minimum_blocks=5, bootstrap_draws=100)
     found = audit_forecasts(frame, config, CHALLENGERS["volatility"])[1]
@@ -236,8 +237,15 @@ def test_draws_take_whole_blocks_of_time_and_intervals_are_their_percentiles() -
         ]
         drawn.append(float(np.mean([abs(row["score"] - row["label"]) for row in rows])))
     mae = found.overall.metrics["mae"]
-    assert (mae.low, mae.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
-    assert mae.standard_error == pytest.approx(np.std(drawn, ddof=1))
+    rows_of_block = frame.group_by("cluster").len()["len"].cast(pl.Float64).to_numpy()
+    blocks = rows_of_block.sum() ** 2 / (rows_of_block**2).sum()
+    error = np.std(drawn, ddof=1) * np.sqrt(blocks / (blocks - 1))
+    assert mae.standard_error == pytest.approx(error)
+    # A loss is above 0: symmetric on the logarithm, by a t distribution of so many blocks.
+    times = np.exp(stats.t.isf(0.025, blocks - 1) * error / (mae.value or 0.0))
+    assert (mae.low, mae.high) == pytest.approx(
+        ((mae.value or 0) / times, (mae.value or 0) * times)
+    )
 
 
 # ---- counts, years, blocks ---------------------------------------------------------------------

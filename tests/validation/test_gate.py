@@ -32,6 +32,18 @@ def interval(value: float, width: float = 0.02) -> Estimate:
     return Estimate(value=value, low=value - width, high=value + width, standard_error=width / 2)
 
 
+def together(value: float, width: float = 0.02) -> Estimate:
+    """A gap: by itself half as wide as the interval that holds for all gaps at once."""
+    return Estimate(
+        value=value,
+        low=value - width / 2,
+        high=value + width / 2,
+        simultaneous_low=value - width,
+        simultaneous_high=value + width,
+        standard_error=width / 4,
+    )
+
+
 def performance(attribute: str, level: str, auroc: float = 0.75) -> GroupPerformance:
     return GroupPerformance(
         attribute=attribute,
@@ -56,7 +68,7 @@ def population(**changes: Any) -> PopulationEvidence:
         "overall": performance("overall", "all"),
         "groups": (performance("sex", "f"), performance("sex", "m")),
         "gaps": tuple(
-            Gap(attribute="sex", level=level, metric=name, estimate=interval(gap), detectable=0.03)
+            Gap(attribute="sex", level=level, metric=name, estimate=together(gap), detectable=0.03)
             for level, gap in (("f", 0.05), ("m", -0.05))
             for name in METRIC_NAMES
         ),
@@ -178,16 +190,16 @@ def test_the_gate_closes_without_the_account_of_the_rows() -> None:
     ],
 )
 def test_a_gap_may_lie_on_neither_side_of_its_limits(gap: float, verdict: str) -> None:
-    line = line_of(judge(with_gap(interval(gap)), policy()), GAP)
+    line = line_of(judge(with_gap(together(gap)), policy()), GAP)
     assert line.verdict == verdict
     assert line.level == "f"
     assert line.words.startswith(f"f: {gap:.3f}")
 
 
 def test_the_worst_level_decides_a_gap() -> None:
-    line = line_of(judge(with_gap(interval(0.10)), policy()), GAP)
+    line = line_of(judge(with_gap(together(0.10)), policy()), GAP)
     assert (line.verdict, line.level) == ("pass", "f")
-    line = line_of(judge(with_gap(interval(0.01)), policy()), GAP)
+    line = line_of(judge(with_gap(together(0.01)), policy()), GAP)
     assert (line.verdict, line.level) == ("pass", "m")
 
 
@@ -228,11 +240,18 @@ def test_a_network_worse_than_the_best_challenger_beyond_its_interval_fails(
 def test_the_smallest_detectable_gap_stands_beside_each_line() -> None:
     for line in judge(evidence(), policy()).lines:
         assert line.estimate.standard_error is not None
-        assert line.detectable == pytest.approx(2.8 * line.estimate.standard_error)
+        low, high = line.estimate.low, line.estimate.high
+        if line.kind == "gap":
+            low, high = line.estimate.simultaneous_low, line.estimate.simultaneous_high
+        assert low is not None
+        assert high is not None
+        # The critical value that judges, times the standard error, is half the interval's width.
+        expected = (high - low) / 2 + 0.8416 * line.estimate.standard_error
+        assert line.detectable == pytest.approx(expected)
 
 
 def test_one_failed_line_fails_the_whole() -> None:
-    verdict = judge(with_gap(interval(0.5)), policy())
+    verdict = judge(with_gap(together(0.5)), policy())
     assert verdict.verdict == "fail"
     assert verdict.reasons == (f"tpr by sex: {line_of(verdict, GAP).words}",)
 

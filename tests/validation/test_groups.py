@@ -39,11 +39,23 @@ def test_censored_subjects_are_counted_but_are_neither_events_nor_selected() -> 
         weight=np.array([1.2, 1.0, 0.0, 1.0]),
         score=np.array([0.9, 0.5, 0.9, 0.1]),
         threshold=0.5,
+        clusters=np.arange(4),
     )
-    assert counted == Census(subjects=4, positives=1, negatives=2, selected=2)
+    assert counted == Census(subjects=4, known=3, positives=1, negatives=2, selected=2)
 
 
-ENOUGH = Census(subjects=100, positives=30, negatives=30, selected=30)
+def test_a_patient_with_six_rows_is_one_positive_and_not_six() -> None:
+    counted = census(
+        y=np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]),
+        weight=np.ones(7),
+        score=np.full(7, 0.9),
+        threshold=0.5,
+        clusters=np.array([4, 4, 4, 4, 4, 4, 8]),
+    )
+    assert counted == Census(subjects=7, known=2, positives=1, negatives=2, selected=2)
+
+
+ENOUGH = Census(subjects=100, known=60, positives=30, negatives=30, selected=30)
 
 
 @pytest.mark.parametrize("name", ["auroc", "tpr", "fpr", "ppv", "selection_rate", "net_benefit"])
@@ -54,16 +66,16 @@ def test_a_census_at_the_minimum_is_enough(name: MetricName) -> None:
 @pytest.mark.parametrize(
     ("name", "counted", "reason"),
     [
-        ("auroc", Census(100, 29, 71, 50), "fewer than 30 positives"),
-        ("auroc", Census(100, 71, 29, 50), "fewer than 30 known non-events"),
-        ("tpr", Census(100, 29, 71, 50), "fewer than 30 positives"),
-        ("tpr", Census(100, 71, 29, 50), None),
-        ("fpr", Census(100, 71, 29, 50), "fewer than 30 known non-events"),
-        ("fpr", Census(100, 0, 100, 50), None),
-        ("ppv", Census(100, 50, 50, 29), "fewer than 30 selected"),
-        ("selection_rate", Census(100, 0, 30, 0), None),
-        ("selection_rate", Census(100, 0, 29, 0), "fewer than 30 subjects with a known label"),
-        ("selection_rate", Census(10, 0, 10, 0), "fewer than 11 subjects"),
+        ("auroc", Census(100, 100, 29, 71, 50), "fewer than 30 positives"),
+        ("auroc", Census(100, 100, 71, 29, 50), "fewer than 30 known non-events"),
+        ("tpr", Census(100, 100, 29, 71, 50), "fewer than 30 positives"),
+        ("tpr", Census(100, 100, 71, 29, 50), None),
+        ("fpr", Census(100, 100, 71, 29, 50), "fewer than 30 known non-events"),
+        ("fpr", Census(100, 100, 0, 100, 50), None),
+        ("ppv", Census(100, 100, 50, 50, 29), "fewer than 30 selected"),
+        ("selection_rate", Census(100, 30, 0, 30, 0), None),
+        ("selection_rate", Census(100, 29, 0, 29, 0), "fewer than 30 subjects with a known label"),
+        ("selection_rate", Census(10, 10, 0, 10, 0), "fewer than 11 subjects"),
     ],
 )
 def test_a_metric_asks_for_the_subjects_it_needs(

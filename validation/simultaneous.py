@@ -1,0 +1,84 @@
+"""Intervals of all gaps that an audit's lines judge, right together and not only one by one.
+
+With twelve gaps at 95 % each, a fair model has one outside its own interval in every other audit.
+So all gaps of gating and reported lines are one family: the critical value is the .95 quantile of
+the largest |t| among them over the bootstrap's draws, which knows how they go together (Westfall
+and Young, Resampling-Based Multiple Testing, 1993; Romano and Wolf, Econometrica 2005). It is
+kept between that of one interval alone and Bonferroni's of them all.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from validation.config import AuditConfig
+from validation.intervals import LEVEL
+from validation.ranking import FloatArray
+from validation.sampled import SINGLE_TAIL, Sampled
+from validation.tasks import MetricName, PopulationName
+
+# A gap by population, attribute, level and metric, and its two sides.
+GapKey = tuple[PopulationName, str, str, MetricName]
+Sides = tuple[Sampled, Sampled]
+
+
+def judged_gaps(config: AuditConfig) -> frozenset[tuple[PopulationName, str, MetricName]]:
+    """Population, attribute and metric of every gap line, gating or reported."""
+    return frozenset(
+        (line.on, line.group, line.metric)
+        for line in (*config.gating, *config.reported)
+        if line.kind == "gap"
+    )
+
+
+@dataclass(frozen=True)
+class Family:
+    """The gaps that are judged together, and what each of their intervals leaves to each end."""
+
+    keys: frozenset[GapKey]
+    tail: float
+
+    def tail_of(self, key: GapKey) -> float | None:
+        """The tail of a gap's simultaneous interval; None of one that no line judges."""
+        return self.tail if key in self.keys else None
+
+
+def family_of(gaps: Mapping[GapKey, Sides], config: AuditConfig) -> Family:
+    """The family of the measurable gaps that a line judges.
+
+    The tail becomes a critical value by the t distribution of each side, so few clusters are paid
+    for even where the draws do not show it. Draws of two populations are their own: their gaps
+    count as independent, which widens.
+    """
+    judged = judged_gaps(config)
+    members = {
+        key: sides
+        for key, sides in gaps.items()
+        if (key[0], key[1], key[3]) in judged and all(side.is_defined for side in sides)
+    }
+    return Family(frozenset(members), _shared_tail(members))
+
+
+def _shared_tail(members: Mapping[GapKey, Sides]) -> float:
+    if not members:
+        return SINGLE_TAIL
+    largest = np.fmax.reduce([_standardised(*sides) for sides in members.values()])
+    critical = float(np.nanquantile(largest, LEVEL, method="higher"))
+    bonferroni = SINGLE_TAIL / _hypotheses(members)
+    return float(np.clip(stats.norm.sf(critical), bonferroni, SINGLE_TAIL))
+
+
+def _standardised(inside: Sampled, outside: Sampled) -> FloatArray:
+    """|draw - value| / standard deviation, [draws]; 0 of a gap that does not vary."""
+    apart = np.abs(inside.samples - outside.samples - (inside.value - outside.value))
+    spread = float(np.nanstd(inside.samples - outside.samples))
+    return apart / spread if spread > 0.0 else np.zeros_like(apart)
+
+
+def _hypotheses(family: Iterable[GapKey]) -> int:
+    levels = Counter((on, attribute, metric) for on, attribute, _, metric in family)
+    # Of two levels, one gap is the other's mirror: they are wrong together.
+    return sum(1 if number == 2 else number for number in levels.values())
