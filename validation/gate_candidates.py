@@ -105,21 +105,25 @@ def _difference(
 ) -> tuple[str, Estimate]:
     """The other model's name, and network minus it."""
     if line.against == INCUMBENT:
-        name, differences = INCUMBENT, _of_incumbent(evidence, population)
-    else:
-        chosen = _challenger(line, population, evidence.policy)
-        name, differences = chosen.name, chosen.difference
-    if line.metric not in differences:
-        raise Missing(f"the difference to {name} was not measured")
-    return name, differences[line.metric]
+        return INCUMBENT, _to_incumbent(line, evidence)
+    chosen = _challenger(line, population, evidence.policy)
+    if line.metric not in chosen.difference:
+        raise Missing(f"the difference to {chosen.name} was not measured")
+    return chosen.name, chosen.difference[line.metric]
 
 
-def _of_incumbent(evidence: Evidence, population: PopulationEvidence) -> dict[MetricName, Estimate]:
-    if evidence.incumbent is None:
+def _to_incumbent(line: GatingLine, evidence: Evidence) -> Estimate:
+    found = evidence.incumbent
+    if found is None:
         raise Missing("nobody looked for the release that stands")
-    if not evidence.incumbent.stands:
+    if not found.stands:
         raise NothingStands
-    return evidence.incumbent.differences.get(population.population, {})
+    if not found.differences and found.reason is not None:
+        return Estimate(reason=found.reason)
+    differences = found.differences.get(line.on, {})
+    if line.metric not in differences:
+        raise Missing("the difference to the release that stands was not measured")
+    return differences[line.metric]
 
 
 def _challenger(

@@ -15,6 +15,7 @@ from validation.metrics import Measure, prepare
 from validation.populations import Population
 from validation.ranking import FloatArray, IntArray
 from validation.sampled import UNDEFINED, Sampled, estimate_of, gap_between, paired
+from validation.seed_spread import seed_offsets
 from validation.tasks import METRIC_NAMES, MetricName
 
 __all__ = ["UNDEFINED", "Measured", "Part", "difference", "gap", "measure_parts", "part_of"]
@@ -24,10 +25,12 @@ __all__ = ["UNDEFINED", "Measured", "Part", "difference", "gap", "measure_parts"
 class Part:
     """Some rows of a population, one of its scores, and how to measure them.
 
-    rows [m] are in the order that `measure` wants its weights in.
+    rows [m] are in the order that `measure` wants its weights in.   seeded: the score is the
+    network's, which other seeds would have given otherwise.
     """
 
     rows: IntArray
+    seeded: bool
     measure: Measure
     census: Census
     effective: Mapping[MetricName, Effective]
@@ -51,11 +54,13 @@ class Measured:
 
 def part_of(population: Population, rows: IntArray, score: FloatArray, config: AuditConfig) -> Part:
     """rows [m] of a population, judged by score [n] (the network's or a challenger's)."""
-    y, weight, score = population.y[rows], population.weight[rows], score[rows]
+    judged, score = score, score[rows]
+    y, weight = population.y[rows], population.weight[rows]
     clusters, threshold = population.clusters[rows], config.selected_from
     measure = prepare(y, score, threshold)
     return Part(
         rows=rows[measure.ranking.order],
+        seeded=judged is population.score,
         measure=measure,
         census=census(y, weight, score, threshold, clusters),
         effective=effective_sizes(y, weight, score >= threshold, clusters),
@@ -65,7 +70,7 @@ def part_of(population: Population, rows: IntArray, score: FloatArray, config: A
 def measure_parts(
     population: Population, parts: Sequence[Part], config: AuditConfig
 ) -> list[Measured]:
-    """Measure every part under the same draws of clusters, so that differences are paired."""
+    """Measure every part under the same draws of clusters and seeds: differences are paired."""
 
     def statistic(weights: FloatArray) -> FloatArray:
         values = [part.measure(np.take(weights, part.rows, axis=1)) for part in parts]
@@ -76,6 +81,8 @@ def measure_parts(
         population.clusters, draws=config.bootstrap_draws, seed=config.bootstrap_seed
     )
     samples = np.concatenate([statistic(population.weights_of(counts)) for counts in drawn])
+    rows = [part.rows if part.seeded else None for part in parts]
+    samples += seed_offsets(population, rows, config)
     return [
         Measured(part.census, part.effective, points[i], samples[:, i])
         for i, part in enumerate(parts)
