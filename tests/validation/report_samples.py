@@ -61,7 +61,7 @@ POLICY = {
             "metric": "tpr",
             "on": "cross_fitted",
             "group": "sex",
-            "between": [-0.20, 0.20],
+            "between": [-0.30, 0.30],
         },
         {
             "line": "False alarms equal among women and men",

@@ -1,4 +1,4 @@
-"""What a report of forecasts says first, in sentences that need no statistician."""
+"""What a report says first, in sentences that need no statistician."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from validation.report.formatting import Unit, count, interval, percent
 from validation.report.harm_words import alarms_in_short
 from validation.report.names import metric_short, population_name
 from validation.report.overfitting_words import trials_in_short
+from validation.report.risk_headlines import risk_headlines
 from validation.report.skill_words import reference_of, side_of_zero, skill_sentence
 from validation.report.units import Units, units
 from validation.report.views import largest_population
@@ -34,9 +35,9 @@ class Headline:
 
 
 def headlines(evidence: Evidence) -> list[Headline]:
-    """The first page of a report of forecasts, most weighty first; of risk, nothing."""
+    """What the first page says in short, most weighty first."""
     if not evidence.policy.is_forecast:
-        return []
+        return [Headline(*said) for said in risk_headlines(evidence)]
     found = largest_population(evidence)
     measured = _measured(evidence, found, units(evidence)) if found else ()
     of_released = _released_words(evidence, units(evidence))

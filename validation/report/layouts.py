@@ -27,29 +27,35 @@ class Layout:
 
 
 _BEFORE: Final[tuple[Section, ...]] = (
+    ("changes", "What changed, number by number", "changes.html.j2"),
     ("use", "Intended use", "use.html.j2"),
     ("data", "Data and exclusions", "data.html.j2"),
     ("checks", "Validation and quarantine", "checks.html.j2"),
+    ("limits", "Limits of the data", "limits.html.j2"),
+    ("outcome", "Outcome and censoring", "outcome.html.j2"),
+    ("model", "Model and tuning", "model.html.j2"),
 )
 _AFTER: Final[tuple[Section, ...]] = (
-    ("limits", "Limits of the data", "limits.html.j2"),
-    ("model", "Model", "model.html.j2"),
-    ("lineage", "Lineage", "lineage.html.j2"),
+    ("monitoring", "Monitoring plan", "monitoring.html.j2"),
+    ("inventory", "Inventory entry", "inventory.html.j2"),
+    ("profiles", "Rules and guidelines", "profiles.html.j2"),
+    ("index", "Evidence index", "index.html.j2"),
 )
 _RISK: Final[tuple[Section, ...]] = (
     *_BEFORE,
     ("performance", "Performance", "performance.html.j2"),
-    ("groups", "Groups", "groups.html.j2"),
     ("challengers", "Challengers", "challengers.html.j2"),
+    ("groups", "Groups", "groups.html.j2"),
+    ("harms", "Harms to patients", "patient_harms.html.j2"),
     *_AFTER,
 )
 _FORECAST: Final[tuple[Section, ...]] = (
     *_BEFORE,
-    ("performance", "Performance", "forecast_performance.html.j2"),
-    ("groups", "Groups", "forecast_groups.html.j2"),
-    ("challengers", "Challengers", "forecast_challengers.html.j2"),
-    ("harms", "Harms looked for", "harms.html.j2"),
     ("overfitting", "Overfitting", "overfitting.html.j2"),
+    ("performance", "Performance", "forecast_performance.html.j2"),
+    ("challengers", "Challengers", "forecast_challengers.html.j2"),
+    ("groups", "Groups", "forecast_groups.html.j2"),
+    ("harms", "Harms looked for", "harms.html.j2"),
     *_AFTER,
 )
 LAYOUTS: Final[Mapping[Task, Layout]] = {

@@ -7,6 +7,9 @@ from validation.report.formatting import count, joined, number, percent
 from validation.report.names import metric_short, population_name, spoken
 from validation.report.units import Units, units
 
+# More names of groups than these are only counted: the tables name them all.
+MOST_NAMED = 4
+
 
 def cannot_tell(evidence: Evidence) -> list[str]:
     """Sentences, the most weighty first: undecided lines, unseen gaps, silent groups, data."""
@@ -50,17 +53,20 @@ def _silent_groups(population: PopulationEvidence) -> Iterator[str]:
         levels[group.attribute] = levels.get(group.attribute, 0) + 1
         if any(estimate.value is None for estimate in group.metrics.values()):
             silent.setdefault(group.attribute, []).append(group.level)
-    named = [
-        f"all of {spoken(attribute)}"
-        if len(found) == levels[attribute]
-        else f"{spoken(attribute)} {joined(found)}"
-        for attribute, found in silent.items()
-    ]
+    named = [_silent(attribute, found, levels[attribute]) for attribute, found in silent.items()]
     if named:
         yield (
             "Some or all metrics of groups that are too small "
             f"({population_name(population.population)}): {'; '.join(named)}."
         )
+
+
+def _silent(attribute: str, found: list[str], levels: int) -> str:
+    if len(found) == levels:
+        return f"all of {spoken(attribute)}"
+    if len(found) > MOST_NAMED:
+        return f"{len(found)} of {levels} of {spoken(attribute)}"
+    return f"{spoken(attribute)} {joined(found)}"
 
 
 def _censoring(evidence: Evidence) -> Iterator[str]:

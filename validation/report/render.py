@@ -4,18 +4,36 @@ The page asks the network for nothing and runs no script (its own policy forbids
 every word of study and evidence, and has the same bytes for the same evidence.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from validation.evidence import Evidence, LineageEntry, PopulationEvidence, PredictionEvidence
-from validation.report import formatting, harm_words, names, overfitting_words, verdicts
+from validation.profiles.coverage import coverage_of
+from validation.profiles.reading import Profile, load_profiles
+from validation.report import (
+    change_words,
+    deciding,
+    formatting,
+    harm_words,
+    names,
+    overfitting_words,
+    verdicts,
+)
+from validation.report.change_words import Comparison, comparison
 from validation.report.closing import why_closed, why_withheld
+from validation.report.evidence_index import as_json, evidence_index
+from validation.report.flow_chart import flow_chart
 from validation.report.harm_words import STATES, harms_looked_for
 from validation.report.headlines import headlines
-from validation.report.layouts import LAYOUTS
+from validation.report.json_view import report_model, report_text
+from validation.report.layouts import LAYOUTS, Section
 from validation.report.limits import cannot_tell
+from validation.report.page_one import COMMAND
+from validation.report.patient_harm_words import patient_harm_view
+from validation.report.plans import inventory_text, monitoring_plan, outcome_rows
 from validation.report.units import Units, units
 from validation.report.views import (
     check_summaries,
@@ -31,6 +49,11 @@ from validation.tasks import PRIMARY_LOSS, PRIMARY_SKILL
 
 EVIDENCE_FILE: Final = "evidence.json"
 FILTERS: Final = (
+    change_words.change_about,
+    change_words.changed_words,
+    change_words.unit_of,
+    deciding.at_once,
+    deciding.needed_words,
     formatting.bounds,
     formatting.count,
     formatting.detail,
@@ -59,41 +82,97 @@ FILTERS: Final = (
 )
 
 
-def render_report(evidence: Evidence, *, evidence_file: str = EVIDENCE_FILE) -> str:
+def render_report(
+    evidence: Evidence,
+    *,
+    evidence_file: str = EVIDENCE_FILE,
+    previous: Evidence | None = None,
+    audit_key: str | None = None,
+    profiles: Sequence[Profile] | None = None,
+) -> str:
     """The report of ``audit_model``.
 
     Args:
         evidence: judged or not; a gate of None is shown as a closed one.
         evidence_file: the name of the file from which each number can be recomputed.
+        previous: the evidence of the audit before this one, to say what changed since.
+        audit_key: the artefact that this audit is, for the inventory entry.
+        profiles: of rules and guidelines; None takes the shipped ones.
     """
     chosen = largest_population(evidence)
     policy, written = evidence.policy, units(evidence)
-    layout = LAYOUTS[policy.task]
+    compared = comparison(previous, evidence)
     return _render(
         "audit.html.j2",
-        verdict=verdicts.model_verdict(evidence.study, evidence.gate),
+        verdict=verdicts.model_verdict(evidence),
         evidence=evidence,
         evidence_file=evidence_file,
         is_forecast=policy.is_forecast,
         data=evidence.data,
         gate=evidence.gate,
+        limits_order=deciding.limits_words(evidence.limits_order),
+        compared=compared,
         why_closed=why_closed(evidence),
+        headlines=headlines(evidence),
         unknowns=cannot_tell(evidence),
-        layout=layout,
-        sections=layout.sections,
+        layout=LAYOUTS[policy.task],
+        sections=_sections(evidence, compared),
         units=written,
         flow=flow_table(evidence.data.flow),
+        flow_diagram=flow_chart(evidence.data, policy.is_forecast),
         checks=check_summaries(evidence.data.checks),
         forests=forests(chosen, policy, written) if chosen else [],
         forest_population=chosen.population if chosen else "",
         groups=[(p.population, group_tables(p)) for p in evidence.populations],
+        **_around(evidence, previous, audit_key, profiles),
         **(_of_forecasts(evidence, chosen, written) if policy.is_forecast else _of_risk(evidence)),
     )
 
 
+def render_json(
+    evidence: Evidence,
+    *,
+    previous: Evidence | None = None,
+    audit_key: str | None = None,
+    profiles: Sequence[Profile] | None = None,
+) -> str:
+    """report.json: the same as :func:`render_report` for machines, the same bytes each time."""
+    anchors = section_anchors(evidence, previous)
+    chosen = load_profiles() if profiles is None else profiles
+    return report_text(report_model(evidence, previous, audit_key, chosen, anchors))
+
+
+def section_anchors(evidence: Evidence, previous: Evidence | None = None) -> tuple[str, ...]:
+    """The sections that the report of this evidence has."""
+    return tuple(anchor for anchor, *_ in _sections(evidence, comparison(previous, evidence)))
+
+
+def _sections(evidence: Evidence, compared: Comparison) -> tuple[Section, ...]:
+    absent = {"changes"} if not compared.changes else set()
+    return tuple(each for each in LAYOUTS[evidence.policy.task].sections if each[0] not in absent)
+
+
+def _around(
+    evidence: Evidence,
+    previous: Evidence | None,
+    audit_key: str | None,
+    profiles: Sequence[Profile] | None,
+) -> dict[str, Any]:
+    """What stands around the numbers: outcome, plans, inventory, rules, index."""
+    chosen = load_profiles() if profiles is None else profiles
+    return {
+        "outcome": outcome_rows(evidence),
+        "monitoring": monitoring_plan(evidence.policy),
+        "inventory": inventory_text(evidence, audit_key),
+        "profiles": coverage_of(chosen, as_json(evidence), section_anchors(evidence, previous)),
+        "index": evidence_index(evidence, previous),
+        "page_one_command": COMMAND,
+    }
+
+
 def _of_risk(evidence: Evidence) -> dict[str, Any]:
     return {
-        "headlines": (),
+        "patient_harms": patient_harm_view(evidence),
         "curves": [(p.population, curves(p)) for p in evidence.populations],
     }
 
@@ -102,7 +181,6 @@ def _of_forecasts(
     evidence: Evidence, chosen: PopulationEvidence | None, written: Units
 ) -> dict[str, Any]:
     return {
-        "headlines": headlines(evidence),
         "chosen": chosen,
         "skill": PRIMARY_SKILL[evidence.policy.task],
         "loss": PRIMARY_LOSS[evidence.policy.task],

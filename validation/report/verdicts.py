@@ -1,10 +1,11 @@
 """The verdict in words: the first thing that a reader of a report sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from validation.estimates import VerdictName
-from validation.evidence import GateVerdict, LineVerdict
+from validation.evidence import Evidence, GateVerdict, LineVerdict
+from validation.report.deciding import what_follows
 from validation.report.names import metric_short, model_name, population_name, spoken
 from validation.tasks import LOWER_IS_BETTER
 
@@ -14,11 +15,11 @@ TITLES: Final[dict[VerdictName, str]] = {
     "cannot_tell": "Cannot tell",
 }
 RULES: Final = (
-    "The study sets the lines and their limits. A line passes when its whole interval lies within "
-    "the limit, fails when all of it lies outside, and is otherwise “cannot tell”. A network that "
-    "is shown to be worse than the best simple model fails, whatever loss is tolerated. "
-    "The gate opens only if every line passes."
+    "A line passes when its whole interval lies within the study’s limit, fails when all of it lies "
+    "outside, and is otherwise “cannot tell”; the gate opens only if every line passes. A network "
+    "that is shown to be worse than the best simple model fails, whatever loss is tolerated."
 )
+AT_ONCE: Final = " A gap is judged by the interval that holds for all gaps of this audit at once."
 PREDICTION_RULES: Final = (
     "Every measurement must lie within the limit that the study sets; what could not be measured "
     "closes the gate."
@@ -27,20 +28,27 @@ PREDICTION_RULES: Final = (
 
 @dataclass(frozen=True)
 class VerdictWords:
-    """``kind`` colours the page; ``title`` and ``words`` say what was decided."""
+    """``kind`` colours the page; ``title`` and ``words`` say what was decided, ``follows`` what
+    the study's own policy makes of it."""
 
     kind: VerdictName
     title: str
     words: str
     about: str
     rule: str
+    follows: tuple[str, ...] = ()
 
 
-def model_verdict(study: str, gate: GateVerdict | None) -> VerdictWords:
-    """What the gate decided about a model."""
-    about = f"Audit of the model of the study {study}"
+def model_verdict(evidence: Evidence) -> VerdictWords:
+    """What the gate decided about a model, and who must decide what now."""
+    gate = evidence.gate
+    lines = (*gate.lines, *gate.reported) if gate else ()
+    has_family = any(line.estimate.simultaneous_low is not None for line in lines)
+    about = f"Audit of the model of the study {evidence.study}"
     opened = "This model may be released."
-    return _verdict(gate, about, "gating lines", opened, "No model is released.", RULES)
+    rule = RULES + AT_ONCE if has_family else RULES
+    words = _verdict(gate, about, "gating lines", opened, "No model is released.", rule)
+    return replace(words, follows=tuple(what_follows(evidence)))
 
 
 def prediction_verdict(study: str, rows: int, gate: GateVerdict | None) -> VerdictWords:
@@ -69,7 +77,9 @@ def _verdict(
         return VerdictWords("cannot_tell", "Not decided", words, about, rule)
     title = TITLES[gate.verdict]
     outcome = f"The gate is open. {opened}" if gate.is_open else f"The gate is closed. {closed}"
-    if not gate.is_open and {line.verdict for line in gate.lines} == {"pass"}:
+    if gate.decision == "ask":
+        outcome = "The gate waits for people."
+    if gate.decision != "ask" and not gate.is_open and {line.verdict for line in gate.lines} == {"pass"}:
         outcome = f"Something else is amiss. {outcome}"
     words = f"{_count_words(gate.lines, noun)} {outcome}"
     return VerdictWords(gate.verdict, title, words, about, rule)
