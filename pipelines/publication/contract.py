@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -92,6 +92,21 @@ class GenerationReceipt(BaseModel):
     published_at: UtcMoment
     snapshot: Path
     parquet: Path
+
+
+class ListedGeneration(BaseModel):
+    """One generation of a study and how it stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    generation_id: str
+    release_id: str
+    audit_id: str
+    as_of: UtcMoment
+    published_at: UtcMoment
+    row_count: int
+    state: Literal["published", "withdrawn", "reinstated"]
+    is_current: bool
 
 
 def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.DataFrame:

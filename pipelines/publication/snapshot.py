@@ -16,35 +16,48 @@ from pipelines.durable import READ_ONLY_MODE, fsync_path, rename_into_place
 from pipelines.errors import ArtefactCorrupt
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.parquet import place_parquet
-from pipelines.publication.schema import VIEWS
+from pipelines.publication.views import DUCKDB_VIEWS
 
+# What readers need no key for: who knows a row's key could test a guess at an erased row.
 COPIES = (
     "CREATE TABLE snapshot.audits AS SELECT * FROM writer.audits",
+    "CREATE TABLE snapshot.approvals AS SELECT * FROM writer.approvals",
     "CREATE TABLE snapshot.releases AS SELECT * FROM writer.releases",
-    "CREATE TABLE snapshot.generations AS SELECT * FROM writer.generations",
-    "CREATE TABLE snapshot.predictions AS SELECT * FROM writer.predictions",
-    "CREATE TABLE snapshot.state_changes AS SELECT * FROM writer.state_changes",
+    "CREATE TABLE snapshot.publications AS SELECT * FROM writer.publications",
+    "CREATE TABLE snapshot.predictions AS "
+    "SELECT * EXCLUDE (row_key, commitment) FROM writer.predictions",
+    "CREATE TABLE snapshot.withdrawals AS SELECT * FROM writer.withdrawals",
+    "CREATE TABLE snapshot.erasures AS "
+    "SELECT erasure_number, study, erased_at FROM writer.erasures",
 )
 
 # A row added by hand under a generation that passed breaks no key; its count gives it away.
 UNCOUNTED = """
-SELECT generations.generation_id
-FROM generations
+SELECT publications.generation_id
+FROM publications
 LEFT JOIN (
-    SELECT generation_id, count(*) AS found FROM predictions GROUP BY generation_id
-) AS counted ON counted.generation_id = generations.generation_id
-WHERE COALESCE(counted.found, 0) <> generations.row_count
+    SELECT generation_id, count(*) AS found
+    FROM (
+        SELECT generation_id FROM predictions UNION ALL SELECT generation_id FROM erased_rows
+    )
+    GROUP BY generation_id
+) AS counted ON counted.generation_id = publications.generation_id
+WHERE COALESCE(counted.found, 0) <> publications.row_count
 """
 
-# The newest state change and the newest generation of a database, 0 where there is none, and the
-# columns that it shows.
+# The newest of a database, 0 where there is none, and the columns that it shows to readers.
 NEWEST = """
 SELECT
-    (SELECT COALESCE(max(change_number), 0) FROM {database}.state_changes),
-    (SELECT COALESCE(max(generation_number), 0) FROM {database}.generations),
+    (SELECT COALESCE(max(change_number), 0) FROM {database}.withdrawals),
+    (SELECT COALESCE(max(erasure_number), 0) FROM {database}.erasures),
+    (SELECT COALESCE(max(generation_number), 0) FROM {database}.publications),
+    (SELECT count(*) FROM {database}.approvals),
     (
         SELECT string_agg(table_name || '.' || column_name, ' ' ORDER BY table_name, column_index)
-        FROM duckdb_columns() WHERE database_name = '{database}' AND NOT internal
+        FROM duckdb_columns()
+        WHERE database_name = '{database}' AND NOT internal
+            AND table_name NOT IN ('event_log', 'erasures', 'erased_rows')
+            AND column_name NOT IN ('row_key', 'commitment')
     )
 """
 
@@ -55,10 +68,12 @@ TO $path (FORMAT parquet, COMPRESSION zstd)
 
 
 class Newest(NamedTuple):
-    """How far a database is: its newest change and generation, and its columns in one text."""
+    """How far a database is; its columns in one text."""
 
     change: int
+    erasure: int
     generation: int
+    approvals: int
     columns: str
 
 
@@ -79,7 +94,7 @@ def refresh_snapshot(
         for statement in COPIES:
             writer.execute(statement)
         writer.execute("USE snapshot")
-        for statement in VIEWS:
+        for statement in DUCKDB_VIEWS:
             writer.execute(statement)
         writer.execute(EXPORT, {"path": str(parquet)})
     finally:
@@ -97,13 +112,13 @@ def repair_snapshot(writer: duckdb.DuckDBPyConnection, folders: PublicationFolde
         ArtefactCorrupt: a generation does not hold the rows that were published.
     """
     committed = _newest(writer, "writer")
-    if not folders.snapshot.exists() and (committed.change, committed.generation) == (0, 0):
+    if not folders.snapshot.exists() and committed.generation == 0:
         return False
     shown = _shown(writer, folders)
     if shown == committed:
         return False
-    same_changes = shown is not None and shown.change == committed.change
-    refresh_snapshot(writer, folders, keep_previous=same_changes)
+    nothing_hidden = shown is not None and shown[:2] == committed[:2]
+    refresh_snapshot(writer, folders, keep_previous=nothing_hidden)
     return True
 
 
@@ -122,8 +137,8 @@ def _shown(writer: duckdb.DuckDBPyConnection, folders: PublicationFolders) -> Ne
 
 
 def _newest(writer: duckdb.DuckDBPyConnection, database: str) -> Newest:
-    ((change, generation, columns),) = writer.execute(NEWEST.format(database=database)).fetchall()
-    return Newest(change, generation, columns)
+    (found,) = writer.execute(NEWEST.format(database=database)).fetchall()
+    return Newest(*found)
 
 
 def _place(draft: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""A database of the version before, copied into a new file: its tables knew one task, risk.
+"""A database of the version before, copied into a new file: it knew no approval and no event.
 
 DuckDB cannot add a constraint to a table that is there. So the rows go into a file with the new
 tables and all their constraints, and the file is renamed over the old one: a publisher killed
@@ -6,105 +6,66 @@ on the way leaves the old file as it was.
 """
 
 import duckdb
+import polars as pl
 
 from pipelines.durable import PRIVATE_FILE_MODE, fsync_path, rename_into_place
+from pipelines.publication.commitments import commit_rows, rows_digest
 from pipelines.publication.connection import connect, table_definitions
 from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.recording import add_event
 from pipelines.publication.schema import TABLES
+from pipelines.publication.schema_before import TABLES_WITHOUT_APPROVALS
 
-RELEASES_WITHOUT_TASK = """
-CREATE TABLE releases (
-    release_id VARCHAR NOT NULL CHECK (release_id <> ''),
-    study VARCHAR NOT NULL,
-    model_key VARCHAR NOT NULL CHECK (model_key <> ''),
-    model_sha256 VARCHAR NOT NULL CHECK (length(model_sha256) = 64),
-    events_key VARCHAR NOT NULL CHECK (events_key <> ''),
-    sequences_key VARCHAR NOT NULL CHECK (sequences_key <> ''),
-    threshold DOUBLE PRECISION NOT NULL CHECK (threshold BETWEEN 0 AND 1),
-    audit_id VARCHAR NOT NULL,
-    evidence_sha256 VARCHAR NOT NULL,
-    audit_kind VARCHAR NOT NULL CHECK (audit_kind = 'model'),
-    audit_verdict VARCHAR NOT NULL CHECK (audit_verdict = 'pass'),
-    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    PRIMARY KEY (release_id),
-    UNIQUE (release_id, study),
-    FOREIGN KEY (study, audit_id, evidence_sha256, audit_kind, audit_verdict)
-        REFERENCES audits (study, audit_id, evidence_sha256, kind, verdict)
-)
+# Every release of then rests on the gate's own pass. The hash over the names of its data is the
+# one that the release itself is given; what policy it was judged under the table did not say.
+APPROVALS = """
+INSERT INTO approvals BY NAME SELECT
+    'upgraded-' || release_id AS approval_id, study, audit_id, evidence_sha256, audit_kind,
+    audit_verdict, model_sha256, sha256(events_key || chr(10) || sequences_key) AS data_sha256,
+    repeat('0', 64) AS policy_sha256, 'none' AS request_id, 'approved' AS decision,
+    'gate' AS grounds, '["gate"]' AS decided_by,
+    'the audit passed, before approvals were recorded' AS reason,
+    created_at AS decided_at, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS expires_at
+FROM old.main.releases
 """
-
-GENERATIONS_WITHOUT_TASK = """
-CREATE TABLE generations (
-    generation_id VARCHAR NOT NULL CHECK (generation_id <> ''),
-    generation_number BIGINT NOT NULL,
-    study VARCHAR NOT NULL,
-    release_id VARCHAR NOT NULL,
-    audit_id VARCHAR NOT NULL,
-    evidence_sha256 VARCHAR NOT NULL,
-    audit_kind VARCHAR NOT NULL CHECK (audit_kind = 'generation'),
-    audit_verdict VARCHAR NOT NULL CHECK (audit_verdict = 'pass'),
-    scores_key VARCHAR NOT NULL CHECK (scores_key <> ''),
-    events_key VARCHAR NOT NULL CHECK (events_key <> ''),
-    sequences_key VARCHAR NOT NULL CHECK (sequences_key <> ''),
-    as_of TIMESTAMP WITH TIME ZONE NOT NULL,
-    published_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    row_count BIGINT NOT NULL CHECK (row_count > 0),
-    PRIMARY KEY (generation_id),
-    UNIQUE (generation_number),
-    UNIQUE (generation_id, release_id, audit_id),
-    FOREIGN KEY (release_id, study) REFERENCES releases (release_id, study),
-    FOREIGN KEY (study, audit_id, evidence_sha256, audit_kind, audit_verdict)
-        REFERENCES audits (study, audit_id, evidence_sha256, kind, verdict)
+COPIES = (
+    "INSERT INTO audits BY NAME FROM old.main.audits",
+    APPROVALS,
+    "INSERT INTO releases BY NAME SELECT * EXCLUDE (audit_kind), "
+    "'upgraded-' || release_id AS approval_id, 'approved' AS approval_decision "
+    "FROM old.main.releases",
 )
+GENERATIONS = "FROM old.main.generations ORDER BY generation_number"
+PREDICTIONS = """
+SELECT predictions.*, generations.study
+FROM old.main.predictions
+JOIN old.main.generations USING (generation_id)
+WHERE generation_id = $generation_id
 """
-
-PREDICTIONS_WITHOUT_TASK = """
-CREATE TABLE predictions (
-    generation_id VARCHAR NOT NULL,
-    release_id VARCHAR NOT NULL,
-    audit_id VARCHAR NOT NULL,
-    subject_id BIGINT NOT NULL,
-    index_time TIMESTAMP WITH TIME ZONE NOT NULL,
-    score DOUBLE PRECISION NOT NULL CHECK (score BETWEEN -1e300 AND 1e300),
-    score_calibrated DOUBLE PRECISION NOT NULL CHECK (score_calibrated BETWEEN 0 AND 1),
-    score_low DOUBLE PRECISION NOT NULL CHECK (score_low BETWEEN 0 AND 1),
-    score_high DOUBLE PRECISION NOT NULL CHECK (score_high BETWEEN 0 AND 1),
-    sequence_length INTEGER NOT NULL CHECK (sequence_length >= 0),
-    share_missing DOUBLE PRECISION NOT NULL CHECK (share_missing BETWEEN 0 AND 1),
-    split VARCHAR NOT NULL CHECK (split IN ('train', 'validation', 'test', 'none')),
-    threshold DOUBLE PRECISION NOT NULL CHECK (threshold BETWEEN 0 AND 1),
-    decision BOOLEAN NOT NULL,
-    CHECK (score_low <= score_high),
-    CHECK (decision = (score_calibrated >= threshold)),
-    PRIMARY KEY (generation_id, subject_id),
-    FOREIGN KEY (generation_id, release_id, audit_id)
-        REFERENCES generations (generation_id, release_id, audit_id)
-)
+WITHDRAWALS = """
+INSERT INTO withdrawals BY NAME
+SELECT state_changes.*, generations.study
+FROM old.main.state_changes
+JOIN old.main.generations USING (generation_id)
 """
-
-TABLES_WITHOUT_TASK = TABLES | {
-    "releases": RELEASES_WITHOUT_TASK,
-    "generations": GENERATIONS_WITHOUT_TASK,
-    "predictions": PREDICTIONS_WITHOUT_TASK,
-}
-
-# What an old row did not say: every study predicted a patient's risk. A column that is not named
-# here and was not there, a quantile, a price or the name of an instrument, is NULL.
-ADDED = {
-    "releases": "'risk' AS task",
-    "generations": "'risk' AS task",
-    "predictions": "'risk' AS task, true AS is_point_in_time",
+# Table -> its event and the column that orders it; the log begins with what was there.
+EVENTS = {
+    "audits": ("audit", "recorded_at"),
+    "approvals": ("approval", "decided_at"),
+    "releases": ("release", "created_at"),
+    "publications": ("publication", "generation_number"),
+    "withdrawals": ("state", "change_number"),
 }
 
 
-def is_without_task(connection: duckdb.DuckDBPyConnection) -> bool:
+def is_without_approvals(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the tables are those of the version before, unchanged by hand."""
     found = table_definitions(connection)
     # Most often the tables are those of today, and this is said by one look.
-    return "task VARCHAR" not in found.get("releases", "") and found == _expected()
+    return "approvals" not in found and found == _expected()
 
 
-def add_task(folders: PublicationFolders) -> None:
+def add_approvals(folders: PublicationFolders) -> None:
     """Put the rows of the writer's database, of the version before, into one of this version."""
     draft = folders.draft("writer.duckdb")
     with connect(str(draft)) as new:
@@ -113,19 +74,43 @@ def add_task(folders: PublicationFolders) -> None:
         new.execute("CHECKPOINT old")
         for statement in TABLES.values():
             new.execute(statement)
-        for table in TABLES:
-            added = f", {ADDED[table]}" if table in ADDED else ""
-            old_rows = f"SELECT *{added} FROM old.main.{table}"  # noqa: S608 - own names
-            new.execute(f"INSERT INTO {table} BY NAME {old_rows}")
+        _copy(new)
         new.execute("DETACH old")
         new.execute("CHECKPOINT")
     _remove_log(folders)
     rename_into_place(draft, folders.writer, PRIVATE_FILE_MODE)
 
 
+def _copy(new: duckdb.DuckDBPyConnection) -> None:
+    for statement in COPIES:
+        new.execute(statement)
+    for generation in new.sql(GENERATIONS).pl().iter_rows(named=True):
+        _copy_generation(new, generation)
+    new.execute(WITHDRAWALS)
+    for table, (event, order) in EVENTS.items():
+        said = "state" if event == "state" else f"'{event}'"
+        rows = f"SELECT {said}, study, CAST(to_json({table}) AS VARCHAR) FROM {table}"  # noqa: S608
+        for kind, study, payload in new.execute(f"{rows} ORDER BY {order}").fetchall():
+            add_event(new, kind, study, payload)
+
+
+def _copy_generation(new: duckdb.DuckDBPyConnection, generation: dict[str, object]) -> None:
+    named = {"generation_id": generation["generation_id"]}
+    rows = commit_rows(new.sql(PREDICTIONS, params=named).pl())
+    new.register("described", pl.DataFrame([generation]).to_arrow())
+    new.register("incoming", rows.to_arrow())
+    digest = {"digest": rows_digest(rows["commitment"])}
+    new.execute(
+        "INSERT INTO publications BY NAME SELECT *, $digest AS rows_digest FROM described", digest
+    )
+    new.execute("INSERT INTO predictions BY NAME FROM incoming")
+    new.unregister("described")
+    new.unregister("incoming")
+
+
 def _expected() -> dict[str, str]:
     with connect(":memory:") as fresh:
-        for statement in TABLES_WITHOUT_TASK.values():
+        for statement in TABLES_WITHOUT_APPROVALS.values():
             fresh.execute(statement)
         return table_definitions(fresh)
 

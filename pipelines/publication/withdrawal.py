@@ -1,30 +1,7 @@
-"""Take published predictions back, or bring them back: rows are added, none is removed."""
+"""Take published predictions back, or bring them back, in whichever store there is."""
 
-from datetime import UTC, datetime
-from typing import Literal
-
-import duckdb
-
-from pipelines.errors import NoRelease
-from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.snapshot import refresh_snapshot, repair_snapshot
-from pipelines.publication.writer import LOCK_WAIT_SECONDS, open_writer, transaction
-from pipelines.releases import require_words
+from pipelines.publication.store import open_store
 from pipelines.settings import Settings
-
-State = Literal["withdrawn", "reinstated"]
-
-STUDY_GENERATIONS = """
-SELECT generation_id, stands FROM generation_states WHERE study = $study ORDER BY generation_number
-"""
-
-INSERT_STATE_CHANGE = """
-INSERT INTO state_changes (
-    change_number, generation_id, state, reason, changed_by, changed_at
-) SELECT
-    COALESCE(max(change_number), 0) + 1, $generation_id, $state, $reason, $changed_by, $changed_at
-FROM state_changes
-"""
 
 
 def withdraw(
@@ -39,15 +16,16 @@ def withdraw(
         GateClosed: the reason or the name is empty.
         NoRelease: the study published nothing, or no generation of that name.
         StoreLocked: another process publishes.
+        DatabaseUnavailable: the PostgreSQL that the installation names cannot be used.
     """
-    return _change_state("withdrawn", study, generation_id, _words(reason, by), settings)
+    return open_store(settings).withdraw(study, reason, by, generation_id=generation_id)
 
 
 def reinstate(
     study: str, generation_id: str, reason: str, by: str, settings: Settings
 ) -> tuple[str, ...]:
     """Bring a withdrawn generation back; returns and raises as ``withdraw`` does."""
-    return _change_state("reinstated", study, generation_id, _words(reason, by), settings)
+    return open_store(settings).reinstate(study, generation_id, reason, by)
 
 
 def finish_changes(settings: Settings) -> None:
@@ -59,53 +37,4 @@ def finish_changes(settings: Settings) -> None:
         StoreLocked: another process publishes.
         ArtefactCorrupt: the writer's database was changed by hand.
     """
-    folders = PublicationFolders(settings.publication_dir)
-    if folders.writer.exists():
-        with open_writer(folders, LOCK_WAIT_SECONDS) as writer:
-            repair_snapshot(writer, folders)
-
-
-def _words(reason: str, by: str) -> dict[str, object]:
-    require_words(reason, by)
-    return {"reason": reason, "changed_by": by, "changed_at": datetime.now(UTC)}
-
-
-def _change_state(
-    state: State,
-    study: str,
-    generation_id: str | None,
-    words: dict[str, object],
-    settings: Settings,
-) -> tuple[str, ...]:
-    folders = PublicationFolders(settings.publication_dir)
-    if not folders.writer.exists():
-        raise _unknown(study, generation_id, folders)
-    with open_writer(folders, LOCK_WAIT_SECONDS) as writer:
-        asked = _asked(writer, study, generation_id, folders)
-        changed = tuple(name for name, stands in asked.items() if stands == (state == "withdrawn"))
-        with transaction(writer):
-            for name in changed:
-                writer.execute(INSERT_STATE_CHANGE, words | {"generation_id": name, "state": state})
-        refresh_snapshot(writer, folders, keep_previous=False)
-    return changed
-
-
-def _asked(
-    writer: duckdb.DuckDBPyConnection,
-    study: str,
-    generation_id: str | None,
-    folders: PublicationFolders,
-) -> dict[str, bool]:
-    """Generation -> whether it stands, for those that the request names."""
-    known = dict(writer.execute(STUDY_GENERATIONS, {"study": study}).fetchall())
-    if not known or generation_id not in (None, *known):
-        raise _unknown(study, generation_id, folders)
-    return known if generation_id is None else {generation_id: known[generation_id]}
-
-
-def _unknown(study: str, generation_id: str | None, folders: PublicationFolders) -> NoRelease:
-    return NoRelease(
-        f"{study} published nothing{f' named {generation_id}' if generation_id else ''}.",
-        where=str(folders.snapshot),
-        remedy=f"See what was published: equipoise show {study}",
-    )
+    open_store(settings).finish_changes()

@@ -12,9 +12,10 @@ from pipelines.durable import PRIVATE_FILE_MODE, only_writer, rename_into_place
 from pipelines.errors import ArtefactCorrupt, EquipoiseError, StoreLocked
 from pipelines.publication.connection import connect, table_definitions
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.schema import TABLES, VIEWS
+from pipelines.publication.schema import TABLES
 from pipelines.publication.snapshot import repair_snapshot
-from pipelines.publication.upgrade import add_task, is_without_task
+from pipelines.publication.upgrade import add_approvals, is_without_approvals
+from pipelines.publication.views import DUCKDB_VIEWS
 
 LOCK_WAIT_SECONDS = 60.0
 
@@ -40,7 +41,7 @@ def open_writer(
         _upgrade(folders)
         with _connected(folders.writer) as connection:
             _require_contract(connection, folders.writer)
-            for statement in VIEWS:
+            for statement in DUCKDB_VIEWS:
                 connection.execute(statement)
             repair_snapshot(connection, folders)
             yield connection
@@ -60,9 +61,9 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def _upgrade(folders: PublicationFolders) -> None:
     with _connected(folders.writer) as connection:
-        is_old = is_without_task(connection)
+        is_old = is_without_approvals(connection)
     if is_old:
-        add_task(folders)
+        add_approvals(folders)
 
 
 def _make_writer(folders: PublicationFolders) -> None:

@@ -15,8 +15,8 @@ from pipelines.journal import JournalEntry, append_entry
 from pipelines.provenance import release_of
 from pipelines.publication.contract import COLUMNS, AuditReference, Publication
 from pipelines.publication.crosswalk import read_crosswalk
-from pipelines.publication.duckdb import publish
 from pipelines.publication.rules import ONLY_QUANTILES
+from pipelines.publication.store import open_store
 from pipelines.releases import Release
 from pipelines.settings import settings
 from pipelines.stage import store
@@ -58,7 +58,7 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str
     )
     try:
         rows = _rows(load_study(study), folder, store().open(inputs["sequences"]))
-        receipt = publish(publication, rows, settings())
+        receipt = open_store(settings()).publish(publication, rows)
     except PublicationGateClosed as refused:
         raise _with_reasons(refused, verdict, evidence_file.with_name("report.html")) from None
     key = f"publications/{receipt.generation_id}"

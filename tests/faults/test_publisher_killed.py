@@ -23,7 +23,7 @@ from tests.pipelines.publication_examples import STUDY, predictions, publication
 SPAWN = multiprocessing.get_context("spawn")
 PATIENCE_SECONDS = 60.0
 CURRENT = """
-SELECT score, row_count FROM predictions_current JOIN generations USING (generation_id)
+SELECT score, row_count FROM predictions_current JOIN publications USING (generation_id)
 """
 
 

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from pipelines.errors import GateClosed, NoRelease, PublicationGateClosed, SourceMissing
 from pipelines.publication.contract import Publication, published_rows
 from pipelines.publication.duckdb import add_generation, publish, record_audits
+from pipelines.publication.duckdb_reading import open_snapshot
 from pipelines.publication.reading import (
     list_generations,
-    open_snapshot,
     read_as_of,
     read_current,
     read_withdrawn,
@@ -284,7 +284,7 @@ def test_rows_that_the_database_refuses_leave_no_generation_without_rows(home: S
         record_audits(writer, publication(1))
         with pytest.raises(PublicationGateClosed, match="a constraint"):
             add_generation(writer, publication(1), twice)
-        for table in ("releases", "generations", "predictions"):
+        for table in ("releases", "publications", "predictions"):
             assert writer.table(table).fetchall() == []
     assert publish(publication(1), predictions(1), home).made
 

@@ -11,7 +11,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pipelines.publication.duckdb import publish
-from pipelines.publication.reading import list_generations, open_snapshot, read_current
+from pipelines.publication.duckdb_reading import open_snapshot
+from pipelines.publication.reading import list_generations, read_current
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
     FIRST_DAY,

@@ -7,17 +7,16 @@ import pytest
 from pipelines.errors import PublicationGateClosed
 from pipelines.identity import Verdict
 from pipelines.publication.contract import AuditReference
-from pipelines.publication.duckdb import publish
-from pipelines.publication.reading import (
-    list_generations,
-    read_current,
-)
+from pipelines.publication.duckdb import publish, record_approval
+from pipelines.publication.duckdb_reading import open_snapshot
+from pipelines.publication.reading import list_generations, read_current
 from pipelines.publication.writer import open_writer
 from pipelines.releases import record_release, withdraw_release
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
     PASSED,
     STUDY,
+    approval_of,
     audited_anew,
     folders,
     numbers,
@@ -56,10 +55,50 @@ def test_a_generation_whose_audit_did_not_pass_leaves_the_readers_files_untouche
     assert (folders(home).snapshot.read_bytes(), folders(home).parquet.read_bytes()) == before
 
 
-def test_a_release_whose_audit_did_not_pass_publishes_nothing(home: Settings) -> None:
+@pytest.mark.parametrize("verdict", ["fail", "cannot_tell"])
+def test_a_release_that_people_approved_although_it_did_not_pass_is_published(
+    home: Settings, verdict: Verdict
+) -> None:
+    approved = record_release(STUDY, release(verdict=verdict))
+    publish(publication(1, of=approved), predictions(1), home)
+    assert numbers(read_current(STUDY, home)) == [1.0]
+    assert recorded_verdicts(home)[approved.audit_key] == verdict
+
+
+def test_a_release_whose_audit_did_not_pass_and_nobody_approved_publishes_nothing(
+    home: Settings,
+) -> None:
+    """Such a release cannot be made by its class: what the gate says of one is asked apart."""
+    standing = recorded_release()
+    failed = standing.model_copy(update={"verdict": "fail"})
     with pytest.raises(PublicationGateClosed, match="model says fail"):
-        publish(publication(1, of=release(verdict="fail")), predictions(1), home)
+        publish(publication(1).model_copy(update={"release": failed}), predictions(1), home)
     assert list_generations(STUDY, home) == ()
+
+
+def test_a_rejection_lands_in_the_table_at_once_and_once(home: Settings) -> None:
+    rejected = approval_of(verdict="fail", decision="rejected")
+    assert record_approval(rejected, home)
+    assert not record_approval(rejected, home)
+    with open_writer(folders(home), 1) as writer:
+        asked = "SELECT decision, decided_by, reason, audit_verdict FROM approvals"
+        assert writer.execute(asked).fetchall() == [
+            ("rejected", '["a person"]', "looked at by a person", "fail")
+        ]
+
+
+def test_readers_see_an_approval_beside_what_was_published(home: Settings) -> None:
+    publish_number(home, 1)
+    record_approval(approval_of(model="train_model/0002", verdict="cannot_tell"), home)
+    with open_snapshot(home) as snapshot:
+        asked = "SELECT grounds, decision FROM approvals ORDER BY grounds"
+        assert snapshot.execute(asked).fetchall() == [("gate", "approved"), ("people", "approved")]
+
+
+def test_an_approval_of_an_audit_that_is_known_otherwise_is_refused(home: Settings) -> None:
+    publish_number(home, 1)
+    with pytest.raises(PublicationGateClosed, match="with verdict pass, and it is now said"):
+        record_approval(approval_of(verdict="fail"), home)
 
 
 def test_a_release_that_was_never_recorded_publishes_nothing(home: Settings) -> None:

@@ -210,10 +210,10 @@ def test_a_release_by_hand_has_a_threshold_exactly_where_its_task_decides(
 def test_a_generation_by_hand_cannot_be_of_another_task_than_its_release(
     by_hand: Connection,
 ) -> None:
-    row = by_hand.table("generations").filter("task = 'risk'")
+    row = by_hand.table("publications").filter("task = 'risk'")
     changed = "'another' AS generation_id, 99 AS generation_number, 'direction' AS task"
     with pytest.raises(duckdb.ConstraintException, match="foreign key"):
-        row.project(f"* REPLACE ({changed})").insert_into("generations")
+        row.project(f"* REPLACE ({changed})").insert_into("publications")
 
 
 null = pl.lit(None, pl.Float64)

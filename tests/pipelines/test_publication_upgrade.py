@@ -1,7 +1,6 @@
-"""A store of the version before, which knew no task, goes on without losing or changing a row."""
+"""A store of the version before, which knew no approval, goes on without losing a row."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +12,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pipelines.errors import ArtefactCorrupt
+from pipelines.publication.chain import Event, broken_events
+from pipelines.publication.commitments import broken_commitments
 from pipelines.publication.connection import connect
 from pipelines.publication.duckdb import publish
 from pipelines.publication.reading import list_generations, read_current, read_withdrawn
-from pipelines.publication.rules import NAMES, ONLY_QUANTILES
 from pipelines.publication.schema import TABLES
-from pipelines.publication.upgrade import TABLES_WITHOUT_TASK
+from pipelines.publication.schema_before import TABLES_WITHOUT_APPROVALS
 from pipelines.publication.withdrawal import finish_changes, withdraw
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
@@ -32,11 +32,20 @@ from tests.pipelines.publication_examples import (
     recorded_release_of,
 )
 
-# What the version before did not have.
-NEW = {
-    "releases": ["task"],
-    "generations": ["task"],
-    "predictions": ["task", "is_point_in_time", *NAMES, *ONLY_QUANTILES],
+# Each table of the version before, out of those of today.
+OLD = {
+    "audits": "FROM new.audits",
+    "releases": "SELECT * EXCLUDE (approval_id, approval_decision), 'model' AS audit_kind "
+    "FROM new.releases",
+    "generations": "SELECT * EXCLUDE (rows_digest) FROM new.publications",
+    "predictions": "SELECT * EXCLUDE (study, {keys}) FROM new.predictions",
+    "state_changes": "SELECT * EXCLUDE (study) FROM new.withdrawals",
+}
+# What is made anew by an upgrade: keys at random, and what hangs on them.
+ANEW = {
+    "publications": ["rows_digest"],
+    "predictions": ["row_key", "commitment"],
+    "releases": ["approval_id"],
 }
 OLD_VIEW = "CREATE VIEW predictions_current AS SELECT score FROM predictions"
 
@@ -66,9 +75,10 @@ def make_old(home: Settings) -> None:
         old_file = file.with_suffix(".old")
         with connect(str(old_file)) as old:
             old.execute("ATTACH $path AS new (READ_ONLY)", {"path": str(file)})
-            for table, statement in TABLES_WITHOUT_TASK.items():
-                excluded = f"EXCLUDE ({', '.join(NEW[table])})" if table in NEW else ""
-                rows = f"SELECT * {excluded} FROM new.{table}"  # noqa: S608 - own names
+            for table, statement in TABLES_WITHOUT_APPROVALS.items():
+                rows = OLD[table].replace(
+                    ", {keys}", ", row_key, commitment" if has_constraints else ""
+                )
                 if has_constraints:
                     old.execute(statement)
                     old.execute(f"INSERT INTO {table} BY NAME {rows}")
@@ -92,22 +102,9 @@ def columns_of_readers(home: Settings) -> set[str]:
 def test_the_old_files_are_old(home: Settings) -> None:
     """The control of the tests below."""
     make_old(home)
-    assert contents(home)["predictions"].columns == [
-        "generation_id",
-        "release_id",
-        "audit_id",
-        "subject_id",
-        "index_time",
-        "score",
-        "score_calibrated",
-        "score_low",
-        "score_high",
-        "sequence_length",
-        "share_missing",
-        "split",
-        "threshold",
-        "decision",
-    ]
+    with duckdb.connect(str(folders(home).writer), read_only=True) as old:
+        assert {row[0] for row in old.execute("SHOW TABLES").fetchall()} > {"state_changes"}
+        assert not {"study", "row_key"} & set(old.table("predictions").columns)
     with duckdb.connect(str(folders(home).snapshot), read_only=True) as snapshot:
         assert snapshot.table("predictions_current").columns == ["score"]
 
@@ -123,22 +120,38 @@ def test_every_row_of_every_table_is_there_after_the_upgrade(home: Settings) -> 
     finish_changes(home)
 
     after = contents(home)
-    for table in TABLES:
-        assert_frame_equal(after[table], before[table])
+    for table in ("audits", "releases", "publications", "predictions", "withdrawals"):
+        anew = ANEW.get(table, [])
+        assert_frame_equal(after[table].drop(anew), before[table].drop(anew))
     assert_frame_equal(read_current(STUDY, home), current)
     assert_frame_equal(read_withdrawn(STUDY, home), withdrawn)
     assert_frame_equal(pl.read_parquet(folders(home).parquet), current)
 
 
-def test_old_rows_are_risks_at_a_point_in_time_without_name_or_quantile(home: Settings) -> None:
+def test_a_release_of_then_rests_on_the_gates_own_pass(home: Settings) -> None:
     make_old(home)
     finish_changes(home)
 
-    rows = contents(home)["predictions"]
-    assert rows.height == 7
-    assert rows.select("task", "is_point_in_time").unique().rows() == [("risk", True)]
-    absent = (*NAMES, *ONLY_QUANTILES)
-    assert rows.select(absent).null_count().row(0) == (7,) * len(absent)
+    after = contents(home)
+    (approval,) = after["approvals"].iter_rows(named=True)
+    assert (approval["grounds"], approval["decision"]) == ("gate", "approved")
+    assert after["releases"]["approval_id"].to_list() == [approval["approval_id"]]
+
+
+def test_the_log_begins_with_what_was_there_and_every_row_is_committed_to(home: Settings) -> None:
+    make_old(home)
+    finish_changes(home)
+
+    after = contents(home)
+    log = after["event_log"].sort("event_number")
+    assert log["event"].to_list() == [
+        *["audit"] * 2,
+        *["approval", "release"],
+        *["publication"] * 2,
+        "withdrawn",
+    ]
+    assert broken_events(Event(*row) for row in log.iter_rows()) == []
+    assert broken_commitments(after["predictions"]) == 0
 
 
 def test_a_publication_upgrades_on_its_way_and_knows_what_was_published(home: Settings) -> None:
@@ -193,24 +206,6 @@ def test_an_old_database_that_was_changed_by_hand_is_told_and_left_as_it_is(
     with pytest.raises(ArtefactCorrupt, match="not those of the contract"):
         finish_changes(home)
     assert folders(home).writer.stat().st_ino == before
-
-
-def test_a_database_that_knew_tasks_and_no_names_was_never_released_and_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody can tell a published instrument's name afterwards: it is published again."""
-    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
-    of_names = r"    instrument\w* VARCHAR,\n|    CHECK \(CASE WHEN task = 'risk'.*?END\),\n"
-    nameless = re.sub(of_names, "", TABLES["predictions"], flags=re.DOTALL)
-    assert "instrument" not in nameless
-    folders(settings()).make_private()
-    with connect(str(folders(settings()).writer)) as writer:
-        for statement in (TABLES | {"predictions": nameless}).values():
-            writer.execute(statement)
-
-    with pytest.raises(ArtefactCorrupt, match=r"not those of the contract: predictions\.") as told:
-        finish_changes(settings())
-    assert "publish anew" in told.value.remedy
 
 
 def test_an_old_generation_that_lost_a_row_stops_the_upgraded_store_too(home: Settings) -> None:
