@@ -17,6 +17,7 @@ class Progress:
     def __init__(self, terminal: TextIO, on_begin: Callable[[], None]) -> None:
         self.failure: BaseException | str | None = None
         self.failed_stage = ""
+        self.skipped: set[str] = set()
         self._terminal = terminal
         self._on_begin = on_begin
         self._began = time.monotonic()
@@ -42,6 +43,12 @@ class Progress:
         self.failure, self.failed_stage = error, task_instance.task_id
         kind = type(error).__name__ if isinstance(error, BaseException) else "unknown"
         self.say(f"{task_instance.task_id} failed after {self._seconds():.1f} s ({kind})")
+
+    @hookimpl
+    def on_task_instance_skipped(self, previous_state: Any, task_instance: Any) -> None:
+        """Airflow calls this for a task that had nothing to do, or that waits for people."""
+        self.skipped.add(task_instance.task_id)
+        self.say(f"{task_instance.task_id} skipped")
 
     def say(self, line: str) -> None:
         """One line to the terminal, at once."""

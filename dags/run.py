@@ -1,7 +1,7 @@
 """``python -m dags.run STUDY``: the very DAGs of the scheduler, run whole in this process.
 
-Exit codes: 0; that of the ``EquipoiseError`` that failed the run; 41 for any other failure;
-130 and 143 when interrupted or terminated.
+Exit codes: 0; 25 where people must approve first; that of the ``EquipoiseError`` that failed the
+run; 41 for any other failure; 130 and 143 when interrupted or terminated.
 """
 
 import argparse
@@ -90,6 +90,8 @@ def _flows(asked: argparse.Namespace, progress: "Progress") -> int:
         conf = {"as_of": asked.as_of.isoformat()} if flow == "score" and asked.as_of else {}
         if not _succeeds(_dag(flow, asked.study), conf):
             return _tell(progress)
+        if "release_model" in progress.skipped:
+            return _tell_of_waiting(asked.study)
     return 0
 
 
@@ -119,6 +121,15 @@ def _tell(progress: "Progress") -> int:
         return failure.exit_code
     print(f"{progress.failed_stage} failed: {type(failure).__name__}", file=sys.__stderr__)
     return RunFailed.exit_code
+
+
+def _tell_of_waiting(study: str) -> int:
+    """Say what people are asked and how to answer; returns the exit code."""
+    from pipelines.awaiting import awaiting_now
+
+    waiting = awaiting_now(study)
+    print(waiting, file=sys.__stderr__)
+    return waiting.exit_code
 
 
 def _listen(progress: "Progress") -> None:

@@ -1,7 +1,7 @@
 """``python -m dags.services up|down|status``: Airflow's services on this machine.
 
 SQLite, LocalExecutor and the SimpleAuthManager: one machine, one team. ``EQUIPOISE_WEB_PORT``
-(default 8080) is the only port, on 127.0.0.1.
+(default 8080) is the only port, on 127.0.0.1; ``EQUIPOISE_AIRFLOW_USERS`` names who may answer.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
 
+from dags.accounts import READER, accounts, write_passwords, write_secret
 from dags.environment import airflow_environment, enter
 from dags.processes import Service, stop
 from pipelines.errors import EquipoiseError
 from pipelines.settings import settings
 
 HOST = "127.0.0.1"
-USER = "admin"
 GPU_SLOTS = 1
 READY_SECONDS = 300.0
 TASKS_AT_ONCE = 4
@@ -53,7 +53,8 @@ def up() -> int:
     wanted = [service for service in services() if service.leader() is None]
     if wanted:
         _start(wanted)
-    print(f"Airflow: {url()}  user {USER}, password in {password_file()}")
+    names = ", ".join(name for name in accounts() if name != READER)
+    print(f"Airflow: {url()}  users {names}; passwords in {password_file()}")
     return 0
 
 
@@ -63,7 +64,9 @@ def _start(wanted: list[Service]) -> None:
     # Whatever an earlier service left behind would work beside the new one.
     stop(wanted, patience_seconds=4)
     environment = os.environ | airflow_environment(_database()) | _service_environment()
-    environment.pop("EQUIPOISE_RUN", None)
+    # A flow under the scheduler is no run of whoever started the services.
+    for name in ("EQUIPOISE_RUN", "EQUIPOISE_PERSON"):
+        environment.pop(name, None)
     prepare(environment)
     for service in wanted:
         command = [sys.executable, "-m", "airflow", service.name, *ARGUMENTS[service.name]]
@@ -103,7 +106,7 @@ def url() -> str:
 
 
 def password_file() -> Path:
-    """JSON: user -> password; made at the first start, readable by its owner alone."""
+    """JSON: user -> password; a new user is added at a start; readable by its owner alone."""
     return settings().secrets_dir / "airflow_passwords.json"
 
 
@@ -127,10 +130,10 @@ def prepare(environment: dict[str, str]) -> None:
 
 def _service_environment() -> dict[str, str]:
     """Secrets are named by the command that reads them: no task inherits them in its variables."""
-    if not password_file().exists():
-        _write_secret(password_file(), json.dumps({USER: secrets.token_urlsafe(18)}))
+    users = accounts()
+    write_passwords(users, password_file(), settings().secrets_dir / "airflow_reader.json")
     return {
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{n}:{r}" for n, r in users.items()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password_file()),
         "AIRFLOW__CORE__PARALLELISM": str(TASKS_AT_ONCE),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url()}/execution/",
@@ -173,15 +176,8 @@ def _reading(name: str) -> str:
     file = settings().secrets_dir / name
     if not file.exists():
         # 32 bytes in URL-safe base64 are what a Fernet key is.
-        _write_secret(file, urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        write_secret(file, urlsafe_b64encode(secrets.token_bytes(32)).decode())
     return f"cat {shlex.quote(str(file))}"
-
-
-def _write_secret(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
 
 
 def _require_free_port() -> None:

@@ -6,14 +6,17 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 from pipelines.errors import EquipoiseError, RunFailed
 
 log = logging.getLogger(__name__)
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
-def without_values(function: Callable[..., str]) -> Callable[..., str]:
+
+def without_values(function: Callable[Given, Made]) -> Callable[Given, Made]:
     """Wrap a stage so that no exception it raises can carry a value of a record.
 
     Airflow writes an exception and all that it was raised from into the task's log. Our own
@@ -21,7 +24,7 @@ def without_values(function: Callable[..., str]) -> Callable[..., str]:
     """
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> str:
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> Made:
         failure: EquipoiseError
         try:
             with warnings.catch_warnings():

@@ -32,6 +32,7 @@ def dag_per_study(
     *,
     when: Callable[[Study], Schedule],
     params: Mapping[str, Param] | None = None,
+    runs_at_once: int = 1,
 ) -> dict[str, DAG]:
     """The DAGs ``<flow>__<study>`` by study, each filled by ``graph(study)``.
 
@@ -39,7 +40,10 @@ def dag_per_study(
     that cannot be read keeps its DAG: the only task fails once a day and says why, which is seen
     in the web page and reaches the person who is told of failures.
     """
-    return {name: _dag(flow, name, graph, when, params or {}) for name in study_names()}
+    dags = {name: _dag(flow, name, graph, when, params or {}) for name in study_names()}
+    for dag in dags.values():
+        dag.max_active_runs = runs_at_once
+    return dags
 
 
 def at(cron: str) -> CronTriggerTimetable:

@@ -2,11 +2,14 @@
 
 from airflow.sdk import chain
 
-from dags.assets import release_of
+from dags.assets import release_of, request_of
 from dags.records import check_events, ingest_events
 from dags.stages import stage
 from dags.studies import at, dag_per_study
 from pipelines.study import Study
+
+# Who pressed the button; of a run that the clock or an asset started, which of the two.
+STARTED_BY = "{{ dag_run.triggering_user_name or dag_run.run_type }}"
 
 
 @stage(hours=2)
@@ -18,11 +21,15 @@ def build_sequences(study: str, events: str) -> str:
 
 
 @stage(hours=24, queue="gpu", pool="gpu")
-def train_model(study: str, sequences: str) -> str:
+def train_model(study: str, sequences: str, started_by: str) -> str:
     """Train the network and its challengers; a killed attempt is taken up where it stopped."""
+    from pipelines.approvals import note_trainer
+    from pipelines.people import starter
     from pipelines.stages.train_model import train_model as run
 
-    return run(study, sequences)
+    model = run(study, sequences)
+    note_trainer(study, model, starter(started_by))
+    return model
 
 
 @stage(hours=2)
@@ -44,8 +51,16 @@ def audit_model(
 
 
 @stage(hours=0.5)
+def request_approval(study: str, audit: str, started_by: str) -> str:
+    """Put the audit before people if its verdict is theirs to decide; skipped if it is not."""
+    from pipelines.stages.request_approval import request_approval as run
+
+    return run(study, audit, started_by)
+
+
+@stage(hours=0.5, trigger_rule="none_failed")
 def release_model(study: str, audit: str) -> str:
-    """Release the model if its audit passed. Fails, and releases nothing, if it did not."""
+    """Release the model if its audit passed; skipped while people are asked. Else it fails."""
     from pipelines.stages.release_model import release_model as run
 
     return run(study, audit)
@@ -53,14 +68,15 @@ def release_model(study: str, audit: str) -> str:
 
 def train(spec: Study) -> None:
     """The graph. A check's key is no input of what follows it, so the chain states the order."""
-    study = spec.name
+    study, somebody = spec.name, STARTED_BY
     chain(
         events := ingest_events(study),
         checks := check_events(study, events),
         sequences := build_sequences(study, events),
-        model := train_model(study, sequences),
+        model := train_model(study, sequences, somebody),
         predictions := predict_holdout(study, sequences, model),
         audit := audit_model(study, events, checks, sequences, model, predictions),
+        request_approval.override(outlets=[request_of(study)])(study, audit, somebody),
         release_model.override(outlets=[release_of(study)])(study, audit),
     )
 

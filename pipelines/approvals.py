@@ -137,9 +137,10 @@ def list_requests(study: str) -> tuple[ListedRequest, ...]:
     return tuple(_listed(request, entries, used) for request in requests)
 
 
-def newest_request(study: str) -> ListedRequest | None:
-    """The request that was made last, if there is one."""
-    return next(reversed(list_requests(study)), None)
+def newest_request(study: str, audit: str | None = None) -> ListedRequest | None:
+    """The request that was made last, of all or about one audit, if there is one."""
+    listed = reversed(list_requests(study))
+    return next((one for one in listed if audit in (None, one.request.bound.audit_key)), None)
 
 
 def approvals_of(audit_key: str) -> tuple[ListedRequest, ...]:

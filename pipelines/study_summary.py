@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.approval_request import ListedRequest
+from pipelines.approvals import list_requests
 from pipelines.artefacts import ArtefactStore
 from pipelines.errors import ArtefactCorrupt
 from pipelines.journal import JournalEntry, read_entries
@@ -36,6 +38,7 @@ class StudySummary(BaseModel):
 
     study: str
     releases: tuple[ListedRelease, ...]
+    approvals: tuple[ListedRequest, ...]
     audit: AuditSummary | None
     generations: tuple[ListedGeneration, ...]
     rows: dict[str, int]
@@ -54,6 +57,7 @@ def summarise(study: str) -> StudySummary:
     return StudySummary(
         study=study,
         releases=list_releases(study),
+        approvals=list_requests(study),
         audit=_audit(newest.get("audit_model")),
         generations=list_generations(study, settings()),
         rows=ingested.counts if ingested else {},

@@ -1,5 +1,6 @@
 """A study's summary as tables for people."""
 
+from pipelines.approval_tables import COLUMNS, request_rows
 from pipelines.console import print_table
 from pipelines.study_summary import AuditSummary, StudySummary
 from validation.estimates import Estimate
@@ -10,6 +11,9 @@ from validation.tasks import Task
 def print_summary(summary: StudySummary) -> None:
     """Print every part that there is, under its name."""
     _print_releases(summary)
+    if summary.approvals:
+        print("\napprovals")
+        print_table(COLUMNS[1:], [row[1:] for row in request_rows(summary.approvals)])
     if summary.audit:
         _print_audit(summary.audit)
     _print_generations(summary)

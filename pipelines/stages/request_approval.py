@@ -1,13 +1,10 @@
 """request_approval: a verdict that the study puts before people waits for their answer."""
 
-from pipelines.approval_record import ApprovalRecord
-from pipelines.approval_request import ListedRequest
-from pipelines.approvals import list_requests, open_request, record_of
-from pipelines.audited import Audited, audited
+from pipelines.approvals import newest_request
+from pipelines.audited import audited
+from pipelines.awaiting import approval_by_people
 from pipelines.errors import AwaitingApproval, GateClosed
-from pipelines.journal import JournalEntry, append_entry
 from pipelines.people import starter
-from pipelines.releases import list_releases, withdrawal_of_model
 
 
 def request_approval(study: str, audit: str, started_by: str = "") -> str:
@@ -29,64 +26,8 @@ def request_approval(study: str, audit: str, started_by: str = "") -> str:
     try:
         approval_by_people(found, started_by=starter(started_by))
     except AwaitingApproval:
-        return f"approvals/{list_requests(study)[-1].request.request_id}"
+        newest = newest_request(study)
+        return f"approvals/{newest.request.request_id}" if newest is not None else ""
     except GateClosed:
         pass
     return ""
-
-
-def approval_by_people(found: Audited, *, started_by: str) -> ApprovalRecord:
-    """The approval of people that stands for these very bytes; without one they are asked.
-
-    Raises:
-        AwaitingApproval: they have not all answered.
-        GateClosed: they rejected it, or withdrew this very model.
-    """
-    bound = found.bound
-    releases = list_releases(bound.study)
-    withdrawn = withdrawal_of_model(bound.model_sha256, releases)
-    if withdrawn is not None:
-        raise _not_released(found, f"{withdrawn.by} withdrew this very model: {withdrawn.reason}")
-    current = [each.release.approval for each in releases if each.state == "current"]
-    of_these_bytes = [each for each in list_requests(bound.study) if each.request.bound == bound]
-    for listed in reversed(of_these_bytes):
-        record = record_of(listed)
-        if record is None:
-            continue
-        if listed.state == "rejected":
-            by = ", ".join(record.decided_by)
-            raise _not_released(found, f"{by} rejected it: {record.reason}")
-        # An approval releases once; what was withdrawn or superseded since is asked about anew.
-        if listed.state == "approved" or (listed.state == "used" and record in current):
-            return record
-    listed, made = open_request(bound, found.verdict.reasons, found.spec.audit.approval, started_by)
-    key = f"approvals/{listed.request.request_id}"
-    append_entry(
-        JournalEntry(bound.study, "request_approval", key, made=made, seconds=0.0, counts={})
-    )
-    raise awaiting(listed, str(found.report))
-
-
-def awaiting(listed: ListedRequest, where: str) -> AwaitingApproval:
-    """What is said while people are asked: what the gate could not decide, and how to answer."""
-    request = listed.request
-    study, people = request.bound.study, listed.missing
-    other = "" if request.trainer_may_approve else f", not by {request.trained_by} who trained it"
-    return AwaitingApproval(
-        f"The audit of {study} is {request.bound.verdict.replace('_', ' ')} and awaits approval:\n"
-        + "\n".join(f"  {reason}" for reason in request.reasons or ("the study asks people",)),
-        where=where,
-        remedy=f"{people} more {'person' if people == 1 else 'people'} must approve by "
-        f"{request.expires_at:%Y-%m-%d %H:%M} UTC{other}; one rejection rejects:\n"
-        f"  equipoise approve {study} --as NAME --reason …\n"
-        f"  equipoise reject {study} --as NAME --reason …",
-    )
-
-
-def _not_released(found: Audited, why: str) -> GateClosed:
-    return GateClosed(
-        f"Nothing is released for {found.bound.study}: {why}.",
-        where=str(found.report),
-        remedy="Read the audit's report; then change the study and train anew, or let a person "
-        "reinstate what a person withdrew.",
-    )

@@ -8,18 +8,20 @@ import sys
 import time
 from typing import Any
 
+FILES = ("dags.training", "dags.approval", "dags.scoring")
+
 
 def main() -> None:
     import airflow.sdk
 
     beside_airflow = set(sys.modules)
     seconds = {}
-    for name in ("dags.training", "dags.scoring"):
+    for name in FILES:
         began = time.process_time()
         __import__(name)
         seconds[name] = time.process_time() - began
     modules = sorted(set(sys.modules) - beside_airflow)
-    files = [sys.modules["dags.training"], sys.modules["dags.scoring"]]
+    files = [sys.modules[name] for name in FILES]
     found = [dag for file in files for dag in file.DAGS.values()]
     described = {
         "airflow": airflow.__version__,
@@ -76,8 +78,9 @@ def describe_task(task: Any) -> dict[str, Any]:
         "timeout_s": task.execution_timeout.total_seconds(),
         "on_failure": [callback.__name__ for callback in task.on_failure_callback],
         "upstream": sorted(task.upstream_task_ids),
+        "trigger_rule": task.trigger_rule.value,
         "outlets": [outlet.name for outlet in task.outlets],
-        "arguments": [str(argument) for argument in task.op_args],
+        "arguments": [str(argument) for argument in getattr(task, "op_args", ())],
     }
 
 

@@ -12,6 +12,7 @@ TRAIN = [
     "train_model",
     "predict_holdout",
     "audit_model",
+    "request_approval",
     "release_model",
 ]
 SCORE = [
@@ -22,6 +23,31 @@ SCORE = [
     "audit_predictions",
     "publish_predictions",
 ]
+
+
+def test_people_are_asked_their_answer_is_read_and_only_then_something_is_released(
+    described: dict[str, Any],
+) -> None:
+    tasks = described["dags"]["approve__both"]["tasks"]
+    upstream = {name: task["upstream"] for name, task in tasks.items()}
+    assert upstream == {
+        "ask_people": [],
+        "record_answer": ["ask_people"],
+        "release_model": ["record_answer"],
+        "ask_again": ["record_answer"],
+    }
+
+
+def test_a_release_runs_where_nobody_had_to_be_asked_and_never_after_a_failure(
+    described: dict[str, Any],
+) -> None:
+    rules = {
+        (dag_id.split("__")[0], name): task["trigger_rule"]
+        for dag_id, dag in described["dags"].items()
+        for name, task in dag["tasks"].items()
+    }
+    assert rules.pop(("train", "release_model")) == "none_failed"
+    assert set(rules.values()) == {"all_success"}
 
 
 @pytest.mark.parametrize(("flow", "stages"), [("train", TRAIN), ("score", SCORE)])
@@ -70,21 +96,31 @@ def test_a_release_and_the_clock_start_scoring_and_nothing_else_hands_out_assets
     assert dags["train__neither"]["schedule"] == {"cron": None, "assets": []}
     outlets = {
         (flow, name): task["outlets"]
-        for flow in ("train", "score")
+        for flow in ("train", "approve", "score")
         for name, task in dags[f"{flow}__both"]["tasks"].items()
         if task["outlets"]
     }
+    assert dags["approve__both"]["schedule"] == {"cron": None, "assets": ["request__both"]}
     assert outlets == {
+        ("train", "request_approval"): ["request__both"],
         ("train", "release_model"): ["release__both"],
+        ("approve", "release_model"): ["release__both"],
+        ("approve", "ask_again"): ["request__both"],
         ("score", "publish_predictions"): ["publication__both"],
     }
 
 
-def test_a_flow_runs_once_at_a_time_makes_up_for_nothing_and_is_active_at_once(
+def test_a_flow_runs_once_at_a_time_but_for_questions_makes_up_for_nothing_and_is_active_at_once(
     described: dict[str, Any],
 ) -> None:
-    for dag in described["dags"].values():
-        assert (dag["max_active_runs"], dag["catchup"], dag["paused"]) == (1, False, False)
+    for name, dag in described["dags"].items():
+        # A newer request must not wait until somebody has answered an older one.
+        runs_at_once = 8 if name.startswith("approve") else 1
+        assert (dag["max_active_runs"], dag["catchup"], dag["paused"]) == (
+            runs_at_once,
+            False,
+            False,
+        )
 
 
 def test_the_trigger_form_of_scoring_asks_for_a_date_or_nothing(
@@ -105,8 +141,11 @@ def test_what_only_a_person_can_change_is_not_tried_again(described: dict[str, A
         "GateClosed": "fail",
         "PublicationGateClosed": "fail",
         "NoRelease": "fail",
+        "AwaitingApproval": "fail",
+        "ApprovalRefused": "fail",
         "ArtefactCorrupt": "fail",
         "SecretMissing": "fail",
+        "DatabaseUnavailable": "retry",
         "StoreLocked": "retry",
         "TrainingFailed": "retry",
         "RunFailed": "default",

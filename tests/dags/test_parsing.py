@@ -17,7 +17,7 @@ def test_reading_the_files_imports_nothing_heavy(described: dict[str, Any]) -> N
 
 
 def test_a_file_is_read_within_two_seconds(described: dict[str, Any]) -> None:
-    assert set(described["seconds"]) == {"dags.training", "dags.scoring"}
+    assert set(described["seconds"]) == {"dags.training", "dags.approval", "dags.scoring"}
     assert max(described["seconds"].values()) <= 2.0
 
 
@@ -25,6 +25,7 @@ def test_a_file_is_read_within_two_seconds(described: dict[str, Any]) -> None:
     ("dag_id", "words"),
     [
         ("train__no_yaml", "not readable as YAML"),
+        ("approve__no_yaml", "not readable as YAML"),
         ("score__no_yaml", "not readable as YAML"),
         ("train__no_sections", "owner: Field required"),
         ("score__no_sections", "owner: Field required"),
@@ -43,6 +44,6 @@ def test_a_study_that_cannot_be_read_keeps_a_dag_that_fails_daily_and_says_why(
 
 
 def test_broken_studies_leave_the_sound_ones_whole(described: dict[str, Any]) -> None:
-    assert len(described["dags"]["train__both"]["tasks"]) == 7
+    assert len(described["dags"]["train__both"]["tasks"]) == 8
     for study in ("neither", "market"):
         assert len(described["dags"][f"score__{study}"]["tasks"]) == 6

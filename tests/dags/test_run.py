@@ -41,7 +41,7 @@ def test_both_flows_run_in_order_and_pass_keys_on(home: Path) -> None:
     made = {line.split(" ", 1)[0]: json.loads(line.split(" ", 1)[1]) for line in calls(home)}
     assert called(home) == [
         *("ingest_events", "check_events", "build_sequences", "train_model", "predict_holdout"),
-        *("audit_model", "release_model"),
+        *("audit_model", "request_approval", "release_model"),
         *("ingest_events", "check_events", "build_scoring_sequences", "score_subjects"),
         *("audit_predictions", "publish_predictions"),
     ]
@@ -87,6 +87,23 @@ def test_a_closed_gate_ends_the_run_with_its_own_code_once_and_a_person_is_told(
     assert [(body["task"], body["error"], body["exit_code"]) for body in server.bodies] == [
         ("release_model", "GateClosed", 22)
     ]
+
+
+def test_a_release_that_awaits_approval_is_no_failure_scores_nothing_and_has_its_own_code(
+    home: Path,
+) -> None:
+    with webhook_server() as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        variables = {
+            "TOY_FAILURE": "release_model AwaitingApproval",
+            "EQUIPOISE_ALERT_WEBHOOK": url,
+        }
+        code, output, errors = python(*RUN, "demo", env=env(home, **variables))
+    assert code == 25
+    assert "The audit of demo awaits approval." in errors
+    assert "release_model skipped" in output
+    assert "score_subjects" not in called(home)
+    assert server.bodies == []
 
 
 def test_an_unexpected_error_is_tried_three_times_and_its_words_are_written_nowhere(

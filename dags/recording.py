@@ -1,0 +1,53 @@
+"""From Airflow's record of who answered into ours: the same record as the command line's."""
+
+import logging
+
+from dags.answers import RecordedAnswer, read_answer
+from pipelines.approval_request import ApprovalAnswer, ListedRequest
+from pipelines.approvals import list_requests
+from pipelines.approving import answer
+from pipelines.errors import ApprovalRefused
+
+log = logging.getLogger(__name__)
+
+
+def record_answer(study: str, dag: str, run: str) -> str:
+    """Write down the answer to a run's question; returns the key of the audit it is about.
+
+    An answer that cannot count is refused and kept, and the question is put again while it waits.
+
+    Raises:
+        ApprovalRefused: nobody answered, or the request is no longer open.
+    """
+    read = read_answer(dag, run, "ask_people")
+    known = _request(study, read.request_id)
+    if known is not None and any(_is_it(read, each) for each in known.answers):
+        # This task was ended after it had written, and begins anew.
+        return known.request.bound.audit_key
+    try:
+        listed = answer(
+            study,
+            read.decision,
+            by=read.by,
+            account=read.account,
+            reason=read.reason,
+            through="airflow",
+            request_id=read.request_id,
+        )
+    except ApprovalRefused as refused:
+        waiting = _request(study, read.request_id)
+        if waiting is None or waiting.state != "waiting":
+            raise
+        log.warning("%s", refused)
+        return waiting.request.bound.audit_key
+    return listed.request.bound.audit_key
+
+
+def _request(study: str, request_id: str) -> ListedRequest | None:
+    named = (each for each in list_requests(study) if each.request.request_id == request_id)
+    return next(named, None)
+
+
+def _is_it(read: RecordedAnswer, known: ApprovalAnswer) -> bool:
+    said = (known.by, known.account, known.decision, known.reason, known.through)
+    return said == (read.by, read.account, read.decision, read.reason.strip(), "airflow")
