@@ -6,8 +6,7 @@ look, and the record says after how many. It holds hashes, keys and times: no re
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -73,8 +72,7 @@ def register_policy(spec: Study, predictions_key: str) -> None:
     Raises:
         StoreLocked: another process kept the record for ten seconds.
     """
-    with _writing() as ledger:
-        _register(ledger, spec, predictions_key)
+    _note(lambda ledger: _register(ledger, spec, predictions_key))
 
 
 def note_look(spec: Study, predictions_key: str) -> None:
@@ -83,11 +81,14 @@ def note_look(spec: Study, predictions_key: str) -> None:
     Raises:
         StoreLocked: another process kept the record for ten seconds.
     """
-    with _writing() as ledger:
+
+    def look(ledger: Ledger) -> None:
         if _unknown_audits(spec, _entries(ledger)):
             _add(ledger, _entry("gap", spec, predictions_key))
         _register(ledger, spec, predictions_key)
         _add(ledger, _entry("look", spec, predictions_key))
+
+    _note(look)
 
 
 def order_of_limits(spec: Study, predictions_key: str) -> Order | None:
@@ -160,13 +161,12 @@ def _ledger() -> Ledger:
     return Ledger(settings().home / LEDGER)
 
 
-@contextmanager
-def _writing() -> Iterator[Ledger]:
+def _note(add_entries: Callable[[Ledger], None]) -> None:
     """A record that cannot be believed is left as it is: then nothing is said of the order."""
     ledger = _ledger()
     try:
         with ledger.writing():
-            yield ledger
+            add_entries(ledger)
     except ArtefactCorrupt as error:
         log.warning("the order of limits and looks cannot be told: %s", error.cause)
 

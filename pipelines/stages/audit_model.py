@@ -1,39 +1,39 @@
 """audit_model: evidence, verdict and report. It judges and does not raise: evidence outlives it."""
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe, hash_file
 from pipelines.errors import GateClosed
 from pipelines.evidence import data_evidence, is_point_in_time, lineage, model_summary
+from pipelines.incumbents import NOT_READABLE, NOTHING_STANDS, incumbent_of
+from pipelines.limits_order import note_look, order_of_limits
+from pipelines.performance import Performance, performance_of
 from pipelines.provenance import broken_links
 from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage
+from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
-from validation.audit import audit_predictions_table
 from validation.evidence import (
-    CheckResult,
     DataEvidence,
     Evidence,
-    HarmFinding,
-    PopulationEvidence,
+    LimitsOrder,
     PredictionSource,
     dump_evidence,
 )
-from validation.forecast_audit import audit_forecasts
 from validation.gate import closed, judge
 from validation.groups import UnauditableTable
-from validation.harms import harms
+from validation.incumbent import IncumbentEvidence
 from validation.report.render import render_crash_report, render_report
-from validation.second_route import agreement_with_fairlearn
-from validation.tasks import CHALLENGERS
 
-log = logging.getLogger(__name__)
+PREDICTIONS = "predictions.parquet"
+# What the recipe says of a release whose predictions cannot be compared.
+UNREADABLE = "unreadable"
 
 
 def audit_model(
@@ -45,8 +45,10 @@ def audit_model(
         GateClosed: the artefacts were not made of one another.
     """
     keys = {"sequences": sequences, "model": model, "predictions": predictions}
+    spec = load_study(study)
     # Before anybody can know whether it pleases: what was looked at was tried.
-    note_trial(load_study(study), keys)
+    note_trial(spec, keys)
+    note_look(spec, predictions)
     recipe = recipe_for(study, events, checks, sequences, model, predictions)
     if odd := broken_links(recipe.inputs):
         raise GateClosed(
@@ -55,15 +57,16 @@ def audit_model(
             where="audit_model",
             remedy="Run the flow again from the stage whose key is odd, with all that follows it.",
         )
-    spec = load_study(study)
-    return run_stage(study, recipe, lambda draft: _write(spec, recipe.inputs, draft)).key
+    return run_stage(study, recipe, lambda draft: _write(spec, recipe, draft)).key
 
 
 def recipe_for(
     study: str, events: str, checks: str, sequences: str, model: str, predictions: str
 ) -> Recipe:
-    """What decides the evidence: every artefact before it, the policy and the study's words."""
+    """What decides the evidence: every artefact before it, the policy, the study's words, the
+    model that stands and whether the limits were there first."""
     spec = load_study(study)
+    incumbent, order = incumbent_of(study, model), order_of_limits(spec, predictions)
     keys = {
         "events": events,
         "checks": checks,
@@ -71,11 +74,15 @@ def recipe_for(
         "model": model,
         "predictions": predictions,
     }
+    if incumbent is not None and incumbent.predictions is not None:
+        keys["incumbent"] = incumbent.predictions
     return recipe_of(
         "audit_model",
         config={
             "audit": spec.audit.model_dump(mode="json"),
             "trials": trials_fingerprint(spec),
+            "incumbent": incumbent and (incumbent.predictions or UNREADABLE),
+            "limits_order": order and asdict(order),
             "words": spec.model_dump(
                 mode="json",
                 include={"name", "title", "owner", "purpose", "not_for", "limits_of_the_data"},
@@ -87,39 +94,40 @@ def recipe_for(
     )
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What the predictions gave; ``reason`` says why there is nothing, and closes the gate."""
-
-    populations: tuple[PopulationEvidence, ...] = ()
-    checks: tuple[CheckResult, ...] = ()
-    harms: tuple[HarmFinding, ...] = ()
-    reason: str | None = None
-
-
-def _write(spec: Study, keys: Mapping[str, str], draft: Path) -> Counts:
+def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
+    keys = recipe.inputs
     inputs = open_inputs(keys)
-    table = inputs["predictions"] / "predictions.parquet"
+    table = inputs["predictions"] / PREDICTIONS
     predictions = pl.read_parquet(table)
-    measured = _measured(spec, predictions)
+    incumbent = inputs["incumbent"] / PREDICTIONS if "incumbent" in inputs else None
+    found = performance_of(spec, predictions, incumbent)
+    data = _data(spec, inputs, predictions, found)
+    found = found.with_patient_harms(spec, predictions, data.flow, _other_labels(inputs))
     evidence = Evidence(
         study=f"{spec.name}: {spec.title}",
         intended_use=f"{spec.purpose.strip()}\n{spec.not_for.strip()}",
         policy=spec.audit,
-        populations=measured.populations,
-        data=_data(spec, inputs, predictions, measured),
+        populations=found.populations,
+        data=data,
         data_limits=tuple(spec.limits_of_the_data),
         model=model_summary(inputs["model"]),
         lineage=lineage(keys),
         prediction_source=PredictionSource(key=keys["predictions"], sha256=hash_file(table)),
         is_point_in_time=is_point_in_time(inputs["sequences"]) if spec.audit.is_forecast else None,
-        harms=measured.harms,
+        harms=found.harms,
         overfitting=overfitting(spec, keys["predictions"]),
+        limits_order=_limits_order(recipe),
+        patient_harms=found.patient_harms,
+        incumbent=found.incumbent or _without_comparison(recipe),
     )
-    gate = closed(measured.reason) if measured.reason else judge(evidence, spec.audit)
+    return _judged(evidence, spec, found.reason, draft)
+
+
+def _judged(evidence: Evidence, spec: Study, crashed: str | None, draft: Path) -> Counts:
+    gate = closed(crashed) if crashed else judge(evidence, spec.audit)
     evidence = evidence.model_copy(update={"gate": gate})
     dump_evidence(evidence, draft / "evidence.json")
-    (draft / "report.html").write_text(_report(evidence, measured.reason), encoding="utf-8")
+    (draft / "report.html").write_text(_report(evidence, crashed), encoding="utf-8")
     lines = [line.verdict for line in gate.lines]
     return {
         "gating_lines": len(lines),
@@ -129,18 +137,37 @@ def _write(spec: Study, keys: Mapping[str, str], draft: Path) -> Counts:
     }
 
 
+def _limits_order(recipe: Recipe) -> LimitsOrder | None:
+    order: dict[str, Any] | None = recipe.config["limits_order"]
+    return None if order is None else LimitsOrder(**order)
+
+
+def _without_comparison(recipe: Recipe) -> IncumbentEvidence:
+    """No other model stands, or nothing of it can be read: then a line about it cannot tell."""
+    if recipe.config["incumbent"] is None:
+        return IncumbentEvidence(stands=False, reason=NOTHING_STANDS)
+    return IncumbentEvidence(stands=True, reason=NOT_READABLE)
+
+
+def _other_labels(inputs: Mapping[str, Path]) -> pl.DataFrame | None:
+    table = inputs["sequences"] / OTHER_LABELS
+    return pl.read_parquet(table) if table.exists() else None
+
+
 def _data(
-    spec: Study, inputs: Mapping[str, Path], predictions: pl.DataFrame, measured: _Measured
+    spec: Study, inputs: Mapping[str, Path], predictions: pl.DataFrame, found: Performance
 ) -> DataEvidence:
-    everybody = max(
-        measured.populations, key=lambda one: one.overall.counts.subjects or 0, default=None
-    )
     # Forecasts are audited where windows test them, which is not where all examples lie.
-    audited = everybody if len(measured.populations) > 1 and not spec.audit.is_forecast else None
+    audited = found.everybody if len(found.populations) > 1 and not spec.audit.is_forecast else None
     # Small cells protect people; of instruments nothing is hidden.
     minimum = 1 if spec.audit.is_forecast else spec.audit.minimum_cell_subjects
     data = data_evidence(inputs, predictions, minimum, audited)
-    return data.model_copy(update={"checks": (*data.checks, *measured.checks)})
+    return data.model_copy(
+        update={
+            "checks": (*data.checks, *found.checks),
+            "findings": (*data.findings, *found.findings),
+        }
+    )
 
 
 def _report(evidence: Evidence, crashed: str | None) -> str:
@@ -149,19 +176,3 @@ def _report(evidence: Evidence, crashed: str | None) -> str:
     return render_crash_report(
         evidence.study, "audit_model", UnauditableTable(crashed), evidence.lineage
     )
-
-
-def _measured(spec: Study, predictions: pl.DataFrame) -> _Measured:
-    policy, challengers = spec.audit, CHALLENGERS[spec.audit.task]
-    try:
-        if policy.is_forecast:
-            populations = audit_forecasts(predictions, policy, challengers)
-            found = harms(predictions, policy, challengers)
-        else:
-            populations = audit_predictions_table(predictions, policy, challengers=challengers)
-            found = ()
-        agreement = agreement_with_fairlearn(predictions, policy, populations, challengers)
-    except UnauditableTable as error:
-        log.warning("the predictions cannot be audited: %s", error)
-        return _Measured(reason=f"the predictions cannot be audited: {error}")
-    return _Measured(populations, (agreement,), found)

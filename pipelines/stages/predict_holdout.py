@@ -11,8 +11,10 @@ import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import ArtefactCorrupt
+from pipelines.limits_order import register_policy
 from pipelines.splits import SPLITS
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
+from pipelines.study import load_study
 from validation.leakage import scalers_refitted
 
 Answer = TypeVar("Answer")
@@ -23,6 +25,8 @@ SPLIT_NAMES = {**dict(enumerate(SPLITS)), -1: "none"}
 def predict_holdout(study: str, sequences: str, model: str) -> str:
     """Score every example; the audit looks at the test split and at cross-fitted scores."""
     recipe = recipe_for(study, sequences, model)
+    # Before there is a prediction that anybody could have looked at.
+    register_policy(load_study(study), recipe.key)
     return run_stage(study, recipe, lambda draft: _write(open_inputs(recipe.inputs), draft)).key
 
 

@@ -1,0 +1,110 @@
+"""What an audit's predictions gave: performance, groups, harms, or the reason why nothing."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.study import Study
+from validation.audit import audit_predictions_table
+from validation.evidence import CheckResult, Finding, FlowStep, HarmFinding, PopulationEvidence
+from validation.forecast_audit import audit_forecasts
+from validation.groups import UnauditableTable
+from validation.harms import harms
+from validation.incumbent import IncumbentEvidence
+from validation.interval_notes import interval_notes
+from validation.non_inferiority import compared_with_incumbent
+from validation.patient_harm_records import PatientHarms
+from validation.patient_harms import patient_harms
+from validation.permutation import with_permutation_shares
+from validation.pooling import with_pooled
+from validation.populations import populations_of
+from validation.second_route import agreement_with_fairlearn
+from validation.tasks import CHALLENGERS
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What the predictions gave; ``reason`` says why there is nothing, and closes the gate."""
+
+    populations: tuple[PopulationEvidence, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    harms: tuple[HarmFinding, ...] = ()
+    incumbent: IncumbentEvidence | None = None
+    patient_harms: PatientHarms | None = None
+    reason: str | None = None
+
+    @property
+    def everybody(self) -> PopulationEvidence | None:
+        """The population with the most subjects."""
+        return max(self.populations, key=lambda p: p.overall.counts.subjects or 0, default=None)
+
+    def with_patient_harms(
+        self,
+        spec: Study,
+        predictions: pl.DataFrame,
+        flow: Sequence[FlowStep],
+        alternatives: pl.DataFrame | None,
+    ) -> "Performance":
+        """Of people: with the harms beyond gaps in an error; see ``patient_harms``."""
+        if self.reason is not None or spec.audit.is_forecast:
+            return self
+        try:
+            found = patient_harms(
+                predictions, self.populations, spec.audit, flow=flow, alternatives=alternatives
+            )
+        except UnauditableTable as error:
+            return _nothing(error)
+        return replace(self, patient_harms=found)
+
+
+def performance_of(spec: Study, predictions: pl.DataFrame, incumbent: Path | None) -> Performance:
+    """Measure predictions under the study's policy.
+
+    Args:
+        incumbent: the table that the release that stands was audited on, where one is compared.
+    """
+    try:
+        found = (
+            _of_forecasts(spec, predictions)
+            if spec.audit.is_forecast
+            else _of_people(spec, predictions)
+        )
+    except UnauditableTable as error:
+        return _nothing(error)
+    if incumbent is None:
+        return found
+    others = pl.read_parquet(incumbent)
+    return replace(found, incumbent=compared_with_incumbent(predictions, others, spec.audit))
+
+
+def _nothing(error: UnauditableTable) -> Performance:
+    log.warning("the predictions cannot be audited: %s", error)
+    return Performance(reason=f"the predictions cannot be audited: {error}")
+
+
+def _of_people(spec: Study, predictions: pl.DataFrame) -> Performance:
+    policy, challengers = spec.audit, CHALLENGERS[spec.audit.task]
+    measured = audit_predictions_table(predictions, policy, challengers=challengers)
+    agreement = agreement_with_fairlearn(predictions, policy, measured, challengers)
+    measured = with_permutation_shares(measured, predictions, policy)
+    return Performance(
+        populations=tuple(with_pooled(one) for one in measured),
+        checks=(agreement,),
+        findings=interval_notes(populations_of(predictions, policy, challengers)),
+    )
+
+
+def _of_forecasts(spec: Study, predictions: pl.DataFrame) -> Performance:
+    policy, challengers = spec.audit, CHALLENGERS[spec.audit.task]
+    measured = audit_forecasts(predictions, policy, challengers)
+    return Performance(
+        populations=tuple(with_pooled(one) for one in measured),
+        checks=(agreement_with_fairlearn(predictions, policy, measured, challengers),),
+        harms=harms(predictions, policy, challengers),
+    )
