@@ -1,0 +1,192 @@
+"""An audit under a mitigation: judged as subjects are decided on, and compared with before.
+
+What a score alone decides (ranking, calibration) is measured on the score; what a threshold
+decides, on each subject's own threshold. To that end the score's odds are moved by a factor that
+turns the subject's threshold into the study's: the same subjects are then selected.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from validation.audit import audit_predictions_table
+from validation.config import AuditConfig
+from validation.evidence import Evidence, Gap, GroupPerformance, PopulationEvidence
+from validation.groups import UnauditableTable
+from validation.mitigation_effects import effects
+from validation.mitigation_records import MitigatedPopulation, MitigationEvidence
+from validation.populations import populations_of
+from validation.ranking import FloatArray
+from validation.tasks import OVERALL, MetricName
+
+AT_THRESHOLD: tuple[MetricName, ...] = ("tpr", "fpr", "ppv", "selection_rate", "net_benefit")
+_SCORES = r"score(_cross_fitted|_seed_\d+)?"
+# Below it a selection rate is nobody's.
+NOBODY = 1e-3
+
+
+def decided_scores(
+    predictions: pl.DataFrame, thresholds: FloatArray, policy: AuditConfig
+) -> pl.DataFrame:
+    """The predictions with every score's odds moved so that the study's threshold decides.
+
+    thresholds [n] in (0, 1): each row's own. Where it is the study's, a score keeps its bits.
+    """
+    if not ((thresholds > 0.0) & (thresholds < 1.0)).all():
+        raise UnauditableTable("a threshold is not between 0 and 1")
+    study = policy.selected_from
+    odds = (study / (1.0 - study)) / (thresholds / (1.0 - thresholds))
+    factor, own = pl.Series("_factor", odds), pl.Series("_own", thresholds != study)
+    names = [name for name in predictions.columns if re.fullmatch(_SCORES, name)]
+    moved = [
+        pl.when("_own").then(score * pl.col("_factor") / _whole(score)).otherwise(score)
+        for score in map(pl.col, names)
+    ]
+    return predictions.with_columns(factor, own).with_columns(moved).drop("_factor", "_own")
+
+
+def _whole(score: pl.Expr) -> pl.Expr:
+    return score * pl.col("_factor") + (1.0 - score)
+
+
+def mitigated_populations(
+    plain: Sequence[PopulationEvidence],
+    predictions: pl.DataFrame,
+    thresholds: FloatArray,
+    policy: AuditConfig,
+    challengers: Sequence[str],
+) -> tuple[PopulationEvidence, ...]:
+    """What `audit_predictions_table` found, its threshold metrics replaced by the decisions' own.
+
+    plain: the audit of the predictions as they are. Raises UnauditableTable as that audit does.
+    """
+    moved = decided_scores(predictions, thresholds, policy)
+    decided = audit_predictions_table(moved, policy, challengers=challengers)
+    return tuple(_merged(one, two) for one, two in zip(plain, decided, strict=True))
+
+
+def _merged(plain: PopulationEvidence, decided: PopulationEvidence) -> PopulationEvidence:
+    gaps = {_place(gap): gap for gap in decided.gaps if gap.metric in AT_THRESHOLD}
+    groups = zip(plain.groups, decided.groups, strict=True)
+    others = zip(plain.challengers, decided.challengers, strict=True)
+    return plain.model_copy(
+        update={
+            "overall": _group(plain.overall, decided.overall),
+            "groups": tuple(_group(one, two) for one, two in groups),
+            "gaps": tuple(gaps.get(_place(gap), gap) for gap in plain.gaps),
+            "challengers": tuple(
+                one.model_copy(
+                    update={
+                        "difference": one.difference
+                        | {k: v for k, v in two.difference.items() if k in AT_THRESHOLD}
+                    }
+                )
+                for one, two in others
+            ),
+        }
+    )
+
+
+def _group(plain: GroupPerformance, decided: GroupPerformance) -> GroupPerformance:
+    own = {name: value for name, value in decided.metrics.items() if name in AT_THRESHOLD}
+    pooled = {name: value for name, value in decided.pooled.items() if name in AT_THRESHOLD}
+    return plain.model_copy(
+        update={"metrics": plain.metrics | own, "pooled": plain.pooled | pooled}
+    )
+
+
+def _place(gap: Gap) -> tuple[str, str, MetricName]:
+    return gap.attribute, gap.level, gap.metric
+
+
+# ---- before and after --------------------------------------------------------------------------
+
+
+def before_and_after(
+    predictions: pl.DataFrame,
+    before: pl.DataFrame | None,
+    thresholds: FloatArray | None,
+    policy: AuditConfig,
+    mitigation: MitigationEvidence,
+) -> MitigationEvidence:
+    """The mitigation with its effects on fairness and utility in every population.
+
+    before: the predictions with the scores of the twin that was trained without it; None where
+    the scores are the same. thresholds [n]: None where all have the study's.
+    """
+    twins = populations_of(predictions if before is None else before, policy, ())
+    now = predictions.with_columns(
+        threshold=pl.lit(policy.selected_from) if thresholds is None else pl.Series(thresholds)
+    )
+    found = [
+        effects(population, twin, _limits(now, population.name), policy, mitigation.attribute)
+        for population, twin in zip(populations_of(now, policy, ()), twins, strict=True)
+    ]
+    return mitigation.model_copy(update={"populations": tuple(found)})
+
+
+def _limits(predictions: pl.DataFrame, name: str) -> FloatArray:
+    chosen = pl.col("split") == "test" if name == "holdout" else _scored()
+    limits: FloatArray = predictions.filter(chosen)["threshold"].to_numpy()
+    return limits
+
+
+def _scored() -> pl.Expr:
+    return pl.col("score_cross_fitted").is_not_null()
+
+
+# ---- what the gate asks ------------------------------------------------------------------------
+
+
+def broken_mitigation(evidence: Evidence) -> Iterator[str]:
+    """Why a mitigation closes the gate, whatever the lines say; nothing where none was made."""
+    told = evidence.mitigation
+    if told is None:
+        return
+    if not told.populations:
+        yield "the mitigation was not compared with before"
+    if {each.population for each in told.populations} != {
+        each.population for each in evidence.populations
+    }:
+        yield "the mitigation was not compared with before in every population"
+    if "group_thresholds" in told.kinds:
+        yield from _broken_table(evidence, told)
+    for population in told.populations:
+        yield from _nobody_selected(population, told)
+
+
+def _broken_table(evidence: Evidence, told: MitigationEvidence) -> Iterator[str]:
+    if told.table is None:
+        yield "group_thresholds: there is no table of thresholds"
+        return
+    if told.table.attribute != told.attribute or told.table.overall != evidence.policy.threshold:
+        yield "group_thresholds: the table is of another attribute or threshold than the study's"
+    if not any(group.fitted for group in told.table.groups):
+        yield "group_thresholds: no two groups had enough cases to fit thresholds on"
+    levels = [group.level for group in told.table.groups]
+    if len(set(levels)) != len(levels):
+        yield "group_thresholds: the table names a group twice"
+
+
+def _nobody_selected(population: MitigatedPopulation, told: MitigationEvidence) -> Iterator[str]:
+    where = population.population
+    rates = [
+        each for each in population.measured if each.metric == "selection_rate" and not each.is_gap
+    ]
+    if not any(each.attribute == OVERALL for each in rates):
+        yield f"mitigation on {where}: the share selected of all was not measured"
+    if not any(each.attribute == told.attribute for each in rates):
+        yield f"mitigation on {where}: the share selected by {told.attribute} was not measured"
+    for each in rates:
+        who = "all" if each.attribute == OVERALL else f"{each.attribute} {each.level}"
+        before, after = each.before.value, each.after.value
+        if before is None or after is None:
+            why = each.after.reason or each.before.reason or "not measured"
+            yield f"mitigation on {where}: whether it still selects {who} cannot be told, {why}"
+        elif after < NOBODY or after < told.least_selected_share * before:
+            yield (
+                f"mitigation on {where}: it selects {after:.1%} of {who}, {before:.1%} before; "
+                f"less than {told.least_selected_share:.0%} of that is equality by selecting "
+                "nobody"
+            )
