@@ -10,7 +10,6 @@ from pipelines.journal import JournalEntry, append_entry
 from pipelines.releases import list_releases, withdrawal_of_model
 from pipelines.stage import store
 
-
 _SAYS: dict[Verdict, str] = {
     "pass": "passed",
     "fail": "failed by a narrow margin",

@@ -1,11 +1,12 @@
 """A small audited study: real artefacts with real evidence that the gate cannot decide."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pipelines.artefacts import Counts, Recipe, hash_file
-from pipelines.errors import NoRelease
+from pipelines.errors import NoRelease, SourceMissing
 from pipelines.publication.duckdb import publish
 from pipelines.publication.reading import read_current
 from pipelines.releases import current_release
@@ -113,14 +114,8 @@ def rewrite(file: Path, text: bytes) -> None:
 
 def rows_published(study: str) -> int:
     """Score and publish with the release that stands; how many rows a reader then sees."""
-    try:
-        release = current_release(study)
-    except NoRelease:
-        pass
-    else:
-        publish(publication(1, of=release), predictions(1), settings())
-    try:
+    with suppress(NoRelease):
+        publish(publication(1, of=current_release(study)), predictions(1), settings())
+    with suppress(SourceMissing):
         return read_current(study, settings()).height
-    except Exception as error:
-        assert type(error).__name__ == "SourceMissing"
-        return 0
+    return 0

@@ -1,0 +1,402 @@
+"""Whom the gate asks, whose answer counts, and for which bytes: read off the published table."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines.approval_page import page_of, request_in, subject_of
+from pipelines.approval_request import ListedRequest
+from pipelines.approvals import approvals_of, list_requests, newest_request, note_trainer
+from pipelines.cli import main
+from pipelines.errors import ArtefactCorrupt, AwaitingApproval, EquipoiseError, GateClosed
+from pipelines.people import local_person
+from pipelines.releases import current_release, list_releases, withdraw_release
+from pipelines.settings import settings
+from pipelines.stage import store
+from pipelines.stages.release_model import release_model
+from pipelines.stages.request_approval import request_approval
+from tests.dags.installations import write_studies
+from tests.pipelines.approval_examples import (
+    OUT_OF_REACH,
+    SHOWN,
+    UNDECIDABLE,
+    asking_study,
+    audited_study,
+    rewrite,
+    rows_published,
+)
+
+STUDY = "demo"
+ROWS = 4
+SECONDS_A_DAY = 24 * 3600
+
+
+@dataclass
+class Command:
+    """The command line in this process."""
+
+    patch: pytest.MonkeyPatch
+    capture: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, output, errors."""
+        self.patch.setattr(sys, "argv", ["equipoise", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = self.capture.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    def approve(self, by: str, reason: str = "looked at it") -> int:
+        return self("approve", STUDY, "--as", by, "--reason", reason)[0]
+
+    def reject(self, by: str, reason: str = "looked at it") -> int:
+        return self("reject", STUDY, "--as", by, "--reason", reason)[0]
+
+
+@pytest.fixture
+def equipoise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path / "studies"))
+    monkeypatch.setenv("EQUIPOISE_PERSON", "Tess")
+    return Command(monkeypatch, capsys)
+
+
+def asked(at_least: float = UNDECIDABLE, **approval: object) -> str:
+    """A study whose audit is before people; the audit's key."""
+    write_studies(settings().studies_dir, **{STUDY: asking_study(at_least, **approval)})
+    audit = audited_study(STUDY)
+    assert outcome(audit) == 25
+    assert rows_published(STUDY) == 0
+    return audit
+
+
+def outcome(audit: str) -> int:
+    """The exit code of trying to release."""
+    try:
+        release_model(STUDY, audit)
+    except EquipoiseError as refused:
+        return refused.exit_code
+    return 0
+
+
+def only() -> ListedRequest:
+    [listed] = list_requests(STUDY)
+    return listed
+
+
+def test_an_approval_releases_and_the_verdict_stays_what_it_is(equipoise: Command) -> None:
+    audit = asked()
+    code, output, errors = equipoise("approve", STUDY, "--as", "Ada", "--reason", "few subjects")
+
+    assert code == 0, errors
+    release = current_release(STUDY)
+    assert f"released: release {release.release_id}" in output
+    assert (release.verdict, release.approval.grounds) == ("cannot_tell", "people")
+    assert (release.approval.decided_by, release.approval.reason) == (("Ada",), "few subjects")
+    assert release.audit_key == audit
+    assert rows_published(STUDY) == ROWS
+    assert only().state == "used"
+
+
+def test_a_rejection_releases_nothing_ever_and_its_reason_is_shown(equipoise: Command) -> None:
+    audit = asked()
+    assert equipoise.reject("Ada", "too few women") == 0
+    assert equipoise.approve("Grace") == 26
+
+    with pytest.raises(GateClosed, match="Ada rejected it: too few women"):
+        release_model(STUDY, audit)
+    assert rows_published(STUDY) == 0
+    assert [listed.why for listed in approvals_of(audit)] == ["too few women"]
+    shown = json.loads(equipoise("show", STUDY, "--json")[1])
+    assert [(each["state"], each["why"]) for each in shown["approvals"]] == [
+        ("rejected", "too few women")
+    ]
+    assert "too few women" in equipoise("approvals")[1]
+
+
+def test_an_expired_request_takes_no_answer_and_the_next_run_asks_anew(equipoise: Command) -> None:
+    write_studies(settings().studies_dir, demo=asking_study(expires_after_days=0.5 / SECONDS_A_DAY))
+    audit = audited_study(STUDY)
+    assert outcome(audit) == 25
+    time.sleep(0.6)
+
+    assert only().state == "expired"
+    assert equipoise.approve("Ada") == 26
+    assert rows_published(STUDY) == 0
+    assert outcome(audit) == 25
+    assert [listed.state for listed in list_requests(STUDY)] == ["expired", "waiting"]
+
+
+def test_an_approval_that_was_not_used_in_time_releases_nothing(
+    equipoise: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_studies(settings().studies_dir, demo=asking_study(expires_after_days=2 / SECONDS_A_DAY))
+    audit = audited_study(STUDY)
+    assert outcome(audit) == 25
+    # The process ends between the answer and the release.
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.stages.release_model.release_model", lambda *_: "ended/here")
+        assert equipoise.approve("Ada") == 0
+    assert only().state == "approved"
+    time.sleep(2.1)
+
+    assert only().state == "expired"
+    assert outcome(audit) == 25
+    assert rows_published(STUDY) == 0
+
+
+def evidence(audit: str) -> Path:
+    return store().path(audit) / "evidence.json"
+
+
+def of_input(name: str, file: str) -> Callable[[str], Path]:
+    return lambda audit: store().path(store().manifest(audit)["recipe"]["inputs"][name]) / file
+
+
+@pytest.mark.parametrize("answer", ["before the change", "after the change"])
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (evidence, "the evidence was changed"),
+        (of_input("model", "weights.txt"), "the model was changed"),
+        (of_input("events", "events.txt"), "the data were changed"),
+        (of_input("sequences", "steps.txt"), "the data were changed"),
+    ],
+)
+@pytest.mark.parametrize("hidden", [True, False], ids=["manifest too", "file alone"])
+def test_a_byte_changed_after_the_request_voids_it(
+    equipoise: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    file: Callable[[str], Path],
+    words: str,
+    answer: str,
+    hidden: bool,
+) -> None:
+    audit = asked()
+    if answer == "before the change":
+        monkeypatch.setattr("pipelines.stages.release_model.release_model", lambda *_: "ended/here")
+        assert equipoise.approve("Ada") == 0
+    changed = file(audit)
+    text = changed.read_bytes() + b" "
+    if hidden:
+        rewrite(changed, text)
+    else:
+        changed.chmod(0o600)
+        changed.write_bytes(text)
+
+    assert (only().state, words in (only().why or "")) == ("void", True)
+    assert equipoise.approve("Grace") == 26
+    monkeypatch.undo()
+    monkeypatch.setenv("EQUIPOISE_HOME", str(changed.parents[3]))
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(changed.parents[4] / "studies"))
+    assert outcome(audit) != 0
+    assert rows_published(STUDY) == 0
+
+
+def test_a_void_request_stays_void_when_the_bytes_come_back(equipoise: Command) -> None:
+    audit = asked()
+    weights = of_input("model", "weights.txt")(audit)
+    rewrite(weights, b"other weights")
+    assert equipoise.approve("Ada") == 26
+    rewrite(weights, b"the weights")
+
+    assert equipoise.approve("Ada") == 26
+    assert only().state == "void"
+    assert outcome(audit) == 25
+    assert [listed.state for listed in list_requests(STUDY)] == ["void", "waiting"]
+    assert rows_published(STUDY) == 0
+
+
+def test_a_policy_changed_after_the_request_voids_it(equipoise: Command) -> None:
+    audit = asked()
+    write_studies(settings().studies_dir, demo=asking_study(trainer_may_approve=True))
+
+    assert equipoise.approve("Ada") == 26
+    assert only().why == "the study's audit policy was changed"
+    assert outcome(audit) == 22
+    assert rows_published(STUDY) == 0
+
+
+def test_two_approvers_are_two_people(equipoise: Command) -> None:
+    audit = asked(approvers=2)
+    assert equipoise.approve("Ada", "the interval is wide") == 0
+    assert (outcome(audit), rows_published(STUDY)) == (25, 0)
+    assert equipoise.approve(" ada ") == 26
+    assert (outcome(audit), rows_published(STUDY)) == (25, 0)
+
+    assert equipoise.approve("Grace", "agreed") == 0
+    assert rows_published(STUDY) == ROWS
+    approval = current_release(STUDY).approval
+    assert approval.decided_by == ("Ada", "Grace")
+    assert approval.reason == "Ada: the interval is wide; Grace: agreed"
+    assert [refused.why for refused in only().refused] == [" ada  has answered already"]
+
+
+def test_one_rejection_rejects_what_one_has_approved(equipoise: Command) -> None:
+    audit = asked(approvers=2)
+    assert (equipoise.approve("Ada"), equipoise.reject("Grace")) == (0, 0)
+    assert (equipoise.approve("Joan"), outcome(audit), rows_published(STUDY)) == (26, 22, 0)
+
+
+@pytest.mark.parametrize("name", ["Tess", "tess", " TESS "])
+def test_who_trained_does_not_approve(equipoise: Command, name: str) -> None:
+    audit = asked()
+    assert only().request.trained_by == "Tess"
+    assert equipoise.approve(name) == 26
+    assert (outcome(audit), rows_published(STUDY)) == (25, 0)
+
+
+def test_who_trained_may_approve_where_the_study_says_so_and_may_always_reject(
+    equipoise: Command,
+) -> None:
+    asked(trainer_may_approve=True)
+    assert equipoise.approve("Tess") == 0
+    assert rows_published(STUDY) == ROWS
+
+    write_studies(settings().studies_dir, demo=asking_study())
+    assert outcome(audited_study(STUDY)) == 25
+    assert equipoise.reject("Tess") == 0
+
+
+def test_who_started_the_training_is_the_trainer_whoever_starts_the_run_that_asks(
+    equipoise: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_studies(settings().studies_dir, demo=asking_study())
+    audit = audited_study(STUDY)
+    model = store().manifest(audit)["recipe"]["inputs"]["model"]
+    note_trainer(STUDY, model, "Ada")
+    note_trainer(STUDY, model, "Grace")
+
+    assert request_approval(STUDY, audit, "Grace") == f"approvals/{only().request.request_id}"
+    assert only().request.trained_by == "Ada"
+    assert local_person() == "Tess"
+
+
+@pytest.mark.parametrize(
+    ("by", "reason"), [("gate", "it passed"), ("Gate", "it passed"), (" ", "why"), ("Ada", " ")]
+)
+def test_nobody_answers_without_a_name_and_a_reason_or_as_the_gate(
+    equipoise: Command, by: str, reason: str
+) -> None:
+    audit = asked()
+    assert equipoise.approve(by, reason) == 26
+    assert (outcome(audit), rows_published(STUDY)) == (25, 0)
+
+
+def test_an_approval_releases_no_other_audit(equipoise: Command) -> None:
+    first = asked()
+    other = audited_study(STUDY, b"other weights")
+    assert outcome(other) == 25
+    assert [listed.state for listed in list_requests(STUDY)] == ["void", "waiting"]
+    assert equipoise.approve("Ada") == 0
+    assert current_release(STUDY).audit_key == other
+
+    assert outcome(first) == 25
+    assert current_release(STUDY).audit_key == other
+
+
+def test_a_withdrawn_model_is_not_released_by_its_old_approval(equipoise: Command) -> None:
+    audit = asked()
+    assert equipoise.approve("Ada") == 0
+    withdraw_release(STUDY, "harms one group", "Grace")
+
+    with pytest.raises(GateClosed, match="Grace withdrew this very model"):
+        release_model(STUDY, audit)
+    assert equipoise.approve("Ada") == 26
+    assert rows_published(STUDY) == 0
+
+
+def test_an_approval_is_used_once_for_what_stood_before_people_are_asked_again(
+    equipoise: Command,
+) -> None:
+    audit = asked()
+    assert equipoise.approve("Ada") == 0
+    other = audited_study(STUDY, b"other weights")
+    assert outcome(other) == 25
+    assert equipoise.approve("Ada") == 0
+
+    assert outcome(audit) == 25
+    assert current_release(STUDY).audit_key == other
+
+
+def test_asking_twice_is_one_request_and_releasing_twice_one_release(equipoise: Command) -> None:
+    audit = asked()
+    assert outcome(audit) == 25
+    assert request_approval(STUDY, audit) == f"approvals/{only().request.request_id}"
+    assert equipoise.approve("Ada") == 0
+    assert (outcome(audit), request_approval(STUDY, audit)) == (0, "")
+    assert len(list_releases(STUDY)) == 1
+
+
+@pytest.mark.parametrize(
+    ("at_least", "policy", "code"),
+    [
+        (SHOWN, {}, 0),
+        (SHOWN, {"when_passed": "ask"}, 25),
+        (UNDECIDABLE, {"when_cannot_tell": "close"}, 22),
+        (OUT_OF_REACH, {}, 22),
+    ],
+)
+def test_the_study_says_what_is_put_before_people(
+    equipoise: Command, at_least: float, policy: dict[str, str], code: int
+) -> None:
+    write_studies(settings().studies_dir, demo=asking_study(at_least, **policy))
+    audit = audited_study(STUDY)
+    assert bool(request_approval(STUDY, audit)) == (code == 25)
+    assert outcome(audit) == code
+    assert len(list_requests(STUDY)) == (1 if code == 25 else 0)
+    assert rows_published(STUDY) == (ROWS if code == 0 else 0)
+
+
+def test_an_answer_that_was_written_into_the_record_by_hand_is_found(equipoise: Command) -> None:
+    audit = asked(approvers=2)
+    assert equipoise.approve("Ada") == 0
+    newest = sorted((settings().approvals_dir / STUDY).glob("0*.json"))[-1]
+    newest.chmod(0o600)
+    newest.write_text(newest.read_text().replace("Ada", "Eve"))
+
+    with pytest.raises(ArtefactCorrupt, match="cannot be trusted"):
+        release_model(STUDY, audit)
+    assert equipoise.approve("Grace") == 30
+    assert rows_published(STUDY) == 0
+
+
+def test_a_request_says_what_the_gate_could_not_tell_and_how_to_answer(equipoise: Command) -> None:
+    audit = asked()
+    with pytest.raises(AwaitingApproval) as waiting:
+        release_model(STUDY, audit)
+    words = str(waiting.value)
+    assert "Ranks well enough: 0.806" in words
+    assert "not by Tess who trained it" in words
+    assert "equipoise approve demo --as NAME" in words
+    assert waiting.value.where.endswith("report.html")
+
+
+def test_nothing_waits_where_nobody_was_asked(equipoise: Command) -> None:
+    write_studies(settings().studies_dir, demo=asking_study())
+    assert equipoise.approve("Ada") == 26
+    assert equipoise("approvals", STUDY)[1] == "nobody was asked for an approval\n"
+    assert newest_request(STUDY) is None
+
+
+def test_the_page_for_people_names_the_bytes_and_renders_no_word_of_a_source(
+    equipoise: Command,
+) -> None:
+    asked(approvers=2)
+    assert equipoise.approve("Ada", "<script>alert(1)</script> [x](javascript:1) | # *") == 0
+    listed = only()
+    page = page_of(listed)
+    for name, value in listed.request.bound.model_dump(exclude={"study", "verdict"}).items():
+        assert str(value) in page, name
+    assert "1 more person must approve" in page
+    assert "<script" not in page
+    assert "[x](" not in page
+    assert request_in(subject_of(listed.request)) == listed.request.request_id
+    assert request_in("Release the model? (request 0123)") is None
