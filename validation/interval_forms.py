@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-from scipy import stats
+from scipy import special
 
 from validation.proportions import effective_trials, wilson
 
@@ -38,7 +38,7 @@ def form_of(name: str) -> Form:
 
 def t_quantile(tail: float, clusters: float) -> float:
     """The critical value that leaves `tail` to each end, with so many effective clusters."""
-    return float(stats.t.isf(tail, df=max(clusters - 1.0, 1.0)))
+    return float(-special.stdtrit(max(clusters - 1.0, 1.0), tail))
 
 
 def form_interval(
