@@ -5,7 +5,7 @@ import logging
 from dags.answers import RecordedAnswer, read_answer
 from pipelines.approval_request import ApprovalAnswer, ListedRequest
 from pipelines.approvals import list_requests
-from pipelines.approving import answer
+from pipelines.approving import answer, tell_store
 from pipelines.errors import ApprovalRefused
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ def record_answer(study: str, dag: str, run: str) -> str:
     known = _request(study, read.request_id)
     if known is not None and any(_is_it(read, each) for each in known.answers):
         # This task was ended after it had written, and begins anew.
+        tell_store(known)
         return known.request.bound.audit_key
     try:
         listed = answer(

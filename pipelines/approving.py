@@ -2,7 +2,9 @@
 
 from pipelines.approval_record import Decision
 from pipelines.approval_request import Channel, ListedRequest
-from pipelines.approvals import answer_request
+from pipelines.approvals import answer_request, record_of
+from pipelines.publication.store import record_approval
+from pipelines.settings import settings
 
 
 def answer(
@@ -29,4 +31,15 @@ def answer(
         through=through,
         request_id=request_id,
     )
+    tell_store(listed)
     return listed
+
+
+def tell_store(listed: ListedRequest) -> None:
+    """Let the store's table hold what people decided; telling it twice adds nothing.
+
+    Raises:
+        StoreLocked: another process keeps the store. The answer stands; a later run tells it.
+    """
+    if (record := record_of(listed)) is not None:
+        record_approval(record, settings())

@@ -3,6 +3,7 @@
 from pipelines.approval_record import ApprovalRecord
 from pipelines.approval_request import ListedRequest
 from pipelines.approvals import list_requests, newest_request, open_request, record_of
+from pipelines.approving import tell_store
 from pipelines.audited import Audited
 from pipelines.errors import AwaitingApproval, GateClosed
 from pipelines.identity import Verdict
@@ -36,6 +37,8 @@ def approval_by_people(found: Audited, *, started_by: str) -> ApprovalRecord:
         if record is None:
             continue
         if listed.state == "rejected":
+            # The store may have been locked when it was to be told.
+            tell_store(listed)
             by = ", ".join(record.decided_by)
             raise _not_released(found, f"{by} rejected it: {record.reason}")
         # An approval releases once; what was withdrawn or superseded since is asked about anew.

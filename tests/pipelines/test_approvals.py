@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipelines.approval_page import page_of, request_in, subject_of
@@ -15,6 +16,7 @@ from pipelines.approvals import approvals_of, list_requests, newest_request, not
 from pipelines.cli import main
 from pipelines.errors import ArtefactCorrupt, AwaitingApproval, EquipoiseError, GateClosed
 from pipelines.people import local_person
+from pipelines.publication.folders import PublicationFolders
 from pipelines.releases import current_release, list_releases, withdraw_release
 from pipelines.settings import settings
 from pipelines.stage import store
@@ -86,6 +88,13 @@ def outcome(audit: str) -> int:
     return 0
 
 
+def decisions() -> list[tuple[str, str]]:
+    """Decision and reason of every approval that the store holds."""
+    table = PublicationFolders(settings().publication_dir).writer
+    with duckdb.connect(table, read_only=True) as reader:
+        return reader.sql("SELECT decision, reason FROM approvals").fetchall()
+
+
 def only() -> ListedRequest:
     [listed] = list_requests(STUDY)
     return listed
@@ -101,6 +110,7 @@ def test_an_approval_releases_and_the_verdict_stays_what_it_is(equipoise: Comman
     assert (release.verdict, release.approval.grounds) == ("cannot_tell", "people")
     assert (release.approval.decided_by, release.approval.reason) == (("Ada",), "few subjects")
     assert release.audit_key == audit
+    assert decisions() == [("approved", "few subjects")]
     assert rows_published(STUDY) == ROWS
     assert only().state == "used"
 
@@ -119,6 +129,7 @@ def test_a_rejection_releases_nothing_ever_and_its_reason_is_shown(equipoise: Co
         ("rejected", "too few women")
     ]
     assert "too few women" in equipoise("approvals")[1]
+    assert decisions() == [("rejected", "too few women")]
 
 
 def test_an_expired_request_takes_no_answer_and_the_next_run_asks_anew(equipoise: Command) -> None:
