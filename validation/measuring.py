@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from validation.cluster_sums import measure_of
 from validation.config import AuditConfig
 from validation.effective import Effective, effective_sizes
 from validation.estimates import Estimate
@@ -68,19 +69,26 @@ def part_of(population: Population, rows: IntArray, score: FloatArray, config: A
 
 
 def measure_parts(
-    population: Population, parts: Sequence[Part], config: AuditConfig
+    population: Population,
+    parts: Sequence[Part],
+    config: AuditConfig,
+    names: Sequence[MetricName] = METRIC_NAMES,
 ) -> list[Measured]:
-    """Measure every part under the same draws of clusters and seeds: differences are paired."""
+    """Measure every part under the same draws of clusters and seeds: differences are paired.
 
-    def statistic(weights: FloatArray) -> FloatArray:
-        values = [part.measure(np.take(weights, part.rows, axis=1)) for part in parts]
-        return np.stack(values, axis=1)
+    names: metrics that nobody asked for are NaN; only SUM_METRICS are given without ranking rows.
+    """
+    measures = [measure_of(population, part.rows, part.measure, names) for part in parts]
 
-    points = statistic(population.weight[None])[0]
+    def statistic(counts: FloatArray, weights: FloatArray) -> FloatArray:
+        return np.stack([measure(counts, weights) for measure in measures], axis=1)
+
+    everyone = np.ones((1, len(population.y)))
+    points = statistic(everyone, population.weight[None])[0]
     drawn = draw_counts(
         population.clusters, draws=config.bootstrap_draws, seed=config.bootstrap_seed
     )
-    samples = np.concatenate([statistic(population.weights_of(counts)) for counts in drawn])
+    samples = np.concatenate([statistic(counts, population.weights_of(counts)) for counts in drawn])
     rows = [part.rows if part.seeded else None for part in parts]
     samples += seed_offsets(population, rows, config)
     return [

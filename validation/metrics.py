@@ -102,6 +102,19 @@ _AT_THRESHOLD: dict[
 # ---- all at once -----------------------------------------------------------------------------
 
 
+# What Measure.of_sums gives: no row need be looked at again in a draw.
+SUM_METRICS: tuple[MetricName, ...] = (
+    "brier",
+    "calibration_intercept",
+    "observed_expected",
+    "tpr",
+    "fpr",
+    "ppv",
+    "selection_rate",
+    "net_benefit",
+)
+
+
 @dataclass(frozen=True)
 class Measure:
     """All metrics of one set of rows, prepared once and asked for many weightings.
@@ -115,21 +128,30 @@ class Measure:
     features: FloatArray
     threshold: float
 
-    def __call__(self, ordered: FloatArray) -> FloatArray:
-        """Metrics [draws, len(METRIC_NAMES)] of weights [draws, n] in the ranking's order."""
-        sums = ordered @ self.features
-        total, events, expected, loss, selected, found, events_x = sums[:, :7].T
-        at_nodes = sums[:, 7:]
+    def __call__(self, ordered: FloatArray, sums: FloatArray | None = None) -> FloatArray:
+        """Metrics [draws, len(METRIC_NAMES)] of weights [draws, n] in the ranking's order.
+
+        sums: ordered @ features, where that is known already.
+        """
+        sums = ordered @ self.features if sums is None else sums
         area, precision = discrimination(self.ranking, ordered)
-        slope = slope_with_intercept(self.logit.nodes, at_nodes, events, events_x)
-        false = selected - found
-        odds = self.threshold / (1.0 - self.threshold)
-        values: dict[MetricName, FloatArray] = {
+        events, events_x = sums[:, 1], sums[:, 6]
+        slope = slope_with_intercept(self.logit.nodes, sums[:, 7:], events, events_x)
+        values = self.of_sums(sums) | {
             "auroc": area,
             "auprc": precision,
-            "brier": ratio(loss, total),
             "calibration_slope": resolve_steep(slope, self.y, self.logit.x, ordered),
-            "calibration_intercept": intercept_at_slope_one(self.logit.nodes, at_nodes, events),
+        }
+        return np.stack([values[name] for name in METRIC_NAMES], axis=1)
+
+    def of_sums(self, sums: FloatArray) -> dict[MetricName, FloatArray]:
+        """Every metric that sums [draws, 7 + m] over rows of weight times features decide."""
+        total, events, expected, loss, selected, found, _ = sums[:, :7].T
+        false = selected - found
+        odds = self.threshold / (1.0 - self.threshold)
+        return {
+            "brier": ratio(loss, total),
+            "calibration_intercept": intercept_at_slope_one(self.logit.nodes, sums[:, 7:], events),
             "observed_expected": ratio(events, expected),
             "tpr": ratio(found, events),
             "fpr": ratio(false, total - events),
@@ -137,7 +159,6 @@ class Measure:
             "selection_rate": ratio(selected, total),
             "net_benefit": ratio(found - odds * false, total),
         }
-        return np.stack([values[name] for name in METRIC_NAMES], axis=1)
 
 
 def prepare(y: FloatArray, score: FloatArray, threshold: float) -> Measure:

@@ -20,6 +20,8 @@ SMALLEST_SCORE = 1e-6
 NODES_HOLD_TO_SLOPE = 2.0
 # Beyond this the scores separate events from the others as good as perfectly: no slope exists.
 STEEPEST_SLOPE = 20.0
+# Below this share of distinct logits, equal ones are added up first.
+MANY_VALUES = 0.25
 _NODE_ACCURACY = 1e-9
 _STEP_TOLERANCE = 1e-9
 _ROUNDING = 1e-9
@@ -158,9 +160,18 @@ def resolve_steep(
     if not steep.any() or x.min() == x.max():
         return slope
     kept = weights[steep]
+    events, events_x = kept @ y, kept @ (y * x)
     exact = slope.copy()
-    exact[steep] = slope_with_intercept(x, kept, kept @ y, kept @ (y * x))
+    exact[steep] = slope_with_intercept(*_by_value(x, kept), events, events_x)
     return exact
+
+
+def _by_value(x: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The distinct values of x [n] and the weights [draws, n] of each: a model may know few."""
+    values, number = np.unique(x, return_inverse=True)
+    if len(values) > MANY_VALUES * len(x):
+        return x, weights
+    return values, np.stack([np.bincount(number, one, len(values)) for one in weights])
 
 
 def calibration_intercept(y: FloatArray, score: FloatArray, weights: FloatArray) -> FloatArray:
