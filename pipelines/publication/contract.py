@@ -80,7 +80,10 @@ class Publication(BaseModel):
 
 
 class GenerationReceipt(BaseModel):
-    """What a publication came to; ``made`` is false when the generation was there already."""
+    """What a publication came to; ``made`` is false when the generation was there already.
+
+    snapshot, parquet: the readers' files; None where a server is read.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -90,8 +93,8 @@ class GenerationReceipt(BaseModel):
     row_count: int
     made: bool
     published_at: UtcMoment
-    snapshot: Path
-    parquet: Path
+    snapshot: Path | None = None
+    parquet: Path | None = None
 
 
 class ListedGeneration(BaseModel):

@@ -65,6 +65,11 @@ class PublicationStore(Protocol):
 
 def open_store(settings: Settings) -> PublicationStore:
     """The store that the installation names; nothing is connected to before it is used."""
+    # Imported when asked for: who publishes into a file needs no driver of a server.
+    if url := settings.database_url:
+        from pipelines.publication.postgres.store import PostgresStore
+
+        return PostgresStore(url, settings)
     from pipelines.publication.duckdb_store import DuckDBStore
 
     return DuckDBStore(settings)

@@ -1,0 +1,120 @@
+"""Make the publication's schema in a PostgreSQL.
+
+``python -m pipelines.publication.postgres_setup`` is run once, by a superuser of the server, whose
+URL ``EQUIPOISE_DATABASE_URL`` (or ``_FILE``) names. Then make logins and give them a role:
+
+    CREATE ROLE publisher LOGIN PASSWORD '...';  GRANT equipoise_writer TO publisher;
+    CREATE ROLE ada LOGIN PASSWORD '...';        GRANT equipoise_analyst TO ada;
+    INSERT INTO equipoise.study_grants VALUES ('ada', 'nafld_diabetes');
+
+A login that publishes and shows what it published has both roles. Backups and the dead rows that an
+erasure leaves until the next VACUUM are the server's owner's to care for.
+"""
+
+import psycopg
+
+from pipelines.errors import DatabaseUnavailable
+from pipelines.publication.postgres.connection import connect
+from pipelines.publication.postgres.functions import FUNCTIONS, READ_FUNCTIONS, TRIGGERS
+from pipelines.publication.postgres.roles import (
+    ERASURE,
+    OWNER,
+    ROLES,
+    SCHEMA,
+    right_statements,
+    role_statements,
+)
+from pipelines.publication.schema import CONTRACT
+from pipelines.publication.views import VIEWS
+from pipelines.settings import settings
+
+NUMBERED = (
+    ("publications", "generation_number"),
+    ("withdrawals", "change_number"),
+    ("erasures", "erasure_number"),
+)
+ACCESS_LOG = """
+CREATE TABLE access_log (
+    read_number BIGINT GENERATED ALWAYS AS IDENTITY,
+    reader TEXT NOT NULL,
+    relation TEXT NOT NULL,
+    read_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    backend INTEGER NOT NULL,
+    CONSTRAINT access_log_key PRIMARY KEY (read_number)
+)
+"""
+STUDY_GRANTS = """
+CREATE TABLE study_grants (
+    role_name TEXT, study TEXT, CONSTRAINT study_grants_key PRIMARY KEY (role_name, study)
+)
+"""
+EXISTS = "SELECT count(*) FROM pg_namespace WHERE nspname = 'equipoise'"
+
+
+def set_up(url: str) -> bool:
+    """Make roles, tables, guards and views in one transaction; False if they were there.
+
+    Raises:
+        DatabaseUnavailable: the server cannot be reached, or its login may not do this.
+    """
+    with connect(url) as connection:
+        if connection.execute(EXISTS).fetchall() != [(0,)]:
+            return False
+        for statement in role_statements():
+            connection.execute(statement)
+        database = connection.info.dbname.replace('"', '""')
+        for statement in _on_database(f'"{database}"'):
+            connection.execute(statement)
+        _make(connection)
+    return True
+
+
+def statements() -> list[str]:
+    """All that the owner makes, in order."""
+    tables = [table.statement(schema=f"{SCHEMA}.") for table in CONTRACT]
+    numbered = [
+        f"ALTER TABLE {table} ALTER {column} ADD GENERATED ALWAYS AS IDENTITY"
+        for table, column in NUMBERED
+    ]
+    views = [
+        f"CREATE VIEW {name} WITH (security_invoker = true) AS {query}"
+        for name, query in VIEWS.items()
+    ]
+    others = [ACCESS_LOG, STUDY_GRANTS, FUNCTIONS, *TRIGGERS, *views, *READ_FUNCTIONS]
+    return tables + numbered + others + right_statements()
+
+
+def _on_database(database: str) -> list[str]:
+    return [
+        f"REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+        f"GRANT CONNECT ON DATABASE {database} TO {', '.join(ROLES)}",
+        f"GRANT TEMPORARY ON DATABASE {database} TO {OWNER}",
+        f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {OWNER}",
+    ]
+
+
+def _make(connection: psycopg.Connection) -> None:
+    connection.execute(f"SET LOCAL ROLE {OWNER}")
+    connection.execute(f"SET LOCAL search_path = {SCHEMA}, pg_temp")
+    for statement in statements():
+        connection.execute(statement)
+    connection.execute("RESET ROLE")
+    function = f"{SCHEMA}.erase_subject(text, bigint, text, text, text)"
+    connection.execute(f"ALTER FUNCTION {function} OWNER TO {ERASURE}")
+    connection.execute(f"GRANT EXECUTE ON FUNCTION {SCHEMA}.granted_studies() TO {ERASURE}")
+
+
+def main() -> None:
+    """Set up the database that the installation names."""
+    url = settings().database_url
+    if url is None:
+        raise DatabaseUnavailable(
+            "No PostgreSQL is named.",
+            where="EQUIPOISE_DATABASE_URL",
+            remedy="Name the database, with a login that may make roles.",
+        )
+    print("made" if set_up(url) else "was there already")
+
+
+if __name__ == "__main__":
+    main()

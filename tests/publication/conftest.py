@@ -1,0 +1,51 @@
+"""One PostgreSQL for the session, a database with the schema for each test that asks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.publication.postgres_setup import set_up
+from pipelines.publication.store import PublicationStore, open_store
+from pipelines.settings import Settings, settings
+from tests.publication.servers import any_server, database, database_of, pipeline_login
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    with any_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def made(server_url: str) -> Iterator[str]:
+    """A database with the schema and not a row, to be copied."""
+    with database(server_url) as url:
+        assert set_up(url)
+        pipeline_login(url)
+        yield url
+
+
+@pytest.fixture
+def admin_url(server_url: str, made: str) -> Iterator[str]:
+    """A superuser's URL of a database of this test's own."""
+    with database(server_url, template=database_of(made)) as url:
+        yield url
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def home(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """An installation of either kind."""
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "it's home"))
+    monkeypatch.delenv("EQUIPOISE_DATABASE_URL", raising=False)
+    if request.param == "postgres":
+        url = pipeline_login(request.getfixturevalue("admin_url"))
+        monkeypatch.setenv("EQUIPOISE_DATABASE_URL", url)
+    return settings()
+
+
+@pytest.fixture
+def store(home: Settings) -> PublicationStore:
+    return open_store(home)
