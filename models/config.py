@@ -65,3 +65,23 @@ class ModelConfig(BaseModel):
         if self.window_seeds > len(self.seeds):
             raise ValueError("window_seeds cannot be more than there are seeds")
         return self
+
+
+class TrainingMitigation(BaseModel):
+    """What a training does about groups; at most one of the two.
+
+    Attributes:
+        reweighing: training rows are weighed so that group and label are independent.
+        group_robust_step: of a loss that serves the worst group: how fast groups' weights move.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reweighing: bool = False
+    group_robust_step: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Self:
+        if self.reweighing == (self.group_robust_step is not None):
+            raise ValueError("give either reweighing or group_robust_step")
+        return self

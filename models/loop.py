@@ -19,8 +19,10 @@ from models.batches import Padding, Rows, assemble, plan_batches
 from models.checkpoints import Checkpoint, read_latest, write_checkpoint
 from models.config import ModelConfig
 from models.estimator import best_device, new_network
-from models.losses import example_weights, weighted_loss_sum
+from models.group_robust import GroupRobust
+from models.losses import example_weights, weighted_loss_sum, weighted_losses
 from models.lstm import MaskedLSTM
+from models.mitigation import Mitigation
 from models.parts import Part, TrainingImpossible, known
 from models.progress import Report
 from models.scaling import Scaler
@@ -48,13 +50,17 @@ _NONE = EpochLog(0, math.inf, math.inf, 0.0, 0.0, 0.0)
 
 @dataclass
 class Standing:
-    """Where a training stands between two epochs: all that changes, all that a resume needs."""
+    """Where a training stands between two epochs: all that changes, all that a resume needs.
+
+    robust: the weights of groups, where the loss serves the worst of them.
+    """
 
     network: MaskedLSTM
     optimizer: torch.optim.Optimizer
     best: dict[str, Tensor]
     log: list[EpochLog]
     min_epochs: int
+    robust: GroupRobust | None = None
 
     @property
     def best_epoch(self) -> int:
@@ -70,7 +76,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class NetworkJob:
-    """One network to train, on what, from which seed, with what to tell and where to save."""
+    """One network to train, on what, from which seed, with what to tell and where to save.
+
+    mitigation: what is done about groups, if anything. The epoch to keep is chosen by the plain
+    loss of the validation part either way.
+    """
 
     name: str
     seed: int
@@ -78,6 +88,7 @@ class NetworkJob:
     scaler: Scaler
     checkpoints: Path
     fingerprint: str
+    mitigation: Mitigation | None = None
 
 
 def train_network(
@@ -89,6 +100,8 @@ def train_network(
         TrainingImpossible: the loss is no number any more; a lower learning rate may help.
     """
     device = best_device()
+    if job.mitigation is not None:
+        store = job.mitigation.reweighed(store, job.part.train)
     train, validation = known(store, job.part.train), known(store, job.part.validation)
     positive_weight = class_weight(store, train, config)
     standing = _resume(start_training(store, train, job, config, positive_weight), job)
@@ -144,7 +157,8 @@ def train_epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             raw = network(batch)
         weights = example_weights(batch.label, batch.weight, positive_weight)
-        loss = weighted_loss_sum(task, raw, batch.label, batch.scale, weights)
+        losses = weighted_losses(task, raw, batch.label, batch.scale, weights)
+        loss = _loss_of(losses, weights, chosen, standing.robust)
         optimizer.zero_grad()
         torch.autograd.backward(loss * (len(plan) / everything))
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
@@ -156,6 +170,13 @@ def train_epoch(
         "padded_per_step": padded / max(steps, 1),
         "steps_per_second": steps / (time.perf_counter() - began),
     }
+
+
+def _loss_of(losses: Tensor, weights: Tensor, rows: Rows, robust: GroupRobust | None) -> Tensor:
+    """[] of weighted losses and weights [B]: their sum, or what serves the worst group."""
+    if robust is None:
+        return losses.sum()
+    return robust.loss(losses, weights, torch.from_numpy(rows))
 
 
 @torch.inference_mode()
@@ -219,7 +240,19 @@ def start_training(
         {"params": biases, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-    return Standing(network, optimizer, _copy(network.state_dict()), [], config.min_epochs)
+    robust = _robust(store, train, job, positive_weight)
+    best = _copy(network.state_dict())
+    return Standing(network, optimizer, best, [], config.min_epochs, robust)
+
+
+def _robust(
+    store: SequenceStore, train: Rows, job: NetworkJob, positive_weight: float
+) -> GroupRobust | None:
+    if job.mitigation is None or job.mitigation.config.group_robust_step is None:
+        return None
+    groups, rows = torch.from_numpy(job.mitigation.groups), torch.from_numpy(train)
+    weights = _weights(store, train, positive_weight)
+    return GroupRobust.start(groups, rows, weights, job.mitigation.config.group_robust_step)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, config: ModelConfig, epoch: int) -> None:
@@ -243,6 +276,8 @@ def _checkpoint(standing: Standing, fingerprint: str) -> Checkpoint:
     tensors |= {f"best.{k}": v for k, v in standing.best.items()}
     for number, state in standing.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
+    if standing.robust is not None:
+        tensors["robust.q"] = standing.robust.q
     progress = {"fingerprint": fingerprint, "log": [asdict(entry) for entry in standing.log]}
     return Checkpoint({k: v.contiguous() for k, v in tensors.items()}, progress)
 
@@ -253,12 +288,16 @@ def _resume(standing: Standing, job: NetworkJob) -> Standing:
     if checkpoint is None:
         return standing
     device = best_device()
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
+    parts: dict[str, dict[str, Tensor]] = {
+        k: {} for k in ("network", "best", "optimizer", "robust")
+    }
     for name, tensor in checkpoint.tensors.items():
         kind, rest = name.split(".", 1)
         parts[kind][rest] = tensor.to(device)
     standing.network.load_state_dict(parts["network"])
     standing.best = parts["best"]
+    if standing.robust is not None:
+        standing.robust.q = parts["robust"]["q"].cpu()
     state: dict[int, dict[str, Any]] = {}
     for name, tensor in parts["optimizer"].items():
         number, key = name.split(".", 1)

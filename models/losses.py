@@ -24,9 +24,16 @@ def weighted_loss_sum(
 
     A sum and not a mean: an example then adds the same gradient whoever shares its batch.
     """
+    return weighted_losses(task, raw, label, scale, weights).sum()
+
+
+def weighted_losses(
+    task: Task, raw: Tensor, label: Tensor, scale: Tensor, weights: Tensor
+) -> Tensor:
+    """[B] weights x loss, exactly 0 where the weight is, for raw [B, K] and the others [B]."""
     counts = weights > 0
     # where, on the way in and out, and not a product: 0 x NaN would poison sum and gradient.
     # An unknown label becomes 1, of which every task has a finite loss.
     answer = torch.where(counts.unsqueeze(1), raw.to(weights.dtype), 0.0)
     losses = task.losses(answer, torch.where(counts, label, 1.0), torch.where(counts, scale, 1.0))
-    return torch.where(counts, weights * losses, 0.0).sum()
+    return torch.where(counts, weights * losses, 0.0)

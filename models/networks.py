@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from models.config import ModelConfig
 from models.estimator import best_device, new_network
 from models.loop import NetworkJob, Standing, predict_raw, train_network
+from models.mitigation import Mitigation
 from models.parts import Part, known
 from models.progress import Report
 from models.store import SequenceStore
@@ -88,11 +89,18 @@ def _judge(store: SequenceStore, task: NetworkTask, standing: Standing) -> npt.N
 
 
 def fingerprint_of(
-    config: ModelConfig, sequences_sha256: str, part: Part, name: str, seed: int
+    config: ModelConfig,
+    sequences_sha256: str,
+    part: Part,
+    name: str,
+    seed: int,
+    mitigation: Mitigation | None = None,
 ) -> str:
     """Equal for two trainings exactly when one may go on where the other stopped."""
     words = [config.model_dump(mode="json"), sequences_sha256, made_with(), name, seed]
     digest = hashlib.sha256(json.dumps(words).encode())
     digest.update(part.train.tobytes())
     digest.update(part.validation.tobytes())
+    if mitigation is not None:
+        digest.update(mitigation.fingerprint().encode())
     return digest.hexdigest()

@@ -25,6 +25,7 @@ from models.estimator import Estimator, Model, best_device
 from models.features import build_features
 from models.inputs import fit_inputs
 from models.loop import NetworkJob
+from models.mitigation import Mitigation, MitigationUnusable
 from models.networks import (
     NetworkTask,
     Trained,
@@ -37,19 +38,29 @@ from models.parts import Part, TrainingImpossible, is_released, known, released_
 from models.processes import workers
 from models.progress import Report, line, reporting
 from models.scaling import Scaler
+from models.scoring import score
 from models.store import SequenceStore, SequencesUnusable
+
+# The folder, in a mitigated model's own, of the model trained without the mitigation.
+TWIN = "unmitigated"
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 
 def train(
-    sequences: Path, config: ModelConfig, output: Path, checkpoints: Path, processes: int = 1
+    sequences: Path,
+    config: ModelConfig,
+    output: Path,
+    checkpoints: Path,
+    processes: int = 1,
+    mitigation: Mitigation | None = None,
 ) -> None:
     """Write a model directory to `output`, resuming from `checkpoints` where it can.
 
     Args:
         processes: networks trained at a time; any number gives the same bits.
+        mitigation: what the networks do about groups; the challengers do nothing.
 
     Raises:
         SequencesUnusable: `sequences` is not a readable store.
@@ -59,7 +70,7 @@ def train(
     use_threads(config.threads)
     output.mkdir(parents=True, exist_ok=True)
     plans = plan_estimators(store, config)
-    fitting = Fitting(sequences, config, output, checkpoints)
+    fitting = Fitting(sequences, config, output, checkpoints, mitigation)
     networks = sum(len(plan.networks) for plan in plans)
     processes = min(processes, networks)  # one network needs no process beside this one
     with reporting(networks) as told, workers(processes) as pool:
@@ -134,11 +145,16 @@ class Fitting:
     """One training in progress: fits estimators and remembers how it went."""
 
     def __init__(
-        self, sequences: Path, config: ModelConfig, output: Path, checkpoints: Path
+        self,
+        sequences: Path,
+        config: ModelConfig,
+        output: Path,
+        checkpoints: Path,
+        mitigation: Mitigation | None = None,
     ) -> None:
         self.store = SequenceStore.open(sequences)
         self.sequences, self.config, self.output = sequences, config, output
-        self.checkpoints = checkpoints
+        self.checkpoints, self.mitigation = checkpoints, mitigation
         self.features = build_features(self.store, max_steps=config.max_steps)
         # A file, so that every process maps the same columns instead of being sent a copy.
         self.columns = checkpoints / "features.npy"
@@ -152,8 +168,9 @@ class Fitting:
         scaler = fit_inputs(self.store, plan.part.train, self.config.max_steps)
         networks = []
         for name, seed in plan.networks:
-            mark = fingerprint_of(self.config, self.sequences_sha256, plan.part, name, seed)
-            job = NetworkJob(name, seed, plan.part, scaler, self.checkpoints / name, mark)
+            words, by = (self.config, self.sequences_sha256, plan.part, name, seed), self.mitigation
+            mark, saved = fingerprint_of(*words, by), self.checkpoints / name
+            job = NetworkJob(name, seed, plan.part, scaler, saved, mark, by)
             task = NetworkTask(self.sequences, self.config, job, self.output)
             networks.append(pool.submit(fit_network, task, report))
         task_of_challengers = ChallengersTask(
@@ -200,6 +217,24 @@ def fitting_processes(threads: int) -> int:
     return 1 if best_device().type == "cuda" else max(1, (os.cpu_count() or 1) // threads)
 
 
+def _train_beside_twin(told: argparse.Namespace, config: ModelConfig, processes: int) -> None:
+    """The model with its mitigation, and in a folder of its own the same one without."""
+    examples = len(SequenceStore.open(told.sequences))
+    mitigation = Mitigation.read(told.mitigation, told.groups, examples)
+    twin, kept = told.output / TWIN, told.checkpoints / TWIN
+    train(told.sequences, config, twin, kept, processes)
+    write_scores(told.sequences, twin)
+    train(told.sequences, config, told.output, told.checkpoints, processes, mitigation)
+
+
+def write_scores(sequences: Path, model: Path) -> None:
+    """Write what the model says of every example, one file per population: score.npy, …"""
+    columns = score(sequences, model)
+    for name in ("score", "score_cross_fitted"):
+        if name in columns:
+            np.save(model / f"{name}.npy", columns[name])
+
+
 def main() -> int:
     """Train as the command line says; what goes wrong is told in the last line on stderr."""
     parser = argparse.ArgumentParser(description="Train a study's networks and challengers.")
@@ -208,12 +243,17 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="where the model is written")
     parser.add_argument("--checkpoints", type=Path, required=True, help="kept until it is whole")
     parser.add_argument("--processes", type=int, help="networks at a time; as many as fit")
+    parser.add_argument("--mitigation", type=Path, help="JSON of a TrainingMitigation")
+    parser.add_argument("--groups", type=Path, help="the group of each example, for it")
     told = parser.parse_args()
     config = ModelConfig.model_validate_json(told.config.read_text())
     processes = told.processes or fitting_processes(config.threads)
     try:
-        train(told.sequences, config, told.output, told.checkpoints, processes)
-    except (SequencesUnusable, TrainingImpossible) as error:
+        if told.mitigation is None:
+            train(told.sequences, config, told.output, told.checkpoints, processes)
+        else:
+            _train_beside_twin(told, config, processes)
+    except (SequencesUnusable, TrainingImpossible, MitigationUnusable) as error:
         print(error, file=sys.stderr)
         return 1
     except Exception as error:
