@@ -1,96 +1,140 @@
-"""Counts of subjects by group that may be shown together: both populations, all attributes."""
+"""Counts and rates of subjects by group that may be shown together, and beside earlier reports.
 
-from collections.abc import Iterator, Mapping, Sequence
+Two people read an audit. The auditor's file holds every rate exactly, with the small counts
+hidden; whoever reads the report sees no rate either from which a small count follows.
+
+What it stops: whoever knows every count and rate of a report exactly, both populations, all
+crossings, the totals, which metrics had too few subjects, and one earlier report of the study.
+What it does not: who puts three or more reports together, who knows some subjects from elsewhere,
+who guesses a number of subjects from the width of an interval.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import product
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from validation.config import AuditConfig
-from validation.disclosure import BoolArray, Cell, CountArray, Key, hidden_cells
+from validation.disclosure import Cell, Key, hidden_cells
+from validation.disclosure_cube import (
+    ALL_LEVELS,
+    BEFORE,
+    CENSORED,
+    COUNTED,
+    GAINED,
+    LOST,
+    NEGATIVE,
+    NOW,
+    POSITIVE,
+    Cube,
+    cells_of,
+    compared,
+    cube_of,
+    finest_of,
+    ties_of,
+    widened,
+)
+from validation.disclosure_memory import ShownBefore, remembered
 from validation.estimates import Counts
-from validation.groups import JOIN
-from validation.tasks import OVERALL, PopulationName
+from validation.tasks import OVERALL, MetricName, PopulationName, RiskMetric
 
-POSITIVE, NEGATIVE, CENSORED = 0, 1, 2
-ALL_LEVELS = "all"
-
-_STATUSES: Mapping[str, tuple[int, ...]] = {
-    "subjects": (POSITIVE, NEGATIVE, CENSORED),
-    "positives": (POSITIVE,),
-    "censored": (CENSORED,),
-    # Not printed, but subjects - positives - censored.
-    "negatives": (NEGATIVE,),
-}
-_HOLDOUT, _OTHERS = 0, 1
-# What a reader can compute: each population, and one minus the other.
-_PARTS: Mapping[str, tuple[int, ...]] = {
-    "holdout": (_HOLDOUT,),
-    "cross_fitted": (_HOLDOUT, _OTHERS),
-    "difference": (_OTHERS,),
-}
+__all__ = ["ALL_LEVELS", "CENSORED", "NEGATIVE", "POSITIVE", "shown_counts", "shown_groups"]
 
 GroupKey = tuple[str, str, str]  # population, attribute, level
 
+# A metric is shown where what it says of numbers of subjects may be known: that there are enough,
+# and of a rate its numerator and its denominator.
+_ENOUGH_OF_BOTH: Final = ("enough_positives", "enough_negatives")
+_NEEDS: Final[Mapping[RiskMetric, tuple[str, ...]]] = {
+    "auroc": _ENOUGH_OF_BOTH,
+    "auprc": _ENOUGH_OF_BOTH,
+    "brier": _ENOUGH_OF_BOTH,
+    "calibration_slope": _ENOUGH_OF_BOTH,
+    "calibration_intercept": _ENOUGH_OF_BOTH,
+    "observed_expected": _ENOUGH_OF_BOTH,
+    "tpr": ("enough_positives", "found", "positives"),
+    "fpr": ("enough_negatives", "alarms", *COUNTED),
+    "ppv": ("enough_positives", "enough_selected", "found", "selected"),
+    "selection_rate": ("enough_known", "selected", "subjects", "censored"),
+    "net_benefit": (*_ENOUGH_OF_BOTH, "found", "alarms", "subjects", "censored"),
+}
+
 
 @dataclass(frozen=True)
-class _Cube:
-    """Finest cells: part, status, then one axis per attribute."""
+class ShownGroups:
+    """counts: null where hidden.   withheld: rates of a group that only the auditor's file holds.
+    memory: what this report shows of which subjects; for the auditor and the next report alone."""
 
-    attributes: tuple[str, ...]
-    levels: tuple[tuple[str, ...], ...]
-    counts: CountArray
-
-    def members(
-        self, parts: Sequence[int], statuses: Sequence[int], level_of: Mapping[str, str]
-    ) -> BoolArray:
-        """The finest cells, [u], of these parts and statuses and of one level per named axis."""
-        axes = [
-            [levels.index(level_of[name])] if name in level_of else range(len(levels))
-            for name, levels in zip(self.attributes, self.levels, strict=True)
-        ]
-        chosen = np.zeros(self.counts.shape, dtype=np.bool_)
-        chosen[np.ix_(parts, statuses, *axes)] = True
-        return chosen.ravel()
+    counts: Mapping[GroupKey, Counts]
+    withheld: Mapping[GroupKey, tuple[MetricName, ...]]
+    memory: ShownBefore
 
 
 def shown_counts(
     subjects: pl.DataFrame, config: AuditConfig, populations: Sequence[PopulationName]
-) -> dict[GroupKey, Counts]:
-    """Counts per (population, attribute, level), null where they would disclose a small cell.
+) -> Mapping[GroupKey, Counts]:
+    """The counts of shown_groups alone."""
+    return shown_groups(subjects, config, populations).counts
+
+
+def shown_groups(
+    subjects: pl.DataFrame,
+    config: AuditConfig,
+    populations: Sequence[PopulationName],
+    *,
+    before: Sequence[ShownBefore] = (),
+    scored_by: str = "",
+) -> ShownGroups:
+    """Counts per (population, attribute, level), and the rates that are not for every reader.
 
     subjects: `in_holdout` (bool), `status` (POSITIVE, NEGATIVE or CENSORED) and the attributes
-    as text, one row per subject of any of the populations.
+    as text, one row per subject of any of the populations. `selected` (by the score of the
+    holdout) and `selected_cross_fitted`, both bool, where rates are shown.
+    before: earlier reports of the study. A count whose change since one of them is 1 to
+    minimum - 1, or would give such a change away, is hidden. scored_by: names model and threshold,
+    so that changed decisions of another model are not taken for people who came.
     """
-    counts: dict[Key, int | None] = {}
-    for attributes in _linked(config):
-        cube = _cube(subjects, attributes)
-        linked = [names for names in config.crossings if set(names) <= set(attributes)]
-        tables: list[tuple[str, ...]] = [(), *((name,) for name in attributes), *linked]
-        cells = [cell for names in tables for cell in _cells(cube, names, populations)]
-        finest = cube.counts.ravel()
-        hidden = hidden_cells(finest, cells, config.minimum_cell_subjects)
-        for cell in cells:
-            # Overall counts come once for every set of attributes: hidden in one, hidden in all.
-            if cell.key in hidden or counts.get(cell.key, 0) is None:
-                counts[cell.key] = None
-            elif cell.published:
-                counts[cell.key] = int(finest[cell.members].sum())
-    groups = {key[:3] for key in counts}
-    return {
-        (population, attribute, level): Counts(
-            subjects=counts[population, attribute, level, "subjects"],
-            positives=counts[population, attribute, level, "positives"],
-            censored=counts[population, attribute, level, "censored"],
-        )
-        for population, attribute, level in groups
-    }
+    # Totals are of everybody, no count by an attribute: they are shown, whatever they are.
+    cubes = [cube_of(subjects, attributes) for attributes in _linked(config)]
+    hidden = _hidden(cubes, config, populations)
+    for earlier in before:
+        hidden |= _hidden_beside(cubes, config, populations, hidden, earlier, scored_by)
+    true: dict[Key, int] = {}
+    for cube in cubes:
+        for names in _tables(cube.attributes, config):
+            true |= _true_counts(cube, names, populations)
+    groups = {key[1:4]: key[:4] for key in true}
+    return ShownGroups(
+        counts={
+            (population, attribute, level): _counts(true, hidden, key)
+            for (population, attribute, level), key in groups.items()
+        },
+        withheld={
+            (population, attribute, level): _withheld(hidden, key)
+            for (population, attribute, level), key in groups.items()
+        },
+        memory=remembered(cubes, populations, hidden, scored_by),
+    )
+
+
+def _counts(true: Mapping[Key, int], hidden: Set[Key], key: Key) -> Counts:
+    subjects, positives, censored = (
+        None if (*key, kind) in hidden else true[*key, kind] for kind in COUNTED
+    )
+    return Counts(subjects=subjects, positives=positives, censored=censored)
+
+
+def _withheld(hidden: Set[Key], key: Key) -> tuple[MetricName, ...]:
+    return tuple(
+        metric for metric, kinds in _NEEDS.items() if any((*key, kind) in hidden for kind in kinds)
+    )
 
 
 def _linked(config: AuditConfig) -> list[tuple[str, ...]]:
     # Attributes that no crossing links share nothing but the totals: each set is a cube of its
-    # own, which keeps cubes small.
+    # own, tied to the others by those, which keeps cubes small.
     sets = [{name} for name in config.attributes]
     for crossing in config.crossings:
         touched = [names for names in sets if names & set(crossing)]
@@ -99,33 +143,115 @@ def _linked(config: AuditConfig) -> list[tuple[str, ...]]:
     return [tuple(name for name in config.attributes if name in names) for names in sets]
 
 
-def _cube(subjects: pl.DataFrame, attributes: tuple[str, ...]) -> _Cube:
-    levels, codes = [], []
-    for name in attributes:
-        names, code = np.unique(subjects[name].to_numpy(), return_inverse=True)
-        levels.append(tuple(str(level) for level in names))
-        codes.append(code)
-    shape = (2, 3, *(len(names) for names in levels))
-    part = np.where(subjects["in_holdout"].to_numpy(), _HOLDOUT, _OTHERS)
-    flat = np.ravel_multi_index((part, subjects["status"].to_numpy(), *codes), shape)
-    counts = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
-    return _Cube(attributes, tuple(levels), counts.astype(np.int64))
+def _tables(attributes: tuple[str, ...], config: AuditConfig) -> list[tuple[str, ...]]:
+    crossed = [names for names in config.crossings if set(names) <= set(attributes)]
+    return [(), *((name,) for name in attributes), *crossed]
 
 
-def _cells(
-    cube: _Cube, names: tuple[str, ...], populations: Sequence[PopulationName]
+def _true_counts(
+    cube: Cube, names: tuple[str, ...], populations: Sequence[PopulationName]
+) -> dict[Key, int]:
+    cells = cells_of(cube, names, populations, with_decisions=False)
+    return {one.key: int(cube.finest[one.members].sum()) for one in cells if one.published}
+
+
+def _hidden(
+    cubes: Sequence[Cube], config: AuditConfig, populations: Sequence[PopulationName]
+) -> set[Key]:
+    """What one report hides by itself."""
+    cells = [
+        cell
+        for i, cube in enumerate(cubes)
+        for names in _tables(cube.attributes, config)
+        # The totals are the same in every cube.
+        if names or i == 0
+        for cell in widened(
+            cells_of(cube, names, populations, least=config.minimum_positives), cubes, i
+        )
+    ]
+    return hidden_cells(
+        finest_of(cubes),
+        cells,
+        config.minimum_cell_subjects,
+        shown_elsewhere=_totals(cells),
+        ties=ties_of(cubes),
+    )
+
+
+def _totals(cells: Sequence[Cell]) -> set[Key]:
+    return {cell.key for cell in cells if cell.published and cell.key[2] == OVERALL}
+
+
+# ---- beside an earlier report ------------------------------------------------------------------
+
+
+def _hidden_beside(
+    cubes: Sequence[Cube],
+    config: AuditConfig,
+    populations: Sequence[PopulationName],
+    hidden: Set[Key],
+    earlier: ShownBefore,
+    scored_by: str,
+) -> set[Key]:
+    """What the new report must hide too, so that two reports together say no more than each."""
+    tables = [earlier.table(cube.attributes) for cube in cubes]
+    known = [table for table in tables if table is not None]
+    if len(known) < len(cubes) or len(cubes) != len(earlier.tables):
+        # Other attributes than today's: the two cannot be compared, so nothing new is shown.
+        return {
+            cell.key
+            for cube in cubes
+            for names in _tables(cube.attributes, config)
+            for cell in cells_of(cube, names, populations, least=config.minimum_positives)
+            if cell.published and names
+        }
+    before = [table.cube for table in known]
+    hidden_before = {(BEFORE, *key[1:]) for key in earlier.hidden}
+    if hidden == earlier.hidden and all(map(_same, cubes, before)):
+        return set()
+    same_scores = earlier.scored_by == scored_by
+    both = [
+        compared(now, then, same_scores=same_scores)
+        for now, then in zip(cubes, before, strict=True)
+    ]
+    cells = list(_compared_cells(both, config, populations, known[0].populations, same_scores))
+    printed = {one.key for one in cells if one.published}
+    shown_before = {key for key in printed if key[0] == BEFORE} - hidden_before
+    found = hidden_cells(
+        finest_of(both),
+        cells,
+        config.minimum_cell_subjects,
+        hidden_elsewhere=hidden | hidden_before,
+        shown_elsewhere=shown_before | _totals(cells),
+        ties=ties_of(both),
+    )
+    return {key for key in found if key[0] == NOW}
+
+
+def _compared_cells(
+    cubes: Sequence[Cube],
+    config: AuditConfig,
+    populations: Sequence[PopulationName],
+    before: Sequence[PopulationName],
+    same_scores: bool,
 ) -> Iterator[Cell]:
-    attribute = JOIN.join(names) or OVERALL
-    axes = [cube.levels[cube.attributes.index(name)] for name in names]
-    parts = [*populations, "difference"] if len(populations) == 2 else list(populations)
-    for part, status, levels in product(parts, _STATUSES, product(*axes)):
-        members = cube.members(
-            _PARTS[part], _STATUSES[status], dict(zip(names, levels, strict=True))
-        )
-        yield Cell(
-            key=(part, attribute, JOIN.join(levels) or ALL_LEVELS, status),
-            members=members,
-            # Crossings are given up before attributes, totals last.
-            rank=-len(names) if names else 1,
-            published=part != "difference" and status != "negatives",
-        )
+    """Both reports' counts, and the changes that nobody prints and anybody can compute."""
+    least = config.minimum_positives
+    for i, cube in enumerate(cubes):
+        for names in _tables(cube.attributes, config):
+            if not names and i > 0:
+                continue
+            for report, shown, asked in (
+                (NOW, populations, least),
+                (BEFORE, before, least),
+                (GAINED, populations, None),
+                (LOST, populations, None),
+            ):
+                cells = cells_of(
+                    cube, names, shown, report=report, least=asked, with_decisions=same_scores
+                )
+                yield from widened(cells, cubes, i)
+
+
+def _same(now: Cube, before: Cube) -> bool:
+    return now.levels == before.levels and np.array_equal(now.counts, before.counts)
