@@ -1,13 +1,15 @@
 """Evidence like that of the demonstration study, measured by the audit on simulated scores."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from validation.audit import audit_predictions_table
 from validation.config import AuditConfig
-from validation.estimates import Counts
+from validation.declaration import Declaration
+from validation.estimates import Counts, Estimate
 from validation.evidence import (
     CheckResult,
     DataEvidence,
@@ -17,6 +19,7 @@ from validation.evidence import (
     FlowGroup,
     FlowStep,
     GateVerdict,
+    LimitsOrder,
     LineageEntry,
     ModelSummary,
     PredictionEvidence,
@@ -25,6 +28,7 @@ from validation.evidence import (
     SplitSize,
 )
 from validation.gate import judge
+from validation.incumbent import IncumbentEvidence
 from validation.prediction_audit import audit_scores
 
 CHALLENGERS = ("logistic_regression", "hist_gradient_boosting", "prevalence")
@@ -270,6 +274,51 @@ def closed_evidence() -> Evidence:
     strict = AuditConfig.model_validate(declared)
     evidence = open_evidence.model_copy(update={"policy": strict})
     return evidence.model_copy(update={"gate": judge(evidence, strict)})
+
+
+DECLARED = Declaration(
+    owner="Equipoise demonstration",
+    domain="ehr",
+    outcome="first diagnosis of diabetes",
+    horizon="1,826 days after the index day",
+    index="the day of enrolment",
+    censoring="whoever is followed for less than the horizon without the outcome",
+    inputs=("hdl", "sbp", "bmi"),
+    schedule="every day at 05:30",
+    not_for="Not for diagnosis.",
+)
+
+
+def rejudged(evidence: Evidence, **policy: Any) -> Evidence:
+    """The same numbers under another policy."""
+    declared = evidence.policy.model_dump(mode="json") | policy
+    changed = evidence.model_copy(update={"policy": AuditConfig.model_validate(declared)})
+    return changed.model_copy(update={"gate": judge(changed, changed.policy)})
+
+
+def asking_evidence() -> Evidence:
+    """One line cannot tell, and the study puts that before two people; a line is only reported."""
+    declared = model_evidence().policy.model_dump(mode="json")
+    declared["gating"][3]["between"] = [-0.20, 0.20]
+    reported = declared["gating"][4] | {"line": "False alarms by age", "group": "age_band"}
+    evidence = rejudged(
+        model_evidence(),
+        gating=declared["gating"],
+        reported=[reported],
+        approval={"when_cannot_tell": "ask", "approvers": 2, "expires_after_days": 7},
+    )
+    paired = Estimate(value=0.02, low=0.01, high=0.03, standard_error=0.005)
+    return evidence.model_copy(
+        update={
+            "declared": DECLARED,
+            "limits_order": LimitsOrder(
+                policy_sha256="c0" * 32, audits_before=3, registered_before_predictions=True
+            ),
+            "incumbent": IncumbentEvidence(
+                stands=True, differences={"cross_fitted": {"auroc": paired}}
+            ),
+        }
+    )
 
 
 @cache

@@ -113,14 +113,13 @@ def test_every_number_of_the_gating_table_is_the_evidences(page: Page) -> None:
     assert gate is not None
     rows = page.table_with("Gating line")
     assert len(rows) == len(gate.lines) == 5
-    for line, (name, found, limit, detectable, verdict) in zip(gate.lines, rows, strict=True):
+    for line, (name, verdict, limit, found, detectable) in zip(gate.lines, rows, strict=True):
         estimate = line.estimate
         assert name.startswith(line.line)
-        assert numbers(found) == [
-            round(value, 3)
-            for value in (estimate.value, estimate.low, estimate.high)
-            if value is not None
-        ]
+        shown = (estimate.value, estimate.low, estimate.high)
+        family = (estimate.simultaneous_low, estimate.simultaneous_high)
+        assert ("all gaps at once" in found) == (line.kind == "gap")
+        assert numbers(found) == [round(v, 3) for v in (*shown, *family) if v is not None]
         assert numbers(limit) == [v for v in (line.lower, line.upper) if v is not None]
         assert numbers(detectable) == [round(line.detectable or 0.0, 3)]
         assert verdict.endswith(line.verdict)
@@ -350,8 +349,9 @@ def test_headings_tables_and_pictures_can_be_read_aloud() -> None:
 
 def test_sections_come_in_the_order_in_which_they_are_read(page: Page) -> None:
     headings = [words for level, words in page.headings if level == 2]
-    assert headings == ["What decided it", "What this audit cannot tell"] + [
-        heading for _, heading, _ in LAYOUTS["risk"].sections
+    opening = ["Since the last audit", "In short", "What decided it", "What this audit cannot tell"]
+    assert headings == opening + [
+        heading for anchor, heading, _ in LAYOUTS["risk"].sections if anchor != "changes"
     ]
 
 

@@ -253,11 +253,17 @@ def test_the_choice_among_trials_stands_beside_the_probability_of_luck() -> None
     )
 
 
-def test_the_task_risk_has_no_headlines_and_keeps_its_three_decimals() -> None:
+def test_a_risk_says_first_what_its_threshold_does_and_keeps_its_three_decimals() -> None:
     from tests.validation.report_samples import model_evidence
 
     evidence = model_evidence()
-    assert headlines(evidence) == []
+    found = evidence.populations[0].overall.metrics
+    share = Unit(1, 100.0, " %")
+    assert said(evidence) == {
+        "At the threshold of 0.100 (holdout)": f"{interval(found['selection_rate'], share)} of all "
+        f"subjects are selected; {interval(found['tpr'], share)} of the cases are among them; "
+        f"{interval(found['ppv'], share)} of the selected are cases."
+    }
     assert units(evidence) == Units({}, {})
     assert evidence.gate is not None
     assert why_closed(evidence) == list(evidence.gate.reasons)

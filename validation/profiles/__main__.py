@@ -1,4 +1,4 @@
-"""``python -m validation.profiles EVIDENCE [--folder FOLDER]``: how much each profile is covered."""
+"""``python -m validation.profiles EVIDENCE``: how much of each profile an audit covers."""
 
 import argparse
 import json

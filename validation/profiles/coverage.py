@@ -63,7 +63,7 @@ def coverage_of(
 
 def _item(item: Item, raw: dict[str, Any], sections: Collection[str]) -> ItemCoverage:
     if item.status not in ("measured", "declared"):
-        return ItemCoverage(item, item.status)  # type: ignore[arg-type]
+        return ItemCoverage(item, item.status)
     absent = tuple(path for path in item.evidence if not is_there(path, raw, sections))
     return ItemCoverage(item, "missing" if absent else item.status, absent)
 

@@ -46,7 +46,9 @@ class Item(_Section):
     def _says_where_it_comes_from(self) -> Self:
         backed = self.status in ("measured", "declared")
         if backed != bool(self.evidence):
-            raise ValueError(f"item {self.id}: {self.status} {'needs' if backed else 'has no'} evidence")
+            raise ValueError(
+                f"item {self.id}: {self.status} {'needs' if backed else 'has no'} evidence"
+            )
         if (self.status == "not_applicable") != (self.because is not None):
             raise ValueError(f"item {self.id}: `because` belongs to not_applicable and to it alone")
         for path in self.evidence:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from validation.estimates import VerdictName
 from validation.evidence import Evidence
 from validation.report.comparing import Change, compare_audits, limits_changed
 from validation.report.formatting import Unit, interval, number
@@ -61,14 +62,14 @@ def _verdicts(before: Evidence | None, now: Evidence) -> list[str]:
     turned = [
         f"“{line.line}” was {verdict_word(earlier)} and is {verdict_word(line.verdict)}"
         for line in now.gate.lines
-        if (earlier := _verdict_of(before, line.line)) not in (None, line.verdict)
+        if (earlier := _verdict_of(before, line.line)) and earlier != line.verdict
     ]
     if not turned:
-        return [f"The verdict of the last audit was {then}; no line’s verdict differs from then."]
+        return [f"The verdict of the last audit was {then}; no line's verdict differs from then."]
     return [f"The verdict of the last audit was {then}. {'; '.join(turned)}."]
 
 
-def _verdict_of(evidence: Evidence, name: str) -> str | None:
+def _verdict_of(evidence: Evidence, name: str) -> VerdictName | None:
     lines = evidence.gate.lines if evidence.gate else ()
     return next((line.verdict for line in lines if line.line == name), None)
 
@@ -80,7 +81,7 @@ def _numbers(changes: Sequence[Change], written: Units) -> str:
     silent = sum(change.significant is None for change in changes)
     also = f" Of {silent} it cannot be told." if silent else ""
     if not changed:
-        return f"None of {len(changes)} numbers has changed by more than chance explains.{also}"
+        return f"Not one of {len(changes)} numbers has changed by more than chance explains.{also}"
     named = "; ".join(_one(change, written) for change in changed[:MOST_NAMED])
     more = f"; and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
     return (
@@ -103,6 +104,8 @@ def _limits(before: Evidence | None, now: Evidence) -> list[str]:
     if not names:
         return []
     if len(names) > MOST_NAMED:
-        return [f"{len(names)} of the study’s lines are new, gone or have another limit since then."]
+        return [
+            f"{len(names)} of the study's lines are new, gone or have another limit since then."
+        ]
     quoted = "; ".join(f"“{name}”" for name in names)
     return [f"New, gone or with another limit since then: {quoted}."]

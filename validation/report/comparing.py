@@ -69,11 +69,7 @@ def limits_changed(before: Evidence, now: Evidence) -> list[str]:
     """Names of gating lines that are new, gone, or have another limit than before."""
     then = {line.line: line for line in before.policy.gating}
     today = {line.line: line for line in now.policy.gating}
-    return [
-        name
-        for name in dict.fromkeys([*then, *today])
-        if then.get(name) != today.get(name)
-    ]
+    return [name for name in dict.fromkeys([*then, *today]) if then.get(name) != today.get(name)]
 
 
 # ---- one number ------------------------------------------------------------------------------
@@ -165,9 +161,7 @@ def _headline(
     return replace(change, before=then_found, difference=_unpaired(then_found, found))
 
 
-def _paired(
-    now: Evidence, population: PopulationEvidence, metric: MetricName
-) -> Estimate | None:
+def _paired(now: Evidence, population: PopulationEvidence, metric: MetricName) -> Estimate | None:
     if now.incumbent is None or not now.incumbent.stands:
         return None
     return now.incumbent.differences.get(population.population, {}).get(metric)

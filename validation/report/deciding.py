@@ -64,13 +64,13 @@ def _closed(gate: GateVerdict, policy: ApprovalConfig) -> str:
     if "fail" in verdicts:
         share = policy.narrow_fail_share
         if share is None:
-            return f"{words} by this study’s policy a line that fails closes the gate."
+            return f"{words} by this study's policy a line that fails closes the gate."
         return (
-            f"{words} by this study’s policy people may decide only where each failed line "
+            f"{words} by this study's policy people may decide only where each failed line "
             f"oversteps its limit by at most {percent(share, 1.0)} of it."
         )
     if policy.when_cannot_tell == "close":
-        return f"{words} by this study’s policy a line that cannot tell closes the gate."
+        return f"{words} by this study's policy a line that cannot tell closes the gate."
     return f"{words} something besides the gating lines is amiss, and no approval can mend it."
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from validation.evidence import Evidence
-from validation.report.page_one import Figure, recompute
+from validation.report.figures import Figure
+from validation.report.page_one import recompute
 from validation.report.plans import policy_sha256
 
 
@@ -26,9 +27,7 @@ class IndexRow:
 def evidence_index(evidence: Evidence, previous: Evidence | None) -> list[IndexRow]:
     """Every number of page one with its source, in the order of the page."""
     raw, before = as_json(evidence), None if previous is None else as_json(previous)
-    return [
-        IndexRow(figure, source_of(figure.path, evidence)) for figure in recompute(raw, before)
-    ]
+    return [IndexRow(figure, source_of(figure.path, evidence)) for figure in recompute(raw, before)]
 
 
 def as_json(evidence: Evidence) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def source_of(path: str, evidence: Evidence) -> Source:
         order = evidence.limits_order
         return Source("record of limits", order.policy_sha256 if order else None)
     if path.startswith("policy") or path.endswith(".lower, upper"):
-        return Source("the study’s policy", policy_sha256(evidence.policy))
+        return Source("the study's policy", policy_sha256(evidence.policy))
     if evidence.prediction_source is None:
         return Source("predictions, not named", None)
     stage, _, _ = evidence.prediction_source.key.partition("/")

@@ -42,7 +42,8 @@ def _sentences(data: DataEvidence, noun: str) -> Iterator[str]:
         first = data.flow[0].remaining + data.flow[0].excluded
         yield f"Of {count(first)} {noun} in the source"
         for step in data.flow:
-            yield f"{count(step.excluded)} left ({_reason(step)}) and {count(step.remaining)} stayed;"
+            left = f"{count(step.excluded)} left ({_reason(step)})"
+            yield f"{left} and {count(step.remaining)} stayed;"
     if data.splits:
         named = ", ".join(f"{split.split} {_size(split)}" for split in data.splits)
         yield f"split into {named}."

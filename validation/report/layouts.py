@@ -32,9 +32,8 @@ _BEFORE: Final[tuple[Section, ...]] = (
     ("data", "Data and exclusions", "data.html.j2"),
     ("checks", "Validation and quarantine", "checks.html.j2"),
     ("limits", "Limits of the data", "limits.html.j2"),
-    ("outcome", "Outcome and censoring", "outcome.html.j2"),
-    ("model", "Model and tuning", "model.html.j2"),
 )
+_MODEL: Final[Section] = ("model", "Model and tuning", "model.html.j2")
 _AFTER: Final[tuple[Section, ...]] = (
     ("monitoring", "Monitoring plan", "monitoring.html.j2"),
     ("inventory", "Inventory entry", "inventory.html.j2"),
@@ -43,6 +42,8 @@ _AFTER: Final[tuple[Section, ...]] = (
 )
 _RISK: Final[tuple[Section, ...]] = (
     *_BEFORE,
+    ("outcome", "Outcome and censoring", "outcome.html.j2"),
+    _MODEL,
     ("performance", "Performance", "performance.html.j2"),
     ("challengers", "Challengers", "challengers.html.j2"),
     ("groups", "Groups", "groups.html.j2"),
@@ -51,6 +52,8 @@ _RISK: Final[tuple[Section, ...]] = (
 )
 _FORECAST: Final[tuple[Section, ...]] = (
     *_BEFORE,
+    ("outcome", "Outcome", "outcome.html.j2"),
+    _MODEL,
     ("overfitting", "Overfitting", "overfitting.html.j2"),
     ("performance", "Performance", "forecast_performance.html.j2"),
     ("challengers", "Challengers", "forecast_challengers.html.j2"),

@@ -7,37 +7,22 @@ sentences are made elsewhere: whoever doubts one compares it with what this modu
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from validation.estimates import Estimate
 from validation.evidence import Evidence, LineVerdict
 from validation.report.change_words import MOST_NAMED, unit_of
 from validation.report.comparing import compare_audits, limits_changed
 from validation.report.deciding import at_once
+from validation.report.figures import Figure, values_of
+from validation.report.forecast_figures import forecast_figures
 from validation.report.formatting import Unit, count, detail, interval, limit, number, percent
+from validation.report.headlines import headlines
 from validation.report.limits import MOST_NAMED as MOST_GROUPS_NAMED
-from validation.report.overfitting_words import likelihood
 from validation.report.risk_headlines import AT_THRESHOLD, SHARE
 from validation.report.units import Units, units
-from validation.tasks import PRIMARY_SKILL, losses_of
 
 COMMAND: Final = "python -m validation.report.page_one"
-_BASIS_POINTS: Final = Unit(1, 10_000.0)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number, or a value with its interval, as it stands on the first page.
-
-    path: where it lies in evidence.json; of a number worked out, what it was worked out from.
-    """
-
-    what: str
-    path: str
-    values: tuple[float, ...]
-    written: str
 
 
 def recompute(raw: dict[str, Any], previous: dict[str, Any] | None = None) -> tuple[Figure, ...]:
@@ -53,7 +38,7 @@ def recompute(raw: dict[str, Any], previous: dict[str, Any] | None = None) -> tu
         *_policy(evidence),
         *_lines(evidence, written),
         *_changes(before, evidence, written),
-        *(_forecasts(evidence, written) if evidence.policy.is_forecast else _risks(evidence)),
+        *_said(evidence, written),
         *_silent_groups(evidence),
         *_unknowns(evidence),
     ]
@@ -106,7 +91,7 @@ def _lines(evidence: Evidence, written: Units) -> Iterator[Figure]:
 def _line(line: LineVerdict, path: str, written: Units) -> Iterator[Figure]:
     unit = written.line(line)
     if line.estimate.value is not None:
-        values = _values(line.estimate)
+        values = values_of(line.estimate)
         yield Figure(line.line, f"{path}.estimate", values, interval(line.estimate, unit))
     if (all_gaps := at_once(line.estimate)) is not None:
         values = (all_gaps.low or 0.0, all_gaps.high or 0.0)
@@ -127,10 +112,6 @@ def _line(line: LineVerdict, path: str, written: Units) -> Iterator[Figure]:
         yield Figure(f"{line.line}: more that would tell", where, (needed,), count(needed))
 
 
-def _values(estimate: Estimate) -> tuple[float, ...]:
-    return tuple(v for v in (estimate.value, estimate.low, estimate.high) if v is not None)
-
-
 # ---- since the last audit --------------------------------------------------------------------
 
 
@@ -139,7 +120,7 @@ def _changes(before: Evidence | None, now: Evidence, written: Units) -> Iterator
     other = limits_changed(before, now) if before is not None else []
     if len(other) > MOST_NAMED:
         path = "both audits: policy.gating"
-        said = f"{len(other)} of the study’s lines"
+        said = f"{len(other)} of the study's lines"
         yield Figure("lines that are not as before", path, (len(other),), said)
     if not changes:
         return
@@ -164,10 +145,17 @@ def _changes(before: Evidence | None, now: Evidence, written: Units) -> Iterator
                 said = number(estimate.value, unit)
                 yield Figure(f"{what}: {name}", where, (estimate.value,), said)
         said = interval(change.difference, unit)
-        yield Figure(f"{what}: difference", where, _values(change.difference), said)
+        yield Figure(f"{what}: difference", where, values_of(change.difference), said)
 
 
 # ---- sentences -------------------------------------------------------------------------------
+
+
+def _said(evidence: Evidence, written: Units) -> list[Figure]:
+    """Those numbers of the sentences that are said: what has no interval, for one, is not."""
+    words = " ".join(f"{said.title}: {said.words}" for said in headlines(evidence))
+    found = forecast_figures(evidence, written) if evidence.policy.is_forecast else _risks(evidence)
+    return [figure for figure in found if figure.written in words]
 
 
 def _risks(evidence: Evidence) -> Iterator[Figure]:
@@ -182,106 +170,7 @@ def _risks(evidence: Evidence) -> Iterator[Figure]:
             if estimate is not None and estimate.value is not None:
                 path = f"populations[{index}].overall.metrics.{metric}"
                 what = f"{metric} at the threshold, holdout"
-                yield Figure(what, path, _values(estimate), interval(estimate, SHARE))
-
-
-def _forecasts(evidence: Evidence, written: Units) -> Iterator[Figure]:
-    names = ("holdout", "walk_forward")
-    for index, population in enumerate(evidence.populations):
-        if population.population not in names:
-            continue
-        place = f"populations[{index}].overall.metrics"
-        for metric in _told(evidence):
-            if (found := population.overall.metrics.get(metric)) and found.value is not None:
-                said = interval(found, written.value(metric))
-                yield Figure(f"{metric}, {population.population}", f"{place}.{metric}", _values(found), said)
-                if metric in losses_of(evidence.policy.task):
-                    continue
-                if metric == "relative_error" and found.low is not None and found.high is not None:
-                    yield from _level(found, f"{place}.{metric}")
-        if population.break_even_cost is not None and population.break_even_cost.value is not None:
-            cost = population.break_even_cost
-            where = f"populations[{index}].break_even_cost"
-            yield Figure("break-even cost", where, _values(cost), interval(cost, _BASIS_POINTS))
-        yield from _simple_models(evidence, index, written)
-        yield from _rises(evidence, index)
-    yield from _trials(evidence)
-
-
-def _told(evidence: Evidence) -> tuple[Any, ...]:
-    task = evidence.policy.task
-    also = {
-        "volatility": ("skill_qlike", "relative_error"),
-        "quantiles": ("skill_mae", "coverage_90"),
-        "direction": ("hit_rate",),
-    }
-    return (PRIMARY_SKILL[task], *also[task])
-
-
-def _level(found: Estimate, path: str) -> Iterator[Figure]:
-    """Volatilities too low or too high by so much: 1 less the ratio, or the ratio less 1."""
-    if found.value is None or found.low is None or found.high is None:
-        return
-    if found.high < 1.0:
-        off = Estimate(value=1.0 - found.value, low=1.0 - found.high, high=1.0 - found.low)
-        yield Figure("understated by", f"1 - {path}", _values(off), interval(off, SHARE))
-    if found.low > 1.0:
-        off = Estimate(value=found.value - 1.0, low=found.low - 1.0, high=found.high - 1.0)
-        yield Figure("overstated by", f"{path} - 1", _values(off), interval(off, SHARE))
-
-
-def _simple_models(evidence: Evidence, index: int, written: Units) -> Iterator[Figure]:
-    population = evidence.populations[index]
-    models = len(population.challengers)
-    where = f"count of populations[{index}].challengers"
-    yield Figure("simple models", where, (models,), f"{models} simple model")
-    for loss in losses_of(evidence.policy.task):
-        known = [
-            (found.value, place, challenger)
-            for place, challenger in enumerate(population.challengers)
-            if (found := challenger.metrics.get(loss)) and found.value is not None
-        ]
-        if not known:
-            continue
-        value, place, best = min(known, key=lambda one: (one[0], one[1]))
-        unit = written.value(loss)
-        path = f"populations[{index}].challengers[{place}]"
-        said = number(value, unit)
-        yield Figure(f"{loss} of {best.name}", f"{path}.metrics.{loss}", (value,), said)
-        difference = best.difference.get(loss)
-        if difference is None or difference.value is None:
-            continue
-        if difference.high is not None and difference.high < 0.0 and difference.low is not None:
-            # Written as that by which the network leads.
-            difference = Estimate(
-                value=-difference.value, low=-difference.high, high=-difference.low
-            )
-        said = interval(difference, unit)
-        what = f"{loss}, network against {best.name}"
-        yield Figure(what, f"{path}.difference.{loss}", _values(difference), said)
-
-
-def _rises(evidence: Evidence, index: int) -> Iterator[Figure]:
-    counts = evidence.populations[index].overall.counts
-    if evidence.policy.task != "direction" or counts.positives is None or not counts.rows:
-        return
-    where = f"populations[{index}].overall.counts"
-    share = counts.positives / counts.rows
-    said = f"{percent(counts.positives, counts.rows)} ({count(counts.positives)} of "
-    yield Figure("rises", where, (share, counts.positives, counts.rows), f"{said}{count(counts.rows)})")
-
-
-def _trials(evidence: Evidence) -> Iterator[Figure]:
-    found = evidence.overfitting
-    if found is None or not found.chain_is_whole:
-        return
-    trials = found.trials or 0
-    yield Figure("trials", "overfitting.trials", (trials,), count(trials))
-    if found.deflated_sharpe is not None:
-        said = likelihood(found.deflated_sharpe)
-        yield Figure("more than luck", "overfitting.deflated_sharpe", (found.deflated_sharpe,), said)
-    if found.pbo is not None:
-        yield Figure("PBO", "overfitting.pbo", (found.pbo,), likelihood(found.pbo))
+                yield Figure(what, path, values_of(estimate), interval(estimate, SHARE))
 
 
 def _silent_groups(evidence: Evidence) -> Iterator[Figure]:
@@ -294,7 +183,9 @@ def _silent_groups(evidence: Evidence) -> Iterator[Figure]:
                 continue
             path = f"count of populations[{index}].groups[attribute={attribute}]"
             said = f"{silent} of {len(groups)} of"
-            yield Figure(f"groups by {attribute} that are too small", path, (silent, len(groups)), said)
+            yield Figure(
+                f"groups by {attribute} that are too small", path, (silent, len(groups)), said
+            )
 
 
 def _unknowns(evidence: Evidence) -> Iterator[Figure]:

@@ -21,7 +21,6 @@ from validation.prediction_gate import (
 from validation.report.formatting import Unit, count, number
 from validation.report.names import measurement
 
-NOT_SAID = "not in this evidence"
 _SHARE = Unit(1, 100.0, " %")
 
 
@@ -31,7 +30,7 @@ ASPECTS: tuple[tuple[str, str], ...] = (
     ("outcome", "Outcome"),
     ("horizon", "Horizon"),
     ("index", "Moment of the prediction"),
-    ("censoring", "Who is censored"),
+    ("censoring", "Censoring"),
     ("source", "Source of the records"),
 )
 
@@ -39,7 +38,11 @@ ASPECTS: tuple[tuple[str, str], ...] = (
 def outcome_rows(evidence: Evidence) -> list[tuple[str, str | None]]:
     """What the study declares of its outcome, a missing aspect as None."""
     declared = evidence.declared or Declaration()
-    return [(title, getattr(declared, name)) for name, title in ASPECTS]
+    unknown = "When it is not known" if evidence.policy.is_forecast else "Who is censored"
+    return [
+        (unknown if name == "censoring" else title, getattr(declared, name))
+        for name, title in ASPECTS
+    ]
 
 
 # ---- monitoring ------------------------------------------------------------------------------
@@ -61,7 +64,9 @@ def monitoring_plan(policy: AuditConfig) -> list[Watch]:
         Watch(measurement(ROWS), f"at least {count(limits.minimum_rows)}"),
         Watch(measurement(BAD_OF_TASK[policy.task]), "none"),
         Watch(measurement(repeated_of(policy)), "none"),
-        Watch(measurement(UNKNOWN_CODES), f"at most {number(limits.max_unknown_code_share, _SHARE)}"),
+        Watch(
+            measurement(UNKNOWN_CODES), f"at most {number(limits.max_unknown_code_share, _SHARE)}"
+        ),
         Watch(measurement(MISSING), f"at most {number(limits.max_missing_share, _SHARE)}"),
     ]
     return [*watched, *_drift(limits)]
@@ -71,10 +76,12 @@ def _drift(limits: PredictionLimits) -> list[Watch]:
     found = []
     if limits.max_score_shift_psi is not None:
         about = f"against the scores of the release, in {limits.psi_bins} bins"
-        found.append(Watch(measurement(SHIFT), f"at most {number(limits.max_score_shift_psi)}", about))
+        found.append(
+            Watch(measurement(SHIFT), f"at most {number(limits.max_score_shift_psi)}", about)
+        )
     if limits.max_outside_share is not None:
         limit = f"at most {number(limits.max_outside_share, _SHARE)}"
-        found.append(Watch(measurement(OUTSIDE), limit, "the inner 99.8 % of the release’s"))
+        found.append(Watch(measurement(OUTSIDE), limit, "the inner 99.8 % of the release's"))
     if limits.max_selection_rate_change is not None:
         points = number(limits.max_selection_rate_change, Unit(1, 100.0, " points"))
         about = f"overall and in every group of {count(limits.minimum_group_subjects)} or more"

@@ -15,9 +15,9 @@ TITLES: Final[dict[VerdictName, str]] = {
     "cannot_tell": "Cannot tell",
 }
 RULES: Final = (
-    "A line passes when its whole interval lies within the study’s limit, fails when all of it lies "
-    "outside, and is otherwise “cannot tell”; the gate opens only if every line passes. A network "
-    "that is shown to be worse than the best simple model fails, whatever loss is tolerated."
+    "A line passes when its whole interval lies within the study's limit, fails when all of it "
+    "lies outside, and is otherwise “cannot tell”; the gate opens only if every line passes. A "
+    "network that is shown to be worse than the best simple model fails, whatever loss is tolerated."
 )
 AT_ONCE: Final = " A gap is judged by the interval that holds for all gaps of this audit at once."
 PREDICTION_RULES: Final = (
@@ -79,7 +79,11 @@ def _verdict(
     outcome = f"The gate is open. {opened}" if gate.is_open else f"The gate is closed. {closed}"
     if gate.decision == "ask":
         outcome = "The gate waits for people."
-    if gate.decision != "ask" and not gate.is_open and {line.verdict for line in gate.lines} == {"pass"}:
+    if (
+        gate.decision != "ask"
+        and not gate.is_open
+        and {line.verdict for line in gate.lines} == {"pass"}
+    ):
         outcome = f"Something else is amiss. {outcome}"
     words = f"{_count_words(gate.lines, noun)} {outcome}"
     return VerdictWords(gate.verdict, title, words, about, rule)

@@ -1,0 +1,100 @@
+"""Whoever reads a report by ear or by keyboard reads all of it: axe, headings, focus, drawings."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.axe import audit
+from tests.browser.chromium import Tab, find_chromium, running
+from tests.validation.forecast_report_samples import forecast_evidence, forecast_generation
+from tests.validation.report_samples import (
+    asking_evidence,
+    closed_evidence,
+    model_evidence,
+    prediction_evidence,
+)
+from validation.report.render import render_crash_report, render_prediction_report, render_report
+
+pytestmark = pytest.mark.browser
+
+PAGES: dict[str, Callable[[], str]] = {
+    "risk": lambda: render_report(asking_evidence(), previous=model_evidence()),
+    "risk, closed": lambda: render_report(closed_evidence()),
+    "volatility": lambda: render_report(forecast_evidence("volatility")),
+    "quantiles": lambda: render_report(forecast_evidence("quantiles")),
+    "predictions": lambda: render_prediction_report(prediction_evidence()),
+    "generation": lambda: render_prediction_report(forecast_generation("direction")),
+    "crash": lambda: render_crash_report("nafld_diabetes", "audit_model", ValueError()),
+}
+TAB_KEY = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium on the PATH (Debian: apt-get install chromium)")
+    with running(path, tmp_path_factory.mktemp("chromium") / "profile") as opened:
+        yield opened
+
+
+def show(tab: Tab, folder: Path, html: str, width: int = 1280) -> str:
+    file = folder / "report.html"
+    file.write_text(html, encoding="utf-8")
+    tab.size(width, 1000)
+    tab.open(file.as_uri())
+    return file.as_uri()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious_and_the_page_still_asks_for_nothing(
+    tab: Tab, tmp_path: Path, name: str, width: int
+) -> None:
+    address = show(tab, tmp_path, PAGES[name](), width)
+    found = audit(tab)
+    assert found.serious == []
+    assert found.violations == ()
+    assert found.passes > 20
+    assert [url for url in tab.requests() if not url.startswith("data:,")] == [address]
+    assert tab.evaluate("document.scripts.length") == 0
+    assert tab.complaints() == []
+
+
+def test_axe_would_find_a_picture_without_words_and_pale_letters(tab: Tab, tmp_path: Path) -> None:
+    spoilt = render_report(model_evidence()).replace('role="img" aria-label', 'role="img" data-x')
+    spoilt = spoilt.replace("--soft: #56616a", "--soft: #c6c6c6")
+    show(tab, tmp_path, spoilt)
+    assert {rule for rule, *_ in audit(tab).serious} >= {"svg-img-alt", "color-contrast"}
+
+
+@pytest.mark.parametrize("name", ["risk", "volatility"])
+def test_the_tab_key_goes_down_the_page_and_is_seen(tab: Tab, tmp_path: Path, name: str) -> None:
+    show(tab, tmp_path, PAGES[name]())
+    tops, outlines = [], []
+    for _ in range(30):
+        tab.call("Input.dispatchKeyEvent", type="keyDown", **TAB_KEY)
+        tab.call("Input.dispatchKeyEvent", type="keyUp", **TAB_KEY)
+        place = "document.activeElement.getBoundingClientRect().top + window.scrollY"
+        tops.append(tab.evaluate(place))
+        outlines.append(tab.evaluate("getComputedStyle(document.activeElement).outlineStyle"))
+    links = tab.evaluate("document.querySelectorAll('nav a').length")
+    main = tops[links:]
+    assert tops[:links] == sorted(tops[:links])
+    assert main == sorted(main)
+    assert set(outlines) != {"none"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_there_is_one_of_each_landmark_and_every_table_and_drawing_is_named(
+    tab: Tab, tmp_path: Path, name: str
+) -> None:
+    show(tab, tmp_path, PAGES[name]())
+    assert tab.evaluate("document.querySelectorAll('main').length") == 1
+    assert tab.evaluate("document.querySelectorAll('header').length") == 1
+    assert tab.evaluate("document.querySelectorAll('h1').length") == 1
+    unnamed = "[...document.querySelectorAll('svg[role=img]')].filter(e => !e.ariaLabel).length"
+    assert tab.evaluate(unnamed) == 0
+    headless = "[...document.querySelectorAll('table')].filter(e => !e.querySelector('th')).length"
+    assert tab.evaluate(headless) == 0
