@@ -28,6 +28,8 @@ class GroupPerformance(Record):
 
     pooled: a metric drawn towards that of all groups of its attribute, the more the less its own
     subjects say; shown beside the value, never judged.
+    withheld: metrics from which a count of 1 to 10 follows; here for the gate and the auditor, and
+    left out of what other people read.
     """
 
     attribute: str
@@ -35,6 +37,7 @@ class GroupPerformance(Record):
     counts: Counts
     metrics: dict[MetricName, Estimate]
     pooled: dict[MetricName, Number] = Field(default_factory=dict)
+    withheld: tuple[MetricName, ...] = ()
 
 
 class Gap(Record):
