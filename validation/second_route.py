@@ -14,6 +14,7 @@ import polars as pl
 from sklearn.metrics import precision_score
 
 from validation.config import AuditConfig
+from validation.estimates import Estimate
 from validation.evidence import CheckResult, PopulationEvidence
 from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
 from validation.forecasts import centre
@@ -68,30 +69,41 @@ def _differences(
     population: Population, config: AuditConfig, evidence: PopulationEvidence
 ) -> Iterator[float]:
     ours = {(group.attribute, group.level): group.metrics for group in evidence.groups}
-    for group in groups_of(population.attributes, config):
-        known = group.rows[population.weight[group.rows] > 0]
-        metrics = ours.get((group.attribute, group.level), {})
-        shared = [name for name in SHARED_METRICS if name in metrics]
-        values = [(name, metrics[name].value) for name in shared]
-        if not len(known) or all(value is None for _, value in values):
-            continue
-        frame = _frame(population, known, group.level, config)
-        for name, value in values:
-            if value is not None:
-                yield _distance(value, float(frame.by_group[name].loc[group.level]))
+    groups = groups_of(population.attributes, config)
+    for attribute in dict.fromkeys(group.attribute for group in groups):
+        told: dict[str, dict[MetricName, float]] = {}
+        rows: list[IntArray] = []
+        for group in (each for each in groups if each.attribute == attribute):
+            values = _told(ours.get((attribute, group.level), {}))
+            known = group.rows[population.weight[group.rows] > 0]
+            if values and len(known):
+                told[group.level] = values
+                rows.append(known)
+        if rows:
+            frame = _frame(population, rows, list(told), config)
+            for level, values in told.items():
+                for name, value in values.items():
+                    yield _distance(value, float(frame.by_group[name].loc[level]))
+
+
+def _told(metrics: Mapping[MetricName, Estimate]) -> dict[MetricName, float]:
+    """The values that both routes give."""
+    shared = {name: metrics[name].value for name in SHARED_METRICS if name in metrics}
+    return {name: value for name, value in shared.items() if value is not None}
 
 
 def _frame(
-    population: Population, rows: IntArray, level: str, config: AuditConfig
+    population: Population, rows: Sequence[IntArray], levels: Sequence[str], config: AuditConfig
 ) -> fair.MetricFrame:
-    """One group's rows in Fairlearn's words; censored subjects carry no weight and stay out."""
-    y = population.y[rows]
+    """Rows [m] of each group in Fairlearn's words; censored subjects carry no weight, stay out."""
+    chosen = np.concatenate(rows)
+    weight = population.weight[chosen]
     return fair.MetricFrame(
         metrics=dict(SHARED_METRICS),
-        y_true=y,
-        y_pred=(population.score[rows] >= config.selected_from).astype(float),
-        sensitive_features=[level] * len(y),
-        sample_params={name: {"sample_weight": population.weight[rows]} for name in SHARED_METRICS},
+        y_true=population.y[chosen],
+        y_pred=(population.score[chosen] >= config.selected_from).astype(float),
+        sensitive_features=np.repeat(levels, [len(one) for one in rows]),
+        sample_params={name: {"sample_weight": weight} for name in SHARED_METRICS},
     )
 
 
