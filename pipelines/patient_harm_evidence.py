@@ -1,50 +1,21 @@
-"""Harms to patients, from the artefacts of an audit: who was tested, who was left out, what else
-the outcome might have been."""
+"""How often patients were tested, for the audit of measurement bias."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from pipelines.stages.build_sequences import OTHER_LABELS
-from validation.config import AuditConfig
-from validation.evidence import FlowStep, PopulationEvidence
-from validation.patient_harm_records import PatientHarms
-from validation.patient_harms import TESTS, patient_harms
+from validation.patient_harms import TESTS
 from validation.ranking import FloatArray
 
-THRESHOLD = "threshold"
 
+def with_tests(predictions: pl.DataFrame, sequences: Path) -> pl.DataFrame:
+    """The predictions with a column of the measurements known of each example.
 
-def harms_to_patients(
-    inputs: Mapping[str, Path],
-    predictions: pl.DataFrame,
-    populations: Sequence[PopulationEvidence],
-    flow: Sequence[FlowStep],
-    policy: AuditConfig,
-) -> PatientHarms | None:
-    """What ``patient_harms`` finds; None of forecasts, whose subjects are no patients.
-
-    Args:
-        inputs: the directory of ``sequences``, whose examples the predictions are, in order.
-        predictions: with ``threshold`` where groups have their own.
-
-    Raises:
-        UnauditableTable: the tables contradict each other.
+    sequences: the artefact whose examples the predictions are, in its order.
     """
-    if policy.is_forecast or not populations:
-        return None
-    others = inputs["sequences"] / OTHER_LABELS
-    return patient_harms(
-        predictions.with_columns(pl.Series(TESTS, tests_of(inputs["sequences"]))),
-        populations,
-        policy,
-        flow=flow,
-        alternatives=pl.read_parquet(others) if others.is_file() else None,
-        thresholds=_thresholds(predictions),
-    )
+    return predictions.with_columns(pl.Series(TESTS, tests_of(sequences)))
 
 
 def tests_of(sequences: Path) -> FloatArray:
@@ -58,10 +29,3 @@ def tests_of(sequences: Path) -> FloatArray:
     before = np.concatenate([[0], np.cumsum(numeric[channel])])
     counts: FloatArray = np.diff(before[steps[examples]]).astype(np.float64)
     return counts
-
-
-def _thresholds(predictions: pl.DataFrame) -> FloatArray | None:
-    if THRESHOLD not in predictions.columns:
-        return None
-    values: FloatArray = predictions[THRESHOLD].to_numpy()
-    return values

@@ -17,6 +17,7 @@ from pipelines.settings import settings
 from pipelines.splits import SplitSection
 from pipelines.strict_yaml import strict_yaml
 from validation.config import AuditConfig
+from validation.mitigation_config import MitigationConfig
 
 MAXIMUM_STUDY_BYTES = 256 * 1024
 
@@ -87,6 +88,20 @@ class Study(BaseModel):
     contract: ContractSection
     model: ModelConfig
     audit: AuditConfig
+    mitigation: MitigationConfig | None = None
+
+    @model_validator(mode="after")
+    def _mitigation_fits_the_audit(self) -> "Study":
+        if self.mitigation is None:
+            return self
+        if self.audit.task != "risk":
+            raise ValueError("mitigation: only a study of risk has groups of people to serve")
+        if self.mitigation.attribute not in self.audit.attributes:
+            raise ValueError(
+                f"mitigation.attribute: {self.mitigation.attribute!r} is none of audit.attributes, "
+                "so nobody would see what it does"
+            )
+        return self
 
 
 def study_names() -> list[str]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from validation.audit import audit_predictions_table
 from validation.config import AuditConfig
 from validation.evidence import Evidence, Gap, GroupPerformance, PopulationEvidence
 from validation.groups import UnauditableTable
@@ -21,6 +20,8 @@ from validation.ranking import FloatArray
 from validation.tasks import OVERALL, MetricName
 
 AT_THRESHOLD: tuple[MetricName, ...] = ("tpr", "fpr", "ppv", "selection_rate", "net_benefit")
+# The column of each subject's own threshold, where groups have their own.
+THRESHOLD = "threshold"
 _SCORES = r"score(_cross_fitted|_seed_\d+)?"
 # Below it a selection rate is nobody's.
 NOBODY = 1e-3
@@ -51,18 +52,12 @@ def _whole(score: pl.Expr) -> pl.Expr:
 
 
 def mitigated_populations(
-    plain: Sequence[PopulationEvidence],
-    predictions: pl.DataFrame,
-    thresholds: FloatArray,
-    policy: AuditConfig,
-    challengers: Sequence[str],
+    plain: Sequence[PopulationEvidence], decided: Sequence[PopulationEvidence]
 ) -> tuple[PopulationEvidence, ...]:
-    """What `audit_predictions_table` found, its threshold metrics replaced by the decisions' own.
+    """The audit of the predictions as they are, its threshold metrics replaced by the decisions'.
 
-    plain: the audit of the predictions as they are. Raises UnauditableTable as that audit does.
+    decided: the same audit of `decided_scores`.
     """
-    moved = decided_scores(predictions, thresholds, policy)
-    decided = audit_predictions_table(moved, policy, challengers=challengers)
     return tuple(_merged(one, two) for one, two in zip(plain, decided, strict=True))
 
 

@@ -108,18 +108,6 @@ def fit_thresholds(
     )
 
 
-def thresholds_of(levels: pl.Series, table: ThresholdTable) -> FloatArray:
-    """[n] the threshold of each row; unknown levels and nulls have the overall one."""
-    known = {group.level: float(group.threshold) for group in table.groups}
-    found: FloatArray = (
-        levels.cast(pl.String)
-        .fill_null(UNKNOWN_LEVEL)
-        .replace_strict(known, default=float(table.overall), return_dtype=pl.Float64)
-        .to_numpy()
-    )
-    return found
-
-
 def _rows(predictions: pl.DataFrame, attribute: str) -> _Rows:
     needed = ("split", "label", "weight", "score", attribute)
     if missing := [name for name in needed if name not in predictions.columns]:

@@ -14,6 +14,7 @@ from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.evidence import Gap, PopulationEvidence
 from validation.groups import Group, UnauditableTable
+from validation.mitigation import THRESHOLD, decided_scores, mitigated_populations
 from validation.patient_harm_gaps import finding, single_groups
 from validation.patient_harm_ratios import Key, Ratio, Sampled, sample_ratios, untold
 from validation.patient_harm_records import OtherLabel, PairedGap, PatientHarm
@@ -91,6 +92,10 @@ def _again(
         }
     )
     found = audit_predictions_table(predictions, config, challengers=())
+    if THRESHOLD in predictions.columns:
+        moved = decided_scores(predictions, predictions[THRESHOLD].to_numpy(), config)
+        decided = audit_predictions_table(moved, config, challengers=())
+        found = mitigated_populations(found, decided)
     return next(each for each in found if each.population == on)
 
 

@@ -14,6 +14,7 @@ from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.evidence import FlowStep, PopulationEvidence
 from validation.groups import UnauditableTable
+from validation.mitigation import THRESHOLD
 from validation.patient_harm_family import judged
 from validation.patient_harm_flow import exclusions
 from validation.patient_harm_gaps import burdens, findings, measuring, single_groups
@@ -40,26 +41,24 @@ def patient_harms(
     *,
     flow: Sequence[FlowStep] = (),
     alternatives: pl.DataFrame | None = None,
-    thresholds: FloatArray | None = None,
 ) -> PatientHarms:
     """Look for every harm in the population of all subjects, or in the holdout.
 
     Args:
         predictions: as in audit_predictions_table; with `tests` (measurements known at the index
-            time) and `share_missing` (of the channels) also measurement bias is looked for.
+            time) and `share_missing` (of the channels) also measurement bias is looked for; with
+            `threshold`, each subject is decided on by its own.
         populations: what audit_predictions_table made of them.
         flow: the exclusions as the evidence shows them.
         alternatives: see other_labels.
-        thresholds: [n] each row's own threshold, where groups have their own.
 
     Raises UnauditableTable where the tables contradict each other.
     """
     population = populations_of(predictions, policy, ())[-1]
     declared = _declared(populations, population)
-    rows = _rows_of(predictions, population)
-    selected = _selected(population, policy, None if thresholds is None else thresholds[rows])
+    rows = predictions[_rows_of(predictions, population)]
     groups = single_groups(population.attributes, policy)
-    ratios = [*burdens(population, selected), *measuring(*_measured(predictions[rows]))]
+    ratios = [*burdens(population, _selected(population, rows, policy)), *measuring(*_tests(rows))]
     labels: tuple[OtherLabel, ...] = ()
     of_labels: tuple[PatientHarm, ...] = ()
     if alternatives is not None and alternatives.height:
@@ -98,14 +97,13 @@ def _rows_of(predictions: pl.DataFrame, population: Population) -> pl.Series:
     return numbered.filter(pl.col("score_cross_fitted").is_not_null())["_row"]
 
 
-def _selected(
-    population: Population, policy: AuditConfig, thresholds: FloatArray | None
-) -> FloatArray:
-    limit = policy.selected_from if thresholds is None else thresholds
-    return (population.score >= limit).astype(np.float64)
+def _selected(population: Population, rows: pl.DataFrame, policy: AuditConfig) -> FloatArray:
+    own = rows[THRESHOLD].to_numpy() if THRESHOLD in rows.columns else policy.selected_from
+    selected: FloatArray = (population.score >= own).astype(np.float64)
+    return selected
 
 
-def _measured(predictions: pl.DataFrame) -> tuple[FloatArray | None, FloatArray | None]:
+def _tests(predictions: pl.DataFrame) -> tuple[FloatArray | None, FloatArray | None]:
     def column(name: str) -> FloatArray | None:
         if name not in predictions.columns or predictions[name].null_count():
             return None

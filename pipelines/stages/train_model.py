@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+
 from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import TrainingFailed
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
 from pipelines.study import load_study
+from pipelines.training_mitigation import group_numbers, training_mitigation
+from validation.mitigation_config import MitigationConfig
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,7 @@ def train_model(study: str, sequences: str) -> str:
             spec.model.model_dump_json(),
             workspace,
             draft,
+            spec.mitigation,
         ),
     )
     shutil.rmtree(workspace, ignore_errors=True)
@@ -44,9 +50,14 @@ def train_model(study: str, sequences: str) -> str:
 
 def recipe_for(study: str, sequences: str) -> Recipe:
     """What decides the weights: the sequences, the model section, the code, the device class."""
+    spec = load_study(study)
+    trained_by = training_mitigation(spec.mitigation)
+    mitigation = {}
+    if spec.mitigation is not None and trained_by is not None:
+        mitigation = {"by": spec.mitigation.attribute, **trained_by.model_dump(mode="json")}
     return recipe_of(
         "train_model",
-        config={"model": load_study(study).model.model_dump(mode="json")},
+        config={"model": spec.model.model_dump(mode="json"), "mitigation": mitigation},
         inputs={"sequences": sequences},
         libraries=("numpy", "torch", "scikit-learn", "skops", "arch"),
         modules=("models.training",),
@@ -54,7 +65,13 @@ def recipe_for(study: str, sequences: str) -> Recipe:
     )
 
 
-def _train(sequences: Path, config: str, workspace: Path, draft: Path) -> Counts:
+def _train(
+    sequences: Path,
+    config: str,
+    workspace: Path,
+    draft: Path,
+    mitigation: MitigationConfig | None = None,
+) -> Counts:
     workspace.mkdir(parents=True, exist_ok=True)
     settings_file = workspace / "config.json"
     settings_file.write_text(config)
@@ -64,6 +81,7 @@ def _train(sequences: Path, config: str, workspace: Path, draft: Path) -> Counts
         *("--config", str(settings_file)),
         *("--output", str(draft)),
         *("--checkpoints", str(workspace / "checkpoints")),
+        *_mitigation(mitigation, sequences, workspace),
     ]
     with _one_attempt_at_a_time(workspace) as lock:
         _run(command, lock)
@@ -73,6 +91,18 @@ def _train(sequences: Path, config: str, workspace: Path, draft: Path) -> Counts
         "networks": len(training),
         "epochs": sum(len(network["epochs"]) for network in training.values()),
     }
+
+
+def _mitigation(config: MitigationConfig | None, sequences: Path, workspace: Path) -> list[str]:
+    """The arguments that say what to do about which groups, where training does anything."""
+    told = training_mitigation(config)
+    if config is None or told is None:
+        return []
+    examples = pl.read_parquet(sequences / "examples.parquet", columns=[config.attribute])
+    words, groups = workspace / "mitigation.json", workspace / "groups.npy"
+    words.write_text(told.model_dump_json())
+    np.save(groups, group_numbers(examples[config.attribute]))
+    return ["--mitigation", str(words), "--groups", str(groups)]
 
 
 def _require_device(model: Path) -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tests.validation.audit_examples import CHALLENGERS, policy, simulated
 from validation.audit import audit_predictions_table
-from validation.evidence import Evidence
+from validation.evidence import Evidence, PopulationEvidence
 from validation.groups import UnauditableTable
 from validation.mitigation import (
     AT_THRESHOLD,
@@ -20,7 +20,8 @@ from validation.mitigation import (
 )
 from validation.mitigation_config import GroupThresholds, MitigationConfig
 from validation.mitigation_records import BeforeAfter, MitigationEvidence, ThresholdTable
-from validation.mitigation_thresholds import RATES, fit_thresholds, thresholds_of
+from validation.mitigation_table import thresholds_of
+from validation.mitigation_thresholds import RATES, fit_thresholds
 from validation.ranking import FloatArray
 
 POLICY = policy(crossings=[], minimum_positives=20)
@@ -113,6 +114,11 @@ def test_a_level_with_few_cases_or_an_unknown_one_has_the_overall_threshold() ->
 # ---- the audit --------------------------------------------------------------------------------
 
 
+def decided(frame: pl.DataFrame, limits: FloatArray) -> tuple[PopulationEvidence, ...]:
+    moved = decided_scores(frame, limits, POLICY)
+    return audit_predictions_table(moved, POLICY, challengers=CHALLENGERS)
+
+
 def made(frame: pl.DataFrame, table: ThresholdTable, **changes: Any) -> Evidence:
     limits = thresholds_of(frame["sex"], table)
     plain = audit_predictions_table(frame, POLICY, challengers=CHALLENGERS)
@@ -123,7 +129,7 @@ def made(frame: pl.DataFrame, table: ThresholdTable, **changes: Any) -> Evidence
         study="s",
         intended_use="u",
         policy=POLICY,
-        populations=mitigated_populations(plain, frame, limits, POLICY, CHALLENGERS),
+        populations=mitigated_populations(plain, decided(frame, limits)),
         mitigation=before_and_after(frame, None, limits, POLICY, told),
     ).model_copy(update=changes)
 
@@ -178,7 +184,7 @@ def test_thresholds_that_are_the_studys_change_not_one_bit() -> None:
     plain = audit_predictions_table(frame, POLICY, challengers=CHALLENGERS)
     limits = np.full(frame.height, STUDY)
     assert decided_scores(frame, limits, POLICY).equals(frame)
-    assert mitigated_populations(plain, frame, limits, POLICY, CHALLENGERS) == plain
+    assert mitigated_populations(plain, decided(frame, limits)) == plain
 
 
 @settings(max_examples=50, deadline=None)
