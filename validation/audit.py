@@ -124,7 +124,12 @@ def _audit(
         gaps=tuple(found for group in groups for found in _gaps(each, group, config, family)),
         challengers=_challengers(population, measured, config),
         curves=curves(
-            population.y, population.score, population.weight, population.clusters, config
+            population.y,
+            population.score,
+            population.weight,
+            population.clusters,
+            config,
+            population.weights_of,
         ),
     )
 

@@ -1,16 +1,21 @@
 """Curves of a population: ROC, precision-recall, calibration bins, in cells that hide no one."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.evidence import CalibrationBin, CurvePoint, Curves
-from validation.intervals import bootstrap, percentile_interval, standard_error
+from validation.intervals import draw_counts, percentile_interval, standard_error
 from validation.ranking import FloatArray, IntArray, ratio
 
 MOST_POINTS = 200
 MOST_BINS = 10
+
+
+WeightsOf = Callable[[FloatArray], FloatArray]
 
 
 def curves(
@@ -19,15 +24,20 @@ def curves(
     weight: FloatArray,
     clusters: npt.NDArray[np.int64],
     config: AuditConfig,
+    weights_of: WeightsOf | None = None,
 ) -> Curves:
     """Curves of y [n], score [n], weight [n]; subjects of weight 0 take no part.
 
     Between two points of a curve lie at least minimum_cell_subjects subjects; each calibration
-    bin holds as many subjects, events and non-events, or there are no bins.
+    bin holds as many subjects, events and non-events, or there are no bins. weights_of: weights
+    [d, n] of rows drawn counts [d, n] times, where they are not counts times weight.
     """
     known = weight > 0
     order = np.flatnonzero(known)[np.argsort(score[known], kind="stable")[::-1]]
-    y, score, weight, clusters = y[order], score[order], weight[order], clusters[order]
+    whole = weight
+    drawn = weights_of or (lambda counts: counts * whole)
+    samples = _drawn_weights(clusters, order, drawn, config)
+    y, score, weight = y[order], score[order], weight[order]
     if min(y.sum(), (1 - y).sum()) < config.least_positives:
         return Curves()
     ends = _point_ends(score, config.minimum_cell_subjects)
@@ -36,8 +46,16 @@ def curves(
     return Curves(
         roc=(CurvePoint(x=0.0, y=0.0), *_points(false / false[-1], recall)),
         precision_recall=_points(recall, found / selected),
-        calibration=_calibration(y, score, weight, clusters, config),
+        calibration=_calibration(y, score, weight, samples, config),
     )
+
+
+def _drawn_weights(
+    clusters: npt.NDArray[np.int64], order: IntArray, weights_of: WeightsOf, config: AuditConfig
+) -> Iterator[FloatArray]:
+    """Blocks [d, m] of bootstrap weights of the rows `order` [m]; the draws are the audit's own."""
+    drawn = draw_counts(clusters, draws=config.bootstrap_draws, seed=config.bootstrap_seed)
+    return (weights_of(counts)[:, order] for counts in drawn)
 
 
 def _points(x: FloatArray, y: FloatArray) -> tuple[CurvePoint, ...]:
@@ -60,7 +78,7 @@ def _calibration(
     y: FloatArray,
     score: FloatArray,
     weight: FloatArray,
-    clusters: npt.NDArray[np.int64],
+    drawn: Iterator[FloatArray],
     config: AuditConfig,
 ) -> tuple[CalibrationBin, ...]:
     member = _bins(y, score, config.minimum_cell_subjects)
@@ -70,9 +88,7 @@ def _calibration(
     def observed(weights: FloatArray) -> FloatArray:
         return ratio(weights @ positive, weights @ indicator)
 
-    samples = bootstrap(
-        observed, clusters, weight, draws=config.bootstrap_draws, seed=config.bootstrap_seed
-    )
+    samples = np.concatenate([observed(weights) for weights in drawn])
     predicted = ratio((weight * score) @ indicator, weight @ indicator)
     values = observed(weight[None])[0]
     return tuple(

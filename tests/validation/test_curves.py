@@ -82,3 +82,19 @@ def test_tied_scores_are_never_cut() -> None:
 def test_with_too_few_events_there_is_no_curve() -> None:
     y, score, weight = sample(60)
     assert curves(y, score, weight, np.arange(60), policy()) == Curves()
+
+
+def test_weights_of_a_draw_decide_the_intervals_and_not_the_points() -> None:
+    y, score, weight = sample()
+    clusters = np.arange(len(y))
+
+    def only_as_they_are(counts: FloatArray) -> FloatArray:
+        return np.broadcast_to(weight, counts.shape)
+
+    fixed = curves(y, score, weight, clusters, policy(), only_as_they_are)
+    assert (fixed.roc, fixed.precision_recall) == (drawn().roc, drawn().precision_recall)
+    for one, usual in zip(fixed.calibration, drawn().calibration, strict=True):
+        # Every draw gives the point itself: the interval is none.
+        assert one.observed.value == usual.observed.value
+        assert one.observed.low == pytest.approx(one.observed.value, abs=1e-12)
+        assert (usual.observed.low or 0.0) < (usual.observed.value or 0.0)
