@@ -12,13 +12,17 @@ from pipelines.study import Study
 from pipelines.training_mitigation import TWIN
 from validation.groups import UnauditableTable
 from validation.mitigation import (
-    THRESHOLD,
     before_and_after,
     decided_scores,
     mitigated_populations,
 )
 from validation.mitigation_config import MitigationConfig
-from validation.mitigation_records import MitigationEvidence, MitigationName, ThresholdTable
+from validation.mitigation_records import (
+    THRESHOLD,
+    MitigationEvidence,
+    MitigationName,
+    ThresholdTable,
+)
 from validation.mitigation_table import thresholds_of
 from validation.mitigation_thresholds import fit_thresholds
 from validation.ranking import FloatArray

@@ -6,25 +6,21 @@ turns the subject's threshold into the study's: the same subjects are then selec
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
 from validation.config import AuditConfig
-from validation.evidence import Evidence, Gap, GroupPerformance, PopulationEvidence
+from validation.evidence import Gap, GroupPerformance, PopulationEvidence
 from validation.groups import UnauditableTable
 from validation.mitigation_effects import effects
-from validation.mitigation_records import MitigatedPopulation, MitigationEvidence
+from validation.mitigation_records import MitigationEvidence
 from validation.populations import populations_of
 from validation.ranking import FloatArray
-from validation.tasks import OVERALL, MetricName
+from validation.tasks import MetricName
 
 AT_THRESHOLD: tuple[MetricName, ...] = ("tpr", "fpr", "ppv", "selection_rate", "net_benefit")
-# The column of each subject's own threshold, where groups have their own.
-THRESHOLD = "threshold"
 _SCORES = r"score(_cross_fitted|_seed_\d+)?"
-# Below it a selection rate is nobody's.
-NOBODY = 1e-3
 
 
 def decided_scores(
@@ -129,59 +125,3 @@ def _limits(predictions: pl.DataFrame, name: str) -> FloatArray:
 
 def _scored() -> pl.Expr:
     return pl.col("score_cross_fitted").is_not_null()
-
-
-# ---- what the gate asks ------------------------------------------------------------------------
-
-
-def broken_mitigation(evidence: Evidence) -> Iterator[str]:
-    """Why a mitigation closes the gate, whatever the lines say; nothing where none was made."""
-    told = evidence.mitigation
-    if told is None:
-        return
-    if not told.populations:
-        yield "the mitigation was not compared with before"
-    if {each.population for each in told.populations} != {
-        each.population for each in evidence.populations
-    }:
-        yield "the mitigation was not compared with before in every population"
-    if "group_thresholds" in told.kinds:
-        yield from _broken_table(evidence, told)
-    for population in told.populations:
-        yield from _nobody_selected(population, told)
-
-
-def _broken_table(evidence: Evidence, told: MitigationEvidence) -> Iterator[str]:
-    if told.table is None:
-        yield "group_thresholds: there is no table of thresholds"
-        return
-    if told.table.attribute != told.attribute or told.table.overall != evidence.policy.threshold:
-        yield "group_thresholds: the table is of another attribute or threshold than the study's"
-    if not any(group.fitted for group in told.table.groups):
-        yield "group_thresholds: no two groups had enough cases to fit thresholds on"
-    levels = [group.level for group in told.table.groups]
-    if len(set(levels)) != len(levels):
-        yield "group_thresholds: the table names a group twice"
-
-
-def _nobody_selected(population: MitigatedPopulation, told: MitigationEvidence) -> Iterator[str]:
-    where = population.population
-    rates = [
-        each for each in population.measured if each.metric == "selection_rate" and not each.is_gap
-    ]
-    if not any(each.attribute == OVERALL for each in rates):
-        yield f"mitigation on {where}: the share selected of all was not measured"
-    if not any(each.attribute == told.attribute for each in rates):
-        yield f"mitigation on {where}: the share selected by {told.attribute} was not measured"
-    for each in rates:
-        who = "all" if each.attribute == OVERALL else f"{each.attribute} {each.level}"
-        before, after = each.before.value, each.after.value
-        if before is None or after is None:
-            why = each.after.reason or each.before.reason or "not measured"
-            yield f"mitigation on {where}: whether it still selects {who} cannot be told, {why}"
-        elif after < NOBODY or after < told.least_selected_share * before:
-            yield (
-                f"mitigation on {where}: it selects {after:.1%} of {who}, {before:.1%} before; "
-                f"less than {told.least_selected_share:.0%} of that is equality by selecting "
-                "nobody"
-            )

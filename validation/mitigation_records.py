@@ -7,6 +7,8 @@ from pydantic import Field
 from validation.estimates import Estimate, Number, Record
 from validation.tasks import MetricName, PopulationName
 
+# The column of each subject's own threshold, where groups have their own.
+THRESHOLD = "threshold"
 MitigationName = Literal["group_thresholds", "reweighing", "group_robust"]
 
 

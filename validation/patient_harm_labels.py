@@ -14,7 +14,8 @@ from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.evidence import Gap, PopulationEvidence
 from validation.groups import Group, UnauditableTable
-from validation.mitigation import THRESHOLD, decided_scores, mitigated_populations
+from validation.mitigation import decided_scores, mitigated_populations
+from validation.mitigation_records import THRESHOLD
 from validation.patient_harm_gaps import finding, single_groups
 from validation.patient_harm_ratios import Key, Ratio, Sampled, sample_ratios, untold
 from validation.patient_harm_records import OtherLabel, PairedGap, PatientHarm

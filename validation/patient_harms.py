@@ -14,7 +14,7 @@ from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.evidence import FlowStep, PopulationEvidence
 from validation.groups import UnauditableTable
-from validation.mitigation import THRESHOLD
+from validation.mitigation_records import THRESHOLD
 from validation.patient_harm_family import judged
 from validation.patient_harm_flow import exclusions
 from validation.patient_harm_gaps import burdens, findings, measuring, single_groups

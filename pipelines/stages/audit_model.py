@@ -12,6 +12,8 @@ from pipelines.errors import GateClosed
 from pipelines.evidence import data_evidence, is_point_in_time, lineage, model_summary
 from pipelines.incumbents import NOT_READABLE, NOTHING_STANDS, incumbent_of
 from pipelines.limits_order import note_look, order_of_limits
+from pipelines.mitigation_evidence import mitigated, write_table
+from pipelines.patient_harm_evidence import with_tests
 from pipelines.performance import Performance, performance_of
 from pipelines.provenance import broken_links
 from pipelines.source_code import data_hashes
@@ -83,6 +85,7 @@ def recipe_for(
             "trials": trials_fingerprint(spec),
             "incumbent": incumbent and (incumbent.predictions or UNREADABLE),
             "limits_order": order and asdict(order),
+            "mitigation": spec.mitigation and spec.mitigation.model_dump(mode="json"),
             "words": spec.model_dump(
                 mode="json",
                 include={"name", "title", "owner", "purpose", "not_for", "limits_of_the_data"},
@@ -100,9 +103,13 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
     table = inputs["predictions"] / PREDICTIONS
     predictions = pl.read_parquet(table)
     incumbent = inputs["incumbent"] / PREDICTIONS if "incumbent" in inputs else None
-    found = performance_of(spec, predictions, incumbent)
-    data = _data(spec, inputs, predictions, found)
-    found = found.with_patient_harms(spec, predictions, data.flow, _other_labels(inputs))
+    done = mitigated(
+        spec, inputs["model"], predictions, performance_of(spec, predictions, incumbent)
+    )
+    write_table(done.evidence, draft)
+    data = _data(spec, inputs, predictions, done.found)
+    judged = with_tests(done.predictions, inputs["sequences"])
+    found = done.found.with_patient_harms(spec, judged, data.flow, _other_labels(inputs))
     evidence = Evidence(
         study=f"{spec.name}: {spec.title}",
         intended_use=f"{spec.purpose.strip()}\n{spec.not_for.strip()}",
@@ -118,6 +125,7 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
         overfitting=overfitting(spec, keys["predictions"]),
         limits_order=_limits_order(recipe),
         patient_harms=found.patient_harms,
+        mitigation=done.evidence,
         incumbent=found.incumbent or _without_comparison(recipe),
     )
     return _judged(evidence, spec, found.reason, draft)

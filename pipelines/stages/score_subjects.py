@@ -5,14 +5,18 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import Counts
+from pipelines.artefacts import Counts, hash_file
 from pipelines.domains import load_domain, source_module
+from pipelines.errors import ArtefactCorrupt
 from pipelines.provenance import standing_release
 from pipelines.releases import Release
 from pipelines.splits import SPLITS, GroupedSplit, WalkForward
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
 from pipelines.stages.predict_holdout import SPLIT_NAMES, scores_of
 from pipelines.study import Study, load_study
+from validation.evidence import load_evidence
+from validation.mitigation_records import THRESHOLD
+from validation.mitigation_table import thresholds_of
 
 
 def score_subjects(study: str, sequences: str) -> str:
@@ -28,6 +32,7 @@ def score_subjects(study: str, sequences: str) -> str:
         "sequences": sequences,
         "model": release.model_key,
         "trained_on": release.sequences_key,
+        "audit": release.audit_key,
     }
     recipe = recipe_of(
         "score_subjects",
@@ -57,12 +62,40 @@ def _write(spec: Study, release: Release, inputs: dict[str, Path], draft: Path) 
         scored = scored.filter("is_current").drop("is_current")
     shown = load_domain(spec.domain).published(spec.records, scored)
     shown = _with_split(shown, trained_on, spec.split)
+    shown = _with_thresholds(shown, inputs["audit"], release)
     shown.write_parquet(draft / "scores.parquet")
     (draft / "release.json").write_text(json.dumps({"release_id": release.release_id}))
     if release.threshold is None:
         return {"subjects": shown.height}
-    selected = (shown["score"] >= release.threshold).sum()
+    limit = pl.col(THRESHOLD) if THRESHOLD in shown.columns else release.threshold
+    selected = shown.select((pl.col("score_calibrated") >= limit).sum()).item()
     return {"subjects": shown.height, "selected": int(selected)}
+
+
+def _with_thresholds(scored: pl.DataFrame, audit: Path, release: Release) -> pl.DataFrame:
+    """Add each subject's own threshold, where the audit that was released has a table of them.
+
+    Raises ArtefactCorrupt where the evidence is not the one that was released, or a group's
+    threshold needs an attribute that is not known of those who are scored.
+    """
+    evidence = audit / "evidence.json"
+    if hash_file(evidence) != release.audit_sha256:
+        raise _not_as_audited(evidence, "The evidence is not the one that was released.")
+    told = load_evidence(evidence).mitigation
+    if told is None or told.table is None:
+        return scored
+    if told.table.attribute not in scored.columns:
+        raise _not_as_audited(evidence, f"Nobody's {told.table.attribute} is known at scoring.")
+    limits = thresholds_of(scored[told.table.attribute], told.table)
+    return scored.with_columns(pl.Series(THRESHOLD, limits))
+
+
+def _not_as_audited(evidence: Path, cause: str) -> ArtefactCorrupt:
+    return ArtefactCorrupt(
+        cause,
+        where=str(evidence),
+        remedy="Train again: nobody may be decided on otherwise than was audited.",
+    )
 
 
 def _with_split(

@@ -14,11 +14,11 @@ from validation.groups import UnauditableTable
 from validation.mitigation import (
     AT_THRESHOLD,
     before_and_after,
-    broken_mitigation,
     decided_scores,
     mitigated_populations,
 )
 from validation.mitigation_config import GroupThresholds, MitigationConfig
+from validation.mitigation_duties import broken_mitigation
 from validation.mitigation_records import BeforeAfter, MitigationEvidence, ThresholdTable
 from validation.mitigation_table import thresholds_of
 from validation.mitigation_thresholds import RATES, fit_thresholds
