@@ -29,6 +29,8 @@ COLUMNS: dict[str, pl.DataType] = {
     "share_missing": pl.Float64(),
     "split": pl.String(),
 }
+# A further column, where the audit gave groups thresholds of their own.
+THRESHOLD = "threshold"
 
 
 class AuditReference(BaseModel):
@@ -113,7 +115,8 @@ class ListedGeneration(BaseModel):
 
 
 def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.DataFrame:
-    """The rows as the table holds them: cast, checked, decided at the release's threshold.
+    """The rows as the table holds them: cast, checked, decided at the release's threshold, or at
+    each row's own where its audit gave groups thresholds of their own.
 
     Args:
         predictions: one row per subject (patient or instrument) with exactly the columns of
@@ -126,6 +129,7 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
             are null: a patient's id of the source is never published.
             ``is_point_in_time`` is false where the universe lacks those who left it.
             ``share_missing`` is a share of one, ``sequence_length`` counts time steps.
+            Beside them there may be ``threshold``, each row's own, above 0 and below 1.
 
     Returns:
         The rows with ``threshold`` and ``decision``, null where the release decides nothing.
@@ -134,14 +138,26 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
         PublicationGateClosed: a column is missing, unknown or of another type, or rows break a
             rule; the message says which rule and how many rows, never a value.
     """
-    rows = _typed(publication, predictions)
+    threshold = _thresholds(publication, predictions)
+    rows = _typed(publication, predictions.drop(THRESHOLD, strict=False))
     for rule, broken in _broken_rows(rows, publication).items():
         if broken:
             raise rows_refused(publication, f"{broken:,} of {rows.height:,} rows break: {rule}")
     if rows.is_empty():
         raise rows_refused(publication, "there is no row: an empty table would hide the last one")
-    threshold = pl.lit(publication.release.threshold, pl.Float64)
-    return rows.with_columns(threshold=threshold, decision=pl.col("score_calibrated") >= threshold)
+    decided = rows.with_columns(threshold)
+    return decided.with_columns(decision=pl.col("score_calibrated") >= pl.col(THRESHOLD))
+
+
+def _thresholds(publication: Publication, predictions: pl.DataFrame) -> pl.Series | pl.Expr:
+    if THRESHOLD not in predictions.columns:
+        return pl.lit(publication.release.threshold, pl.Float64).alias(THRESHOLD)
+    own = predictions[THRESHOLD]
+    if publication.release.threshold is None:
+        raise rows_refused(publication, "rows have a threshold and the release decides nothing")
+    if own.dtype != pl.Float64 or not own.is_between(0, 1, closed="none").fill_null(False).all():
+        raise rows_refused(publication, "a row's own threshold is not between 0 and 1")
+    return own
 
 
 def rows_refused(publication: Publication, why: str) -> PublicationGateClosed:

@@ -50,7 +50,7 @@ class Server:
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 
     def _run(self, program: str, *words: str) -> None:
-        as_servant = {"user": SERVANT, "group": "nogroup", "extra_groups": []}
+        is_root = os.geteuid() == 0
         done = subprocess.run(
             [self._binaries / program, "-D", self.folder / "data", *words],
             check=False,
@@ -59,7 +59,9 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            **(as_servant if os.geteuid() == 0 else {}),  # type: ignore[arg-type]
+            user=SERVANT if is_root else None,
+            group="nogroup" if is_root else None,
+            extra_groups=[] if is_root else None,
         )
         assert done.returncode == 0, f"{program} {words[-1]} ended with {done.returncode}"
 

@@ -55,6 +55,7 @@ FUNCTION_RIGHTS: tuple[tuple[str, str], ...] = (
     *((role, "log_head()") for role in (WRITER, AUDITOR, ERASER)),
     (WRITER, "open_incoming()"),
     (AUDITOR, "broken_event_numbers()"),
+    (AUDITOR, "event_hash(bigint, text, text, text, text)"),
     (ERASER, "erase_subject(text, bigint, text, text, text)"),
 )
 # Whose rows a policy lets through: (name, table, command, role, condition).

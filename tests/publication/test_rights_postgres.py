@@ -1,0 +1,345 @@
+"""Who may do what in PostgreSQL, asked of the server and compared with what is written here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from pipelines.publication.postgres.roles import ROLES, TABLES, VIEWS
+from pipelines.publication.schema import CONTRACT
+from tests.publication.servers import login
+from tests.publication.test_guards_postgres import insert
+from tests.publication.world import ANOTHER, WORLD
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
+ADDED = ("audits", "approvals", "releases", "publications", "withdrawals")
+EVERYTHING = (*TABLES, *VIEWS, "access_log", "study_grants")
+
+# Role -> table or view -> verbs; what is not here is not allowed.
+MATRIX: dict[str, dict[str, set[str]]] = {
+    "equipoise_writer": {
+        **{table: {"SELECT", "INSERT"} for table in ADDED},
+        "predictions": {"INSERT"},
+        "erasures": {"SELECT"},
+        "publication_states": {"SELECT"},
+    },
+    "equipoise_analyst": {
+        **{table: {"SELECT"} for table in (*ADDED, "predictions")},
+        "publication_states": {"SELECT"},
+        "predictions_published": {"SELECT"},
+        "predictions_current": {"SELECT"},
+        "predictions_withdrawn": {"SELECT"},
+    },
+    "equipoise_auditor": {table: {"SELECT"} for table in EVERYTHING},
+    "equipoise_eraser": {},
+    "equipoise_erasure": {
+        "predictions": {"SELECT", "DELETE"},
+        "erasures": {"SELECT", "INSERT"},
+        "erased_rows": {"INSERT"},
+    },
+    "equipoise_owner": {table: set(VERBS) for table in EVERYTHING},
+    "public": {},
+}
+READING = {"predictions_as_of", "predictions_seen_at"}
+FUNCTIONS: dict[str, set[str]] = {
+    "equipoise_writer": {"granted_studies", "log_head", "open_incoming"},
+    "equipoise_analyst": READING | {"granted_studies", "granted_and_told"},
+    "equipoise_auditor": READING
+    | {"granted_studies", "granted_and_told", "log_head", "broken_event_numbers", "event_hash"},
+    "equipoise_eraser": {"granted_studies", "log_head", "erase_subject"},
+    "equipoise_erasure": {"granted_studies", "erase_subject"},
+    "public": set(),
+}
+ASKED_FUNCTIONS = """
+SELECT proname FROM pg_proc
+WHERE pronamespace = 'equipoise'::regnamespace AND has_function_privilege(%s, oid, 'EXECUTE')
+"""
+
+
+@pytest.fixture(scope="module")
+def by_hand(made: str) -> Iterator[Connection]:
+    with psycopg.connect(made) as connection:
+        connection.execute("SET search_path = equipoise")
+        connection.commit()
+        yield connection
+
+
+def rights(connection: Connection, role: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for table in EVERYTHING:
+        for verb in VERBS:
+            by_column = verb in ("SELECT", "INSERT", "UPDATE", "REFERENCES")
+            function = "has_any_column_privilege" if by_column else "has_table_privilege"
+            asked = f"SELECT {function}(%s, %s, %s)"
+            ((may,),) = connection.execute(asked, (role, table, verb)).fetchall()
+            if may:
+                found.setdefault(table, set()).add(verb)
+    return found
+
+
+@pytest.mark.parametrize("role", MATRIX)
+def test_the_rights_of_a_role_are_those_declared(by_hand: Connection, role: str) -> None:
+    assert rights(by_hand, role) == MATRIX[role]
+    by_hand.rollback()
+
+
+@pytest.mark.parametrize("role", FUNCTIONS)
+def test_the_functions_that_a_role_may_call_are_those_declared(
+    by_hand: Connection, role: str
+) -> None:
+    found = {row[0] for row in by_hand.execute(ASKED_FUNCTIONS, (role,)).fetchall()}
+    assert found == FUNCTIONS[role]
+    by_hand.rollback()
+
+
+def test_taking_any_one_grant_away_is_seen(by_hand: Connection) -> None:
+    for role, tables in MATRIX.items():
+        for table, verbs in tables.items() if role != "equipoise_owner" else ():
+            for verb in verbs:
+                by_hand.rollback()
+                revoked = f"REVOKE {verb} ON {table} FROM {role}"
+                if (role, table) == ("equipoise_analyst", "predictions"):
+                    revoked = f"REVOKE ALL ON {table} FROM {role}"
+                by_hand.execute(revoked)
+                assert rights(by_hand, role) != MATRIX[role], revoked
+    by_hand.rollback()
+
+
+def test_an_analyst_reads_no_key_of_a_row(by_hand: Connection) -> None:
+    asked = "SELECT has_column_privilege('equipoise_analyst', 'predictions', %s, 'SELECT')"
+    (predictions,) = (table for table in CONTRACT if table.name == "predictions")
+    hidden = {
+        name
+        for name in predictions.columns
+        if by_hand.execute(asked, (name,)).fetchall() == [(False,)]
+    }
+    assert hidden == {"row_key", "commitment"}
+    by_hand.rollback()
+
+
+@pytest.mark.parametrize("role", ROLES[1:])
+def test_no_role_but_the_owner_makes_anything_or_logs_in(by_hand: Connection, role: str) -> None:
+    asked = """
+    SELECT has_schema_privilege(%(role)s, 'equipoise', 'CREATE'),
+        has_schema_privilege(%(role)s, 'public', 'CREATE'),
+        has_database_privilege(%(role)s, current_database(), 'CREATE'),
+        has_database_privilege(%(role)s, current_database(), 'TEMPORARY'),
+        rolcanlogin, rolbypassrls, rolsuper, rolcreaterole, rolcreatedb
+    FROM pg_roles WHERE rolname = %(role)s
+    """
+    assert by_hand.execute(asked, {"role": role}).fetchall() == [(False,) * 9]
+    by_hand.rollback()
+
+
+def test_the_role_that_erases_is_nobodys(by_hand: Connection) -> None:
+    asked = "SELECT count(*) FROM pg_auth_members WHERE roleid = 'equipoise_erasure'::regrole"
+    assert by_hand.execute(asked).fetchall() == [(0,)]
+    by_hand.rollback()
+
+
+@contextmanager
+def acting_as(connection: Connection, name: str, *before: str) -> Iterator[Connection]:
+    """A transaction, taken back, as a login; the rows of the world are there."""
+    connection.rollback()
+    for statement in before:
+        if statement.startswith("ALTER"):
+            connection.execute(statement)
+    for table, row in WORLD.values():
+        insert(connection, table, row)
+    for statement in before:
+        if not statement.startswith("ALTER"):
+            connection.execute(statement)
+    connection.execute(f"SET LOCAL SESSION AUTHORIZATION {name}")
+    yield connection
+    connection.rollback()
+
+
+@pytest.fixture(scope="module")
+def people(by_hand: Connection, made: str) -> Connection:
+    """Logins of one role each; the analysts are granted one study, and none."""
+    for role in ("writer", "analyst", "auditor", "eraser"):
+        login(made, f"equipoise_test_{role}", f"equipoise_{role}")
+    login(made, "equipoise_test_stranger", "equipoise_analyst")
+    by_hand.execute("INSERT INTO study_grants VALUES ('equipoise_test_analyst', 'other')")
+    by_hand.commit()
+    return by_hand
+
+
+def count(connection: Connection, table: str) -> int:
+    asked = f"SELECT count(*) FROM {table}"  # noqa: S608 - names of the contract
+    ((found,),) = connection.execute(asked).fetchall()
+    return int(found)
+
+
+@pytest.mark.parametrize("table", ADDED[:3])
+def test_an_analyst_sees_the_studies_granted_and_no_other(people: Connection, table: str) -> None:
+    of_other = sum(name == table and row["study"] == "other" for name, row in WORLD.values())
+    assert of_other > 0
+    with acting_as(people, "equipoise_test_analyst") as analyst:
+        assert count(analyst, table) == of_other
+    with acting_as(people, "equipoise_test_stranger") as stranger:
+        assert count(stranger, table) == 0
+
+
+@pytest.mark.parametrize("view", [*VIEWS, "predictions"])
+def test_no_row_of_a_study_that_was_not_granted_is_in_any_view(
+    people: Connection, view: str
+) -> None:
+    column = "subject_id" if view.startswith("predictions") else "generation_id"
+    asked = f"SELECT {column} FROM {view}"  # noqa: S608 - own names
+    for name in ("equipoise_test_analyst", "equipoise_test_stranger"):
+        with acting_as(people, name) as analyst:
+            assert analyst.execute(asked).fetchall() == []
+    with acting_as(people, "equipoise_test_auditor") as auditor:
+        assert auditor.execute(asked).fetchall() != []
+
+
+@pytest.mark.parametrize("table", [*ADDED, "predictions"])
+def test_without_row_level_security_an_analyst_would_see_every_study(
+    people: Connection, table: str
+) -> None:
+    off = f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"
+    with acting_as(people, "equipoise_test_stranger", off) as stranger:
+        asked = f"SELECT study FROM {table}"  # noqa: S608 - own names
+        assert stranger.execute(asked).fetchall() != []
+
+
+def test_row_level_security_is_on_and_forced_for_every_table(by_hand: Connection) -> None:
+    asked = """
+    SELECT relname FROM pg_class WHERE relnamespace = 'equipoise'::regnamespace
+    AND relkind = 'r' AND relrowsecurity AND relforcerowsecurity
+    """
+    assert {row[0] for row in by_hand.execute(asked).fetchall()} == set(TABLES)
+    by_hand.rollback()
+
+
+# Policy -> who cannot do what when it is gone.
+_WRITER, _AUDITOR, _OWNER = "equipoise_test_writer", "equipoise_test_auditor", "equipoise_owner"
+_ERASER = "equipoise_test_eraser"
+POLICY_PROBES: dict[tuple[str, str], tuple[str, str]] = {
+    **{("read_by_study", table): (_WRITER, "select") for table in ADDED},
+    **{
+        ("audited_by_study", table): (_AUDITOR, "select")
+        for table in TABLES
+        if table != "predictions"
+    },
+    ("read_and_told", "predictions"): (_AUDITOR, "select"),
+    ("left_out_by_study", "erasures"): (_WRITER, "select"),
+    **{("added_by_study", table): (_WRITER, "insert") for table in (*ADDED, "predictions")},
+    ("counted", "publications"): (_OWNER, "select"),
+    ("counted", "predictions"): (_OWNER, "select"),
+    ("counted", "erased_rows"): (_OWNER, "select"),
+    ("chained", "event_log"): (_OWNER, "select"),
+    ("told", "event_log"): (_OWNER, "insert"),
+    ("found", "predictions"): (_ERASER, "erase"),
+    ("erased", "predictions"): (_ERASER, "erase"),
+    ("found", "erasures"): (_ERASER, "erase"),
+    ("entombed", "erasures"): (_ERASER, "erase"),
+    ("kept", "erased_rows"): (_ERASER, "erase"),
+}
+POLICIES = "SELECT policyname, tablename FROM pg_policies WHERE schemaname = 'equipoise'"
+ERASE = "SELECT erase_subject('toy', 1, repeat('9', 64), 'asked', 'Ada')"
+
+
+def works(connection: Connection, table: str, statement: str) -> bool:
+    """Whether the work that a policy lets through is done."""
+    try:
+        if statement == "insert":
+            first = next(row for name, row in WORLD.values() if name == table)
+            insert(connection, table, first | ANOTHER[table])
+            return True
+        if statement == "erase":
+            erased = connection.execute(ERASE).fetchall() == [(3,)]
+            connection.execute("RESET SESSION AUTHORIZATION")
+            left = connection.execute("SELECT count(*) FROM predictions").fetchall() == [(0,)]
+            return erased and left
+        asked = f"SELECT 1 FROM {table}"  # noqa: S608 - own names
+        return connection.execute(asked).fetchall() != []
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+
+
+@pytest.mark.parametrize(("policy", "table"), POLICY_PROBES)
+def test_a_policy_lets_through_what_would_be_refused_without_it(
+    people: Connection, policy: str, table: str
+) -> None:
+    name, statement = POLICY_PROBES[policy, table]
+    with acting_as(people, name) as person:
+        assert works(person, table, statement)
+    with acting_as(people, name, f"DROP POLICY {policy} ON {table}") as person:
+        assert not works(person, table, statement)
+
+
+def test_every_policy_of_the_catalogue_is_one_of_those_tried(by_hand: Connection) -> None:
+    assert set(by_hand.execute(POLICIES).fetchall()) == set(POLICY_PROBES)
+    by_hand.rollback()
+
+
+@pytest.mark.parametrize("table", [*ADDED, "predictions"])
+def test_a_writer_who_is_granted_another_study_adds_nothing_to_this_one(
+    people: Connection, table: str
+) -> None:
+    narrow = "DELETE FROM study_grants WHERE role_name = 'equipoise_writer'"
+    with acting_as(people, "equipoise_test_writer", narrow) as writer:
+        assert not works(writer, table, "insert")
+
+
+READS = "SELECT reader, relation FROM access_log ORDER BY read_number"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT count(*) FROM predictions",
+        "SELECT * FROM predictions_published",
+        "SELECT * FROM predictions_withdrawn",
+        "SELECT * FROM predictions_as_of('2030-01-01')",
+        "SELECT * FROM predictions_seen_at(now())",
+        "COPY (SELECT subject_id FROM predictions) TO STDOUT",
+        "DECLARE c CURSOR FOR SELECT subject_id FROM predictions; FETCH 1 FROM c",
+        "SELECT task FROM predictions_current WHERE subject_id = 1",
+    ],
+)
+def test_who_reads_predictions_is_written_down_whatever_way_they_take(
+    people: Connection, query: LiteralString
+) -> None:
+    with acting_as(people, "equipoise_test_auditor") as reader:
+        if query.startswith("COPY"):
+            with reader.cursor().copy(query) as copy:
+                assert list(copy)
+        else:
+            reader.execute(query)
+        reader.execute("RESET SESSION AUTHORIZATION")
+        reads = reader.execute(READS).fetchall()
+        assert reads
+        assert set(reads) == {("equipoise_test_auditor", "predictions")}
+
+
+def test_a_read_that_could_not_be_written_down_is_refused(people: Connection) -> None:
+    with acting_as(people, "equipoise_test_auditor") as reader:
+        reader.execute("SET LOCAL transaction_read_only = on")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            reader.execute("SELECT count(*) FROM predictions")
+
+
+def test_a_read_that_was_rolled_back_leaves_a_gap_in_the_numbers(
+    people: Connection,
+) -> None:
+    """What a reader takes back is the row: its number is spent, the server's log has its line."""
+    with acting_as(people, "equipoise_test_auditor") as reader:
+        reader.execute("SAVEPOINT before")
+        reader.execute("SELECT count(*) FROM predictions")
+        reader.execute("ROLLBACK TO before")
+        reader.execute("SELECT count(*) FROM predictions")
+        reader.execute("SELECT count(*) FROM predictions")
+        reader.execute("RESET SESSION AUTHORIZATION")
+        numbers = [
+            row[0] for row in reader.execute("SELECT read_number FROM access_log").fetchall()
+        ]
+        last = reader.execute("SELECT last_value FROM access_log_read_number_seq").fetchall()
+        assert len(numbers) == 2
+        assert last == [(max(numbers),)]
+        assert min(numbers) > 1
