@@ -29,6 +29,8 @@ _FORMS: Mapping[Form, tuple[str, ...]] = {
     "skill": ("skill", "skill_mae", "skill_qlike", "skill_brier"),
 }  # fmt: skip
 _FORM_OF: Mapping[str, Form] = {name: form for form, names in _FORMS.items() for name in names}
+# The logarithm of a ratio that no double holds: an interval up to there says nothing.
+_MOST_REACH = 700.0
 
 
 def form_of(name: str) -> Form:
@@ -56,7 +58,8 @@ def form_interval(
         middle, half = math.log(value / (1.0 - value)), error / (value * (1.0 - value))
         return _logistic(middle - critical * half), _logistic(middle + critical * half)
     if form == "ratio" and value > 0.0:
-        times = math.exp(critical * error / value)
+        reach = critical * error / value
+        times = math.exp(reach) if reach < _MOST_REACH else math.inf
         return value / times, value * times
     if form == "skill" and value < 1.0:
         low, high = form_interval("ratio", 1.0 - value, error, critical, clusters, rows)

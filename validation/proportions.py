@@ -29,4 +29,4 @@ def effective_trials(share: float, error: float, clusters: float, rows: float) -
     variance = share * (1.0 - share)
     if variance <= 0.0:
         return clusters
-    return min(variance / error**2, rows) if error > 0.0 else rows
+    return rows if error * error * rows <= variance else variance / (error * error)

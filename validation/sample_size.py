@@ -113,10 +113,11 @@ def lacking(counts: Counts, policy: AuditConfig) -> More:
 
 
 NOTHING = More(None, "")
+_ROUNDING = 1e-9
 
 
 def _two_digits(number: float) -> int:
     """Rounded up to two digits, at least 1: more would claim to be known."""
-    whole = max(math.ceil(number), 1)
+    whole = max(math.ceil(number - _ROUNDING), 1)
     step: int = 10 ** max(len(str(whole)) - 2, 0)
     return -(-whole // step) * step
