@@ -13,7 +13,7 @@ from pipelines.errors import PublicationGateClosed
 from pipelines.evidence import is_point_in_time
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.provenance import release_of
-from pipelines.publication.contract import COLUMNS, AuditReference, Publication
+from pipelines.publication.contract import COLUMNS, THRESHOLD, AuditReference, Publication
 from pipelines.publication.crosswalk import read_crosswalk
 from pipelines.publication.rules import ONLY_QUANTILES
 from pipelines.publication.store import open_store
@@ -88,7 +88,7 @@ def _rows(spec: Study, scored: Path, sequences: Path) -> pl.DataFrame:
     scores = _with_names(spec, scores)
     absent = [name for name in ONLY_QUANTILES if name not in scores.columns]
     return scores.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent).select(
-        list(COLUMNS)
+        [*COLUMNS, *(name for name in (THRESHOLD,) if name in scores.columns)]
     )
 
 
