@@ -12,10 +12,11 @@ from pipelines.study import Study
 from validation.audit import audit_predictions_table
 from validation.evidence import CheckResult, Finding, FlowStep, HarmFinding, PopulationEvidence
 from validation.forecast_audit import audit_forecasts
+from validation.forecast_permutation import with_forecast_shares
 from validation.groups import UnauditableTable
 from validation.harms import harms
 from validation.incumbent import IncumbentEvidence
-from validation.interval_notes import interval_notes
+from validation.interval_notes import forecast_interval_notes, interval_notes
 from validation.non_inferiority import compared_with_incumbent
 from validation.patient_harm_records import PatientHarms
 from validation.patient_harms import patient_harms
@@ -104,8 +105,11 @@ def _of_people(spec: Study, predictions: pl.DataFrame) -> Performance:
 def _of_forecasts(spec: Study, predictions: pl.DataFrame) -> Performance:
     policy, challengers = spec.audit, CHALLENGERS[spec.audit.task]
     measured = audit_forecasts(predictions, policy, challengers)
+    agreement = agreement_with_fairlearn(predictions, policy, measured, challengers)
+    measured = with_forecast_shares(measured, predictions, policy)
     return Performance(
         populations=tuple(with_pooled(one) for one in measured),
-        checks=(agreement_with_fairlearn(predictions, policy, measured, challengers),),
+        checks=(agreement,),
+        findings=forecast_interval_notes(measured),
         harms=harms(predictions, policy, challengers),
     )

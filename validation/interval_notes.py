@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from validation.evidence import Finding
+from validation.evidence import Finding, PopulationEvidence
 from validation.populations import Population
 
 KIND = "what an interval holds"
@@ -27,6 +27,14 @@ def interval_notes(populations: Sequence[Population]) -> tuple[Finding, ...]:
         Finding(kind=KIND, where=population.name, words=words)
         for population in populations
         for words in _words(population)
+    )
+
+
+def forecast_interval_notes(populations: Sequence[PopulationEvidence]) -> tuple[Finding, ...]:
+    """One sentence on seeds for each population of forecasts; their rows have no weights."""
+    return tuple(
+        Finding(kind=KIND, where=population.population, words=ONE_SEED)
+        for population in populations
     )
 
 
