@@ -5,6 +5,9 @@ So all gaps of gating and reported lines are one family: the critical value is t
 the largest |t| among them over the bootstrap's draws, which knows how they go together (Westfall
 and Young, Resampling-Based Multiple Testing, 1993; Romano and Wolf, Econometrica 2005). It is
 kept between that of one interval alone and Bonferroni's of them all.
+
+Of forecasts it is Bonferroni's: over 25 to 75 blocks of time, whose shocks outlive a block, 13 of
+120 clean markets had a gap outside the intervals of the largest |t|.
 """
 
 from collections import Counter
@@ -59,16 +62,18 @@ def family_of(gaps: Mapping[GapKey, Sides], config: AuditConfig) -> Family:
         for key, sides in gaps.items()
         if (key[0], key[1], key[3]) in judged and all(side.is_defined for side in sides)
     }
-    return Family(frozenset(members), _shared_tail(members))
+    bonferroni = SINGLE_TAIL / max(_hypotheses(members), 1)
+    tail = bonferroni if config.is_forecast else max(bonferroni, _largest_tail(members))
+    return Family(frozenset(members), tail)
 
 
-def _shared_tail(members: Mapping[GapKey, Sides]) -> float:
+def _largest_tail(members: Mapping[GapKey, Sides]) -> float:
+    """The tail beyond the .95 quantile of the largest |t|, at most that of one interval."""
     if not members:
         return SINGLE_TAIL
     largest = np.fmax.reduce([_standardised(*sides) for sides in members.values()])
     critical = float(np.nanquantile(largest, LEVEL, method="higher"))
-    bonferroni = SINGLE_TAIL / _hypotheses(members)
-    return float(np.clip(stats.norm.sf(critical), bonferroni, SINGLE_TAIL))
+    return min(float(stats.norm.sf(critical)), SINGLE_TAIL)
 
 
 def _standardised(inside: Sampled, outside: Sampled) -> FloatArray:

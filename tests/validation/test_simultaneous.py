@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.validation import forecast_examples
 from tests.validation.audit_examples import gating_line, policy
 from validation.config import AuditConfig
 from validation.ranking import FloatArray
@@ -67,6 +68,23 @@ def test_the_critical_value_is_never_below_that_of_one_interval_alone() -> None:
 def test_the_critical_value_is_never_above_bonferronis() -> None:
     heavy = np.random.default_rng(3).standard_t(2, size=(DRAWS, 4))
     assert family_of(keyed(heavy), config()).tail == pytest.approx(SINGLE_TAIL / 4)
+
+
+def test_gaps_of_forecasts_are_judged_by_bonferronis_for_their_blocks_are_few() -> None:
+    forecasts = forecast_examples.policy(
+        gating=[
+            forecast_examples.line(),
+            forecast_examples.line(
+                line="bias", metric="mean_error", group="size", against=None, between=[-1, 1]
+            ),
+        ]
+    )
+    alike = np.repeat(normal(1), 3, axis=1)
+    gaps: dict[GapKey, Sides] = {
+        ("walk_forward", "size", f"level {k}", "mean_error"): sides(alike[:, k]) for k in range(3)
+    }
+    assert family_of(gaps, forecasts).tail == pytest.approx(SINGLE_TAIL / 3)
+    assert family_of({}, forecasts).tail == SINGLE_TAIL
 
 
 def test_of_two_levels_one_is_the_others_mirror_and_is_not_counted() -> None:
