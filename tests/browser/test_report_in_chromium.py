@@ -13,6 +13,7 @@ from tests.validation.forecast_report_samples import (
     forecast_generation,
 )
 from tests.validation.report_samples import (
+    asking_evidence,
     closed_evidence,
     lineage,
     model_evidence,
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.browser
 SHEET_WIDTH, SHEET_HEIGHT = 688, 1005
 PAGES = {
     "report": lambda: render_report(model_evidence()),
-    "closed": lambda: render_report(closed_evidence()),
+    "closed": lambda: render_report(closed_evidence(), previous=model_evidence()),
+    "asked": lambda: render_report(asking_evidence(), previous=model_evidence()),
     "predictions": lambda: render_prediction_report(prediction_evidence()),
     "crash": lambda: render_crash_report(
         "nafld_diabetes", "audit_model", ValueError(), lineage("ingest_events")
@@ -90,7 +92,7 @@ def test_nothing_is_wider_than_the_window(tab: Tab, tmp_path: Path, width: int, 
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["report", "closed", *TASKS])
+@pytest.mark.parametrize("name", ["report", "closed", "asked", *TASKS])
 def test_verdict_lines_and_what_it_cannot_tell_stand_on_the_first_sheet(
     tab: Tab, tmp_path: Path, name: str
 ) -> None:
@@ -106,7 +108,7 @@ def test_the_report_prints_on_a_few_a4_sheets(tab: Tab, tmp_path: Path, name: st
     show(tab, tmp_path, PAGES[name]())
     pdf = tab.print_to_pdf()
     sheets = re.findall(rb"/Type\s*/Page\b(?!s)", pdf)
-    assert 5 <= len(sheets) <= 10
+    assert 8 <= len(sheets) <= 16
     boxes = {tuple(map(float, box.split())) for box in re.findall(rb"/MediaBox\s*\[([^]]+)]", pdf)}
     assert all(box[2:] == pytest.approx((595, 842), abs=1) for box in boxes)
     assert boxes

@@ -83,9 +83,8 @@ def test_a_rule_for_patients_asks_nothing_of_a_market_and_the_other_way_round() 
     }
     risk = covered(model_evidence())
     assert {name for name, each in risk.items() if each.share is None} == {"sr_11_7", "sr_26_2"}
-    assert all(
-        each.share is None or each.share > 0.2 for each in (*market.values(), *risk.values())
-    )
+    shares = [each.share for each in (*market.values(), *risk.values())]
+    assert all(share is None or share > 0.2 for share in shares)
 
 
 def test_every_path_of_a_shipped_profile_leads_somewhere_in_some_audit_or_names_a_group() -> None:

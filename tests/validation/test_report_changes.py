@@ -107,7 +107,7 @@ def test_a_gap_is_compared_with_the_same_group_whoever_decided_then() -> None:
 
 def test_changed_limits_and_verdicts_are_named_on_the_first_page() -> None:
     page = Page(render_report(closed_evidence(), previous=model_evidence()))
-    first = page.text[: page.text.index("In short")]
+    first = page.text[: page.text.index("What decided it")]
     assert "The verdict of the last audit was pass." in first
     assert "“Discriminates on subjects it never saw” was pass and is fail." in first
     assert "New, gone or with another limit since then: “Discriminates on" in first

@@ -100,11 +100,13 @@ def test_words_are_joined_as_people_do() -> None:
     assert formatting.joined(["a", "b", "c"]) == "a, b and c"
 
 
-def test_an_undecided_line_leads_what_an_audit_cannot_tell() -> None:
+def test_an_undecided_line_is_told_once_among_reasons_or_if_it_is_only_reported() -> None:
     evidence = model_evidence()
     assert evidence.gate is not None
     unsure = evidence.gate.lines[0].model_copy(update={"verdict": "cannot_tell", "words": "why"})
-    gate = evidence.gate.model_copy(update={"lines": (unsure, *evidence.gate.lines[1:])})
-    said = cannot_tell(evidence.model_copy(update={"gate": gate}))
+    gating = evidence.gate.model_copy(update={"lines": (unsure, *evidence.gate.lines[1:])})
+    assert cannot_tell(evidence.model_copy(update={"gate": gating})) == cannot_tell(evidence)
+    reported = evidence.gate.model_copy(update={"reported": (unsure,)})
+    said = cannot_tell(evidence.model_copy(update={"gate": reported}))
     assert said[0] == "Whether “Discriminates on subjects it never saw” holds: why"
     assert len(said) == len(cannot_tell(evidence)) + 1

@@ -14,6 +14,7 @@ from tests.validation.forecast_report_samples import TASKS, forecast_evidence, s
 from tests.validation.html_pages import Page
 from tests.validation.report_samples import asking_evidence, closed_evidence, model_evidence
 from validation.config import ApprovalConfig
+from validation.disclosure_view import for_readers
 from validation.estimates import Estimate
 from validation.evidence import Evidence, GateVerdict, LimitsOrder, dump_evidence
 from validation.report.deciding import limits_words, what_follows
@@ -129,6 +130,17 @@ def test_what_changed_since_the_last_audit_is_recomputed_from_both_files() -> No
     assert all(figure.written in page for figure in figures)
     assert leftover(now, figures, before) == []
     assert any(figure.what.endswith("difference") for figure in figures)
+
+
+@pytest.mark.parametrize("name", ["risk", "risk, closed", "risk, people are asked"])
+def test_what_people_read_says_no_number_that_the_auditors_file_does_not_give(name: str) -> None:
+    evidence = AUDITS[name]()
+    shown = for_readers(evidence)
+    auditors = {figure.written for figure in recompute(raw_of(evidence))}
+    readers = recompute(raw_of(shown))
+    assert {figure.written for figure in readers} <= auditors
+    assert leftover(shown, readers) == []
+    assert all(figure.written in first_page(shown) for figure in readers)
 
 
 def test_by_hand_a_share_a_level_and_the_lost_are_what_arithmetic_says() -> None:

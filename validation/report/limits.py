@@ -16,8 +16,7 @@ def cannot_tell(evidence: Evidence) -> list[str]:
     lines = evidence.gate.lines if evidence.gate else ()
     is_forecast = evidence.policy.is_forecast
     return [
-        # Of forecasts, why a line is undecided is said in words of their own.
-        *(() if is_forecast else _undecided(lines)),
+        *_undecided(evidence.gate.reported if evidence.gate else ()),
         *_unseen_gaps(lines, units(evidence)),
         *(said for population in evidence.populations for said in _silent_groups(population)),
         *(_unknown_outcomes(evidence) if is_forecast else _censoring(evidence)),
@@ -26,6 +25,7 @@ def cannot_tell(evidence: Evidence) -> list[str]:
 
 
 def _undecided(lines: tuple[LineVerdict, ...]) -> Iterator[str]:
+    """Of lines that are only reported: why a gating line is undecided stands above."""
     for line in lines:
         if line.verdict == "cannot_tell":
             yield f"Whether “{line.line}” holds: {line.words}"

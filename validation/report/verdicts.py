@@ -16,8 +16,8 @@ TITLES: Final[dict[VerdictName, str]] = {
 }
 RULES: Final = (
     "A line passes when its whole interval lies within the study's limit, fails when all of it "
-    "lies outside, and is otherwise “cannot tell”; the gate opens only if every line passes. A "
-    "network that is shown to be worse than the best simple model fails, whatever loss is tolerated."
+    "lies outside, and is otherwise “cannot tell”; the gate opens only if every line passes. "
+    "A network shown to be worse than the best simple model fails, whatever loss is tolerated."
 )
 AT_ONCE: Final = " A gap is judged by the interval that holds for all gaps of this audit at once."
 PREDICTION_RULES: Final = (

@@ -109,6 +109,16 @@ def _forest_row(gap: Gap, policy: AuditConfig, population: PopulationEvidence) -
     )
 
 
+def drawn_gaps(population: PopulationEvidence, policy: AuditConfig) -> list[Gap]:
+    """The gaps of the forests, in their order, for a table."""
+    return [
+        gap
+        for metric in LAYOUTS[policy.task].forests
+        for gap in population.gaps
+        if gap.metric == metric and gap.attribute in policy.attributes
+    ]
+
+
 def group_tables(
     population: PopulationEvidence,
 ) -> list[tuple[str, list[GroupPerformance]]]:
