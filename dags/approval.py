@@ -15,11 +15,11 @@ REQUESTS_AT_ONCE = 8
 
 
 @stage(hours=0.5)
-def record_answer(study: str, dag: str, run: str) -> str:
+def record_answer(study: str, asked_dag: str, asked_run: str) -> str:
     """Read from the API's record who answered what and write it down, bound to the bytes."""
     from dags.recording import record_answer as write
 
-    return write(study, dag, run)
+    return write(study, asked_dag, asked_run)
 
 
 @stage(hours=0.5)

@@ -112,10 +112,25 @@ def rewrite(file: Path, text: bytes) -> None:
     manifest.write_text(manifest.read_text().replace(old, hash_file(file)))
 
 
+def publish_standing(study: str) -> str:
+    """Publish four rows with the release that stands; their generation.
+
+    Raises:
+        NoRelease: none stands.
+    """
+    receipt = publish(publication(1, of=current_release(study)), predictions(1), settings())
+    return f"publications/{receipt.generation_id}"
+
+
 def rows_published(study: str) -> int:
     """Score and publish with the release that stands; how many rows a reader then sees."""
     with suppress(NoRelease):
-        publish(publication(1, of=current_release(study)), predictions(1), settings())
+        publish_standing(study)
+    return rows_read(study)
+
+
+def rows_read(study: str) -> int:
+    """How many rows a reader sees."""
     with suppress(SourceMissing):
         return read_current(study, settings()).height
     return 0
