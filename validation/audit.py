@@ -9,7 +9,8 @@ import polars as pl
 
 from validation.config import AuditConfig
 from validation.curves import curves
-from validation.estimates import Counts, Estimate
+from validation.disclosure_memory import ShownBefore
+from validation.estimates import Estimate
 from validation.evidence import Challenger, Gap, GroupPerformance, PopulationEvidence
 from validation.forecast_audit import audit_forecasts
 from validation.group_counts import (
@@ -17,8 +18,8 @@ from validation.group_counts import (
     CENSORED,
     NEGATIVE,
     POSITIVE,
-    GroupKey,
-    shown_counts,
+    ShownGroups,
+    shown_groups,
 )
 from validation.groups import Group, gap_of, groups_of
 from validation.measuring import (
@@ -42,11 +43,17 @@ _Key = tuple[str, ...]
 
 
 def audit_predictions_table(
-    predictions: pl.DataFrame, config: AuditConfig, *, challengers: Sequence[str]
+    predictions: pl.DataFrame,
+    config: AuditConfig,
+    *,
+    challengers: Sequence[str],
+    before: Sequence[ShownBefore] = (),
+    scored_by: str = "",
 ) -> tuple[PopulationEvidence, ...]:
     """Performance, groups, gaps, challengers and curves of the holdout and of cross-fitting.
 
     predictions: one row per subject (see populations_of); challengers: their column names.
+    before, scored_by: what earlier audits showed, and model and threshold (see shown_groups).
     Subjects of weight 0 are counted as censored and carry no metric. Of forecasts, see
     audit_forecasts. Raises UnauditableTable where the table cannot be audited: the caller then has
     no evidence, and the gate stays closed.
@@ -54,22 +61,47 @@ def audit_predictions_table(
     if config.is_forecast:
         return audit_forecasts(predictions, config, challengers)
     populations = populations_of(predictions, config, challengers)
-    counts = _counts(populations, config)
+    shown = _shown(populations, config, before, scored_by)
     measured = [_measure(population, config) for population in populations]
     family = family_of(
         {key: sides for each in measured for key, sides in _sides(each, config)}, config
     )
-    return tuple(_audit(each, config, counts, family) for each in measured)
+    return tuple(_audit(each, config, shown, family) for each in measured)
 
 
-def _counts(populations: Sequence[Population], config: AuditConfig) -> Mapping[GroupKey, Counts]:
-    everybody = populations[-1]  # cross_fitted holds the holdout too; see populations_of
+def cells_shown(
+    predictions: pl.DataFrame,
+    config: AuditConfig,
+    *,
+    before: Sequence[ShownBefore] = (),
+    scored_by: str = "",
+) -> ShownBefore:
+    """What an audit of this table shows of which subjects, for the audits that follow it.
+
+    Raises UnauditableTable as the audit does.
+    """
+    return _shown(populations_of(predictions, config, ()), config, before, scored_by).memory
+
+
+def _shown(
+    populations: Sequence[Population],
+    config: AuditConfig,
+    before: Sequence[ShownBefore],
+    scored_by: str,
+) -> ShownGroups:
+    holdout, everybody = populations[0], populations[-1]
+    # cross_fitted holds the holdout too, its rows in the same order; see populations_of.
+    selected = np.zeros(len(everybody.y), dtype=np.bool_)
+    selected[everybody.in_holdout] = holdout.score >= config.selected_from
     known = np.where(everybody.y == 1.0, POSITIVE, NEGATIVE)
     subjects = everybody.attributes.with_columns(
         in_holdout=pl.Series(everybody.in_holdout),
         status=pl.Series(np.where(everybody.weight > 0, known, CENSORED)),
+        selected=pl.Series(selected),
+        selected_cross_fitted=pl.Series(everybody.score >= config.selected_from),
     )
-    return shown_counts(subjects, config, [population.name for population in populations])
+    names = [population.name for population in populations]
+    return shown_groups(subjects, config, names, before=before, scored_by=scored_by)
 
 
 @dataclass(frozen=True)
@@ -100,7 +132,7 @@ def _sides(each: _Measurements, config: AuditConfig) -> Iterator[tuple[GapKey, S
 
 
 def _audit(
-    each: _Measurements, config: AuditConfig, counts: Mapping[GroupKey, Counts], family: Family
+    each: _Measurements, config: AuditConfig, shown: ShownGroups, family: Family
 ) -> PopulationEvidence:
     population, groups, measured = each.population, each.groups, each.of
     name = population.name
@@ -109,14 +141,16 @@ def _audit(
         overall=GroupPerformance(
             attribute=OVERALL,
             level=ALL_LEVELS,
-            counts=counts[name, OVERALL, ALL_LEVELS],
+            counts=shown.counts[name, OVERALL, ALL_LEVELS],
+            withheld=shown.withheld[name, OVERALL, ALL_LEVELS],
             metrics=metrics_of(measured[_NETWORK], config),
         ),
         groups=tuple(
             GroupPerformance(
                 attribute=group.attribute,
                 level=group.level,
-                counts=counts[name, group.attribute, group.level],
+                counts=shown.counts[name, group.attribute, group.level],
+                withheld=shown.withheld[name, group.attribute, group.level],
                 metrics=_group_metrics(measured.get(_inside(group)), config),
             )
             for group in groups
