@@ -84,6 +84,7 @@ class Publication(BaseModel):
 class GenerationReceipt(BaseModel):
     """What a publication came to; ``made`` is false when the generation was there already.
 
+    left_out: rows of subjects who were erased, and are not published.
     snapshot, parquet: the readers' files; None where a server is read.
     """
 
@@ -94,6 +95,7 @@ class GenerationReceipt(BaseModel):
     release_id: str
     row_count: int
     made: bool
+    left_out: int = 0
     published_at: UtcMoment
     snapshot: Path | None = None
     parquet: Path | None = None

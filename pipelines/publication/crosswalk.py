@@ -8,6 +8,7 @@ import polars as pl
 from pipelines.durable import PRIVATE_FILE_MODE, only_writer, private_folder, rename_into_place
 from pipelines.errors import SourceInvalid, SourceMissing
 from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.tombstones import leave_out
 from pipelines.releases import require_study_name
 from pipelines.settings import Settings
 
@@ -18,7 +19,8 @@ LOCK_WAIT_SECONDS = 30.0
 def write_crosswalk(study: str, frame: pl.DataFrame, settings: Settings) -> Path:
     """Add the pairs of ``frame`` (subject_id, source_id) to the study's crosswalk.
 
-    Pairs of earlier days stay: a subject who left the source was published nonetheless.
+    Pairs of earlier days stay: a subject who left the source was published nonetheless. A subject
+    who was erased is left out, as long as the source may still name them.
 
     Raises:
         SourceInvalid: a pseudonym has two source ids, a source id two pseudonyms, or one is null.
@@ -31,10 +33,38 @@ def write_crosswalk(study: str, frame: pl.DataFrame, settings: Settings) -> Path
         pairs = frame.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())
         if path.exists():
             pairs = pl.concat([pl.read_parquet(path), pairs])
-        pairs = pairs.unique().sort("subject_id", "source_id")
+        pairs = leave_out(pairs, study, _erased(path)).unique().sort("subject_id", "source_id")
         _require_one_to_one(pairs, path)
         _write(pairs, path)
     return path
+
+
+def forget_pair(study: str, subject_id: int, hashed: str, settings: Settings) -> None:
+    """Remove the subject's pair for good: the tombstone ``hashed`` keeps it from coming back.
+
+    Raises:
+        StoreLocked: another process kept the crosswalk for half a minute.
+    """
+    path = _path(study, settings)
+    PublicationFolders(settings.publication_dir).make_private()
+    private_folder(path.parent)
+    with only_writer(path.parent / ".lock", LOCK_WAIT_SECONDS):
+        erased = sorted({*_erased(path), hashed})
+        draft = path.parent / f".draft-{path.name}.erased"
+        draft.write_text("\n".join(erased), encoding="utf-8")
+        rename_into_place(draft, _tombstones(path), PRIVATE_FILE_MODE)
+        if path.exists():
+            _write(pl.read_parquet(path).filter(pl.col("subject_id") != subject_id), path)
+
+
+def _erased(path: Path) -> set[str]:
+    """The tombstones of those whose pairs were removed."""
+    file = _tombstones(path)
+    return set(file.read_text(encoding="utf-8").split()) if file.exists() else set()
+
+
+def _tombstones(path: Path) -> Path:
+    return path.with_suffix(".erased")
 
 
 def has_crosswalk(study: str, settings: Settings) -> bool:

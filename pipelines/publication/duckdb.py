@@ -19,11 +19,13 @@ from pipelines.publication.contract import (
     published_rows,
     rows_refused,
 )
+from pipelines.publication.duckdb_erasure import erased_hashes
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.gate import gate_closed, require_open_gate
 from pipelines.publication.recording import add_approval, add_row, head_of, record_audits
 from pipelines.publication.rows import publication_row, release_row
 from pipelines.publication.snapshot import refresh_snapshot, repair_snapshot
+from pipelines.publication.tombstones import leave_out
 from pipelines.publication.writer import LOCK_WAIT_SECONDS, open_writer, transaction
 from pipelines.settings import Settings
 
@@ -55,7 +57,8 @@ def publish(
     """Publish one generation: readers see the last one or all of this one.
 
     Publishing the same generation again adds no row and repairs the readers' files. An audit that
-    did not pass is recorded, so that the store knows it, and nothing else happens.
+    did not pass is recorded, so that the store knows it, and nothing else happens. Subjects who
+    were erased are left out.
 
     Args:
         predictions: one row per subject, the columns of ``contract.COLUMNS``.
@@ -73,7 +76,9 @@ def publish(
         with transaction(writer):
             record_audits(writer, publication)
         require_open_gate(publication, settings)
-        rows = published_rows(publication, predictions)
+        erased = erased_hashes(writer, publication.study)
+        given = leave_out(predictions, publication.study, erased)
+        rows = published_rows(publication, given)
         known = find_generation(writer, publication)
         if known is not None and not known.stands:
             raise gate_closed(publication, "this very generation was withdrawn")
@@ -86,6 +91,7 @@ def publish(
         release_id=publication.release.release_id,
         row_count=generation.row_count,
         made=known is None,
+        left_out=predictions.height - given.height,
         published_at=generation.published_at,
         snapshot=folders.snapshot,
         parquet=parquet,

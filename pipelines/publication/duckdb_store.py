@@ -6,7 +6,13 @@ from datetime import date, datetime
 import polars as pl
 
 from pipelines.approval_record import ApprovalRecord
-from pipelines.publication import duckdb, duckdb_reading, duckdb_verification, duckdb_withdrawal
+from pipelines.publication import (
+    duckdb,
+    duckdb_erasure,
+    duckdb_reading,
+    duckdb_verification,
+    duckdb_withdrawal,
+)
 from pipelines.publication.contract import GenerationReceipt, ListedGeneration, Publication
 from pipelines.settings import Settings
 
@@ -32,6 +38,9 @@ class DuckDBStore:
 
     def reinstate(self, study: str, generation_id: str, reason: str, by: str) -> tuple[str, ...]:
         return duckdb_withdrawal.reinstate(study, generation_id, reason, by, self.settings)
+
+    def erase_subject(self, study: str, subject_id: int, hashed: str, ground: str, by: str) -> int:
+        return duckdb_erasure.erase_subject(study, subject_id, hashed, ground, by, self.settings)
 
     def finish_changes(self) -> None:
         duckdb_withdrawal.finish_changes(self.settings)

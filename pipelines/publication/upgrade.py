@@ -8,12 +8,11 @@ on the way leaves the old file as it was.
 import duckdb
 import polars as pl
 
-from pipelines.durable import PRIVATE_FILE_MODE, fsync_path, rename_into_place
 from pipelines.publication.commitments import commit_rows, rows_digest
 from pipelines.publication.connection import connect, table_definitions
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.recording import add_event
-from pipelines.publication.schema import TABLES
+from pipelines.publication.rewriting import rewrite
 from pipelines.publication.schema_before import TABLES_WITHOUT_APPROVALS
 
 # Every release of then rests on the gate's own pass. The hash over the names of its data is the
@@ -67,18 +66,7 @@ def is_without_approvals(connection: duckdb.DuckDBPyConnection) -> bool:
 
 def add_approvals(folders: PublicationFolders) -> None:
     """Put the rows of the writer's database, of the version before, into one of this version."""
-    draft = folders.draft("writer.duckdb")
-    with connect(str(draft)) as new:
-        # Attached for writing: what a killed publisher left in the log goes into the file first.
-        new.execute("ATTACH $path AS old", {"path": str(folders.writer)})
-        new.execute("CHECKPOINT old")
-        for statement in TABLES.values():
-            new.execute(statement)
-        _copy(new)
-        new.execute("DETACH old")
-        new.execute("CHECKPOINT")
-    _remove_log(folders)
-    rename_into_place(draft, folders.writer, PRIVATE_FILE_MODE)
+    rewrite(folders, _copy)
 
 
 def _copy(new: duckdb.DuckDBPyConnection) -> None:
@@ -113,11 +101,3 @@ def _expected() -> dict[str, str]:
         for statement in TABLES_WITHOUT_APPROVALS.values():
             fresh.execute(statement)
         return table_definitions(fresh)
-
-
-def _remove_log(folders: PublicationFolders) -> None:
-    """Remove the old file's empty log: DuckDB would replay it into the new one."""
-    log = folders.writer.with_name(folders.writer.name + ".wal")
-    if log.exists():
-        log.unlink()
-        fsync_path(log.parent)

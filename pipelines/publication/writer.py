@@ -34,17 +34,30 @@ def open_writer(
         ArtefactCorrupt: the file is not a database, its tables are not those of the contract, or
             readers' files had to be built anew and rows were changed by hand.
     """
+    with alone(folders, lock_wait_seconds), open_held(folders) as connection:
+        yield connection
+
+
+@contextmanager
+def alone(folders: PublicationFolders, lock_wait_seconds: float) -> Iterator[None]:
+    """Hold the writer's lock; raises StoreLocked where another process holds it."""
     folders.make_private()
     with only_writer(folders.lock, lock_wait_seconds):
-        if not folders.writer.exists():
-            _make_writer(folders)
-        _upgrade(folders)
-        with _connected(folders.writer) as connection:
-            _require_contract(connection, folders.writer)
-            for statement in DUCKDB_VIEWS:
-                connection.execute(statement)
-            repair_snapshot(connection, folders)
-            yield connection
+        yield
+
+
+@contextmanager
+def open_held(folders: PublicationFolders) -> Iterator[duckdb.DuckDBPyConnection]:
+    """``open_writer`` for who holds the lock already."""
+    if not folders.writer.exists():
+        _make_writer(folders)
+    _upgrade(folders)
+    with _connected(folders.writer) as connection:
+        _require_contract(connection, folders.writer)
+        for statement in DUCKDB_VIEWS:
+            connection.execute(statement)
+        repair_snapshot(connection, folders)
+        yield connection
 
 
 @contextmanager

@@ -220,7 +220,7 @@ def test_an_old_generation_that_lost_a_row_stops_the_upgraded_store_too(home: Se
 
 KILLED = (
     "import os, sys\n"
-    "from pipelines.publication import parquet, snapshot, upgrade, writer\n"
+    "from pipelines.publication import parquet, rewriting, snapshot, writer\n"
     "from pipelines.publication.withdrawal import finish_changes\n"
     "from pipelines.settings import settings\n"
     "setattr(locals()[sys.argv[1]], sys.argv[2], lambda *given, **named: os._exit(9))\n"
@@ -231,8 +231,8 @@ KILLED = (
 @pytest.mark.parametrize(
     ("module", "killed_before"),
     [
-        ("upgrade", "_remove_log"),
-        ("upgrade", "rename_into_place"),
+        ("rewriting", "_remove_log"),
+        ("rewriting", "rename_into_place"),
         ("writer", "repair_snapshot"),
         ("snapshot", "place_parquet"),
         ("snapshot", "_place"),

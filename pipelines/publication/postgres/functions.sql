@@ -134,9 +134,13 @@ BEGIN
         RAISE EXCEPTION 'the study is not granted' USING ERRCODE = 'insufficient_privilege';
     END IF;
     SELECT count(*) INTO found FROM predictions WHERE study = of_study AND subject_id = subject;
-    INSERT INTO erasures (study, subject_hash, ground, erased_by, erased_at, row_count)
-    VALUES (of_study, hash, for_ground, by_whom, clock_timestamp(), found)
-    RETURNING erasure_number INTO number;
+    SELECT erasure_number INTO number FROM erasures
+    WHERE study = of_study AND subject_hash = hash;
+    IF number IS NULL THEN
+        INSERT INTO erasures (study, subject_hash, ground, erased_by, erased_at, row_count)
+        VALUES (of_study, hash, for_ground, by_whom, clock_timestamp(), found)
+        RETURNING erasure_number INTO number;
+    END IF;
     INSERT INTO erased_rows (generation_id, commitment, study, erasure_number)
     SELECT generation_id, commitment, study, number FROM predictions
     WHERE study = of_study AND subject_id = subject;

@@ -17,9 +17,10 @@ from pipelines.publication.contract import (
     published_rows,
 )
 from pipelines.publication.gate import gate_closed, require_open_gate
-from pipelines.publication.postgres import publishing, reading, verification
+from pipelines.publication.postgres import erasing, publishing, reading, verification
 from pipelines.publication.postgres.connection import connect, where
 from pipelines.publication.rows import Row
+from pipelines.publication.tombstones import leave_out
 from pipelines.releases import require_words
 from pipelines.settings import Settings
 
@@ -48,10 +49,12 @@ class PostgresStore:
         with connect(self.url) as connection:
             publishing.record_audits(connection, publication)
         require_open_gate(publication, self.settings)
-        rows = published_rows(publication, predictions)
         with connect(self.url) as connection:
             day = publication.as_of.date().isoformat()
             publishing.lock(connection, publication.study, day)
+            erased = erasing.erased_hashes(connection, publication.study)
+            given = leave_out(predictions, publication.study, erased)
+            rows = published_rows(publication, given)
             known = publishing.find_generation(connection, publication)
             if known is not None and not known.stands:
                 raise gate_closed(publication, "this very generation was withdrawn")
@@ -63,6 +66,7 @@ class PostgresStore:
             release_id=publication.release.release_id,
             row_count=found.row_count,
             made=known is None,
+            left_out=predictions.height - given.height,
             published_at=found.published_at,
         )
 
@@ -91,6 +95,13 @@ class PostgresStore:
     def reinstate(self, study: str, generation_id: str, reason: str, by: str) -> tuple[str, ...]:
         """Bring a withdrawn generation back; raises as ``withdraw`` does."""
         return self._change("reinstated", study, reason, by, generation_id)
+
+    def erase_subject(self, study: str, subject_id: int, hashed: str, ground: str, by: str) -> int:
+        """Erase the subject's rows, leave a tombstone; the login is an eraser."""
+        with connect(self.url) as connection:
+            found = erasing.erase_subject(connection, study, subject_id, hashed, ground, by)
+        self._write_anchor()
+        return found
 
     def finish_changes(self) -> None:
         """Nothing is left to finish: readers see what is committed."""
