@@ -109,3 +109,56 @@ def test_a_threshold_lies_strictly_between_0_and_1(threshold: float) -> None:
 def test_a_policy_cannot_be_changed_after_it_was_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         AuditConfig.__setattr__(policy(), "threshold", 0.9)
+
+
+def incumbent(**changes: Any) -> dict[str, Any]:
+    """A line against the release that stands; any limit given replaces its own."""
+    return gating_line(line="as before", against="incumbent", **({"at_least": -0.01} | changes))
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit"),
+    [
+        ("auroc", {"at_least": -0.01}),
+        ("auroc", {"at_least": 0}),
+        ("net_benefit", {"at_least": -0.001}),
+        ("brier", {"at_least": None, "at_most": 0.001}),
+        ("brier", {"at_least": None, "at_most": 0}),
+    ],
+)
+def test_a_line_may_compare_with_the_release_that_stands(
+    metric: str, limit: dict[str, Any]
+) -> None:
+    line = incumbent(metric=metric, **limit)
+    assert policy(gating=[line, CHALLENGER]).gating[0].kind == "challenger"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metric": "tpr"}, "compares auroc or brier or net_benefit"),
+        ({"group": "sex"}, "compares auroc or brier or net_benefit"),
+        ({"at_least": 0.01}, "at_least: 0 or a tolerated loss below 0"),
+        ({"at_least": None, "at_most": 0.1}, "at_least: 0 or a tolerated loss below 0"),
+        ({"metric": "brier"}, "at_most: 0 or a tolerated loss above 0"),
+        ({"metric": "brier", "at_least": None, "at_most": -0.1}, "at_most: 0 or a tolerated"),
+    ],
+)
+def test_a_line_against_the_release_that_stands_has_a_limit_that_can_close(
+    changes: dict[str, Any], words: str
+) -> None:
+    assert words in refusal(gating=[incumbent(**changes), CHALLENGER])
+
+
+def test_the_release_that_stands_is_no_simple_model() -> None:
+    assert "best_challenger" in refusal(gating=[incumbent()])
+
+
+def test_reported_lines_keep_the_rules_of_gating_lines_and_share_their_names() -> None:
+    assert "named twice: ['auroc']" in refusal(reported=[gating_line()])
+    assert "group 'race' is neither" in refusal(
+        reported=[gating_line(line="r", group="race", between=[-0.1, 0.1])]
+    )
+    assert "best_challenger" in refusal(
+        gating=[gating_line()], reported=[CHALLENGER | {"line": "reported"}]
+    )

@@ -146,6 +146,11 @@ def test_a_risk_has_no_metric_of_a_forecast() -> None:
         ({"at_least": 0.0}, "tolerated loss above 0"),
         ({"at_most": 0.011}, "at most 0.01 of mae may be tolerated"),
         ({"metric": "qlike", "at_most": 0.051}, "at most 0.05 of qlike may be tolerated"),
+        (
+            {"against": "incumbent", "at_most": 0.011},
+            "at most 0.01 of mae may be tolerated against the release that stands",
+        ),
+        ({"against": "incumbent", "at_most": -0.1}, "tolerated loss above 0"),
         ({"metric": "skill_mae"}, "compares mae or qlike, overall"),
         ({"group": "size", "at_most": 0.0}, "compares mae or qlike, overall"),
     ],

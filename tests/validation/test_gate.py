@@ -6,116 +6,32 @@ from typing import Any, cast
 import pytest
 
 from tests.validation.audit_examples import gating_line, policy, sound_data
+from tests.validation.gate_examples import (
+    CHALLENGER,
+    GAP,
+    VALUE,
+    challenger,
+    evidence,
+    interval,
+    line_of,
+    population,
+    together,
+    with_gap,
+    with_overall,
+    with_population,
+)
 from validation.config import AuditConfig
-from validation.estimates import Counts, Estimate
+from validation.estimates import Estimate
 from validation.evidence import (
-    Challenger,
     CheckResult,
     DataEvidence,
     Evidence,
     FileRows,
-    Gap,
     GateVerdict,
-    GroupPerformance,
-    LineVerdict,
-    PopulationEvidence,
-    PredictionSource,
 )
 from validation.gate import judge
-from validation.tasks import METRIC_NAMES
 
-VALUE, GAP, CHALLENGER = 0, 1, 2
 NAN = float("nan")
-
-
-def interval(value: float, width: float = 0.02) -> Estimate:
-    return Estimate(value=value, low=value - width, high=value + width, standard_error=width / 2)
-
-
-def together(value: float, width: float = 0.02) -> Estimate:
-    """A gap: by itself half as wide as the interval that holds for all gaps at once."""
-    return Estimate(
-        value=value,
-        low=value - width / 2,
-        high=value + width / 2,
-        simultaneous_low=value - width,
-        simultaneous_high=value + width,
-        standard_error=width / 4,
-    )
-
-
-def performance(attribute: str, level: str, auroc: float = 0.75) -> GroupPerformance:
-    return GroupPerformance(
-        attribute=attribute,
-        level=level,
-        counts=Counts(subjects=500, positives=100, censored=50),
-        metrics=dict.fromkeys(METRIC_NAMES, interval(auroc)),
-    )
-
-
-def challenger(name: str, auroc: float, *, best: bool) -> Challenger:
-    return Challenger(
-        name=name,
-        best=best,
-        metrics={"auroc": interval(auroc)},
-        difference={"auroc": interval(0.75 - auroc, 0.01)},
-    )
-
-
-def population(**changes: Any) -> PopulationEvidence:
-    fields: dict[str, Any] = {
-        "population": "holdout",
-        "overall": performance("overall", "all"),
-        "groups": (performance("sex", "f"), performance("sex", "m")),
-        "gaps": tuple(
-            Gap(attribute="sex", level=level, metric=name, estimate=together(gap), detectable=0.03)
-            for level, gap in (("f", 0.05), ("m", -0.05))
-            for name in METRIC_NAMES
-        ),
-        "challengers": (
-            challenger("boosting", 0.74, best=True),
-            challenger("constant", 0.5, best=False),
-        ),
-    }
-    return PopulationEvidence.model_validate(fields | changes)
-
-
-def evidence(config: AuditConfig | None = None, **changes: Any) -> Evidence:
-    fields: dict[str, Any] = {
-        "study": "example",
-        "intended_use": "a test",
-        "policy": config or policy(),
-        "populations": (population(),),
-        "data": sound_data(),
-        "prediction_source": PredictionSource(key="predict_holdout/00", sha256="0" * 64),
-    }
-    return Evidence.model_validate(fields | changes)
-
-
-def with_gap(estimate: Estimate) -> Evidence:
-    """The example with another TPR gap of women against the rest."""
-    gaps = tuple(
-        gap.model_copy(update={"estimate": estimate})
-        if (gap.level, gap.metric) == ("f", "tpr")
-        else gap
-        for gap in population().gaps
-    )
-    return evidence(populations=(population().model_copy(update={"gaps": gaps}),))
-
-
-def with_overall(estimate: Estimate) -> Evidence:
-    """The example with another overall AUROC."""
-    metrics = population().overall.metrics | {"auroc": estimate}
-    overall = population().overall.model_copy(update={"metrics": metrics})
-    return evidence(populations=(population().model_copy(update={"overall": overall}),))
-
-
-def with_population(**changes: Any) -> Evidence:
-    return evidence(populations=(population().model_copy(update=changes),))
-
-
-def line_of(verdict: GateVerdict, index: int) -> LineVerdict:
-    return verdict.lines[index]
 
 
 def test_the_gate_opens_when_every_line_passes() -> None:
@@ -325,6 +241,26 @@ MISSING: dict[str, tuple[Callable[[], Evidence | None], str]] = {
         "was not measured once",
     ),
     "gap's number": (lambda: with_gap(Estimate(reason="too few")), "f: cannot tell, too few"),
+    "interval for all gaps at once": (
+        lambda: with_gap(interval(0.01)),
+        "f: cannot tell, no interval that holds for all gaps at once",
+    ),
+    "whole interval for all gaps at once": (
+        lambda: with_gap(together(0.01).model_copy(update={"simultaneous_high": None})),
+        "f: cannot tell, no interval that holds for all gaps at once",
+    ),
+    "wider interval for all gaps at once": (
+        lambda: with_gap(together(0.01).model_copy(update={"simultaneous_high": 0.012})),
+        "f: the value or its interval lies outside the interval that judges it",
+    ),
+    "value within its interval": (
+        lambda: with_overall(Estimate(value=0.99, low=0.7, high=0.8)),
+        "the value or its interval lies outside the interval that judges it",
+    ),
+    "group that is there once": (
+        lambda: with_population(groups=population().groups + population().groups[:1]),
+        "no two groups by sex were measured once",
+    ),
     "challengers": (lambda: with_population(challengers=()), "no challenger was measured"),
     "challenger's number": (unmeasured_challenger, "of challenger forest was not measured"),
     "difference": (no_difference, "the difference to boosting was not measured"),
@@ -358,8 +294,23 @@ MISSING: dict[str, tuple[Callable[[], Evidence | None], str]] = {
 def test_the_gate_closes_without_a(missing: str) -> None:
     make, words = MISSING[missing]
     verdict = judge(make(), policy())
-    assert not verdict.is_open
+    assert (verdict.verdict, verdict.decision) == ("cannot_tell", "close")
     assert words in " ".join(verdict.reasons)
+
+
+HONEST = {"value", "gap's number"}
+
+
+@pytest.mark.parametrize("missing", sorted(MISSING))
+def test_nobody_is_asked_of_what_is_missing_or_odd_but_of_too_few_subjects(missing: str) -> None:
+    asking = policy(approval={"when_cannot_tell": "ask", "narrow_fail_share": 0.25})
+    make, _ = MISSING[missing]
+    made = make()
+    if isinstance(made, Evidence):
+        made = made.model_copy(update={"policy": asking})
+    verdict = judge(made, asking)
+    assert verdict.verdict == "cannot_tell"
+    assert verdict.decision == ("ask" if missing in HONEST else "close")
 
 
 def built(**changes: Any) -> AuditConfig:
@@ -392,7 +343,7 @@ def test_the_gate_closes_on_a_policy_that_its_schema_would_refuse(
 ) -> None:
     measured = evidence() if odd is None else evidence().model_copy(update={"policy": odd})
     verdict = judge(measured, odd)
-    assert not verdict.is_open
+    assert (verdict.verdict, verdict.decision) == ("cannot_tell", "close")
     assert words in " ".join(verdict.reasons)
 
 
