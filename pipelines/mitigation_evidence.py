@@ -93,7 +93,6 @@ def _declared(config: MitigationConfig, table: ThresholdTable | None) -> Mitigat
         attribute=config.attribute,
         least_selected_share=config.least_selected_share,
         table=table,
-        words=() if table is None else (table.words,),
     )
 
 

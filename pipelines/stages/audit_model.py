@@ -16,11 +16,13 @@ from pipelines.mitigation_evidence import mitigated, write_table
 from pipelines.patient_harm_evidence import with_tests
 from pipelines.performance import Performance, performance_of
 from pipelines.provenance import broken_links
+from pipelines.shown_before import fingerprints, scored_by, shown_before
 from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
+from validation.disclosure_memory import write_memory
 from validation.evidence import (
     DataEvidence,
     Evidence,
@@ -85,6 +87,7 @@ def recipe_for(
             "trials": trials_fingerprint(spec),
             "incumbent": incumbent and (incumbent.predictions or UNREADABLE),
             "limits_order": order and asdict(order),
+            "shown_before": fingerprints(shown_before(spec, predictions)),
             "mitigation": spec.mitigation and spec.mitigation.model_dump(mode="json"),
             "words": spec.model_dump(
                 mode="json",
@@ -103,9 +106,12 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
     table = inputs["predictions"] / PREDICTIONS
     predictions = pl.read_parquet(table)
     incumbent = inputs["incumbent"] / PREDICTIONS if "incumbent" in inputs else None
-    done = mitigated(
-        spec, inputs["model"], predictions, performance_of(spec, predictions, incumbent)
-    )
+    before = shown_before(spec, keys["predictions"])
+    shown_by = scored_by(spec, keys["model"])
+    measured = performance_of(spec, predictions, incumbent, before, shown_by)
+    if measured.memory is not None:
+        write_memory(measured.memory, draft)
+    done = mitigated(spec, inputs["model"], predictions, measured)
     write_table(done.evidence, draft)
     data = _data(spec, inputs, predictions, done.found)
     judged = with_tests(done.predictions, inputs["sequences"])

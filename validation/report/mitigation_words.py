@@ -70,7 +70,7 @@ def mitigation_view(evidence: Evidence) -> MitigationView | None:
     return MitigationView(
         done=f"By {spoken(told.attribute)}, {done}.",
         attribute=spoken(told.attribute),
-        words=told.words,
+        words=told.words if told.table is None else (*told.words, told.table.words),
         refused=tuple(broken_mitigation(evidence)),
         thresholds=() if told.table is None else _thresholds(told.table),
         overall="" if told.table is None else number(told.table.overall),

@@ -1,0 +1,121 @@
+"""A study's mitigation from its artefacts: nothing when off, the twin's scores when trained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.artefacts import hash_file
+from pipelines.errors import ArtefactCorrupt, StudyInvalid
+from pipelines.mitigation_evidence import TABLE, mitigated, write_table
+from pipelines.performance import Performance
+from pipelines.stages.score_subjects import _with_thresholds
+from pipelines.study import Study, load_study
+from pipelines.training_mitigation import TWIN, group_numbers, training_mitigation
+from tests.pipelines.publication_examples import recorded_release_of
+from tests.validation.audit_examples import CHALLENGERS
+from tests.validation.test_mitigation import POLICY, made, table_of, unfair
+from validation.audit import audit_predictions_table
+from validation.evidence import dump_evidence
+from validation.mitigation_config import MitigationConfig
+
+STUDIES = Path(__file__).parents[2] / "studies"
+THRESHOLDS = {"attribute": "sex", "group_thresholds": {"constraint": "true_positive_rate_parity"}}
+REWEIGHING = {"attribute": "sex", "reweighing": True}
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(STUDIES))
+
+
+def study(section: dict[str, Any] | None) -> Study:
+    mitigation = None if section is None else MitigationConfig.model_validate(section)
+    told = {"audit": POLICY, "mitigation": mitigation}
+    return load_study("nafld_death").model_copy(update=told)
+
+
+def found_of(frame: pl.DataFrame) -> Performance:
+    return Performance(audit_predictions_table(frame, POLICY, challengers=CHALLENGERS))
+
+
+def test_off_it_changes_nothing(tmp_path: Path) -> None:
+    frame = unfair(2000)
+    found = found_of(frame)
+    done = mitigated(study(None), tmp_path, frame, found)
+    assert done.found is found
+    assert done.predictions is frame
+    assert done.evidence is None
+    write_table(done.evidence, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert training_mitigation(None) is None
+
+
+def test_a_trained_mitigation_is_compared_with_its_twin(tmp_path: Path) -> None:
+    frame = unfair(3000)
+    (tmp_path / TWIN).mkdir()
+    for name in ("score", "score_cross_fitted"):
+        np.save(tmp_path / TWIN / f"{name}.npy", frame[name].to_numpy() ** 2)
+    done = mitigated(study(REWEIGHING), tmp_path, frame, found_of(frame))
+    assert done.evidence is not None
+    measured = done.evidence.populations[0].measured
+    [brier] = [e for e in measured if (e.metric, e.attribute) == ("brier", "overall")]
+    test = frame.filter((pl.col("split") == "test") & (pl.col("weight") > 0))
+    y, w, s = (test[c].cast(pl.Float64).to_numpy() for c in ("label", "weight", "score"))
+    assert brier.before.value == pytest.approx(float((w * (s**2 - y) ** 2).sum() / w.sum()))
+    assert brier.after.value == pytest.approx(float((w * (s - y) ** 2).sum() / w.sum()))
+    assert done.predictions is frame
+
+
+def test_without_the_twins_scores_there_is_no_audit(tmp_path: Path) -> None:
+    frame = unfair(1000)
+    done = mitigated(study(REWEIGHING), tmp_path, frame, found_of(frame))
+    assert "trained without the mitigation has no score" in (done.found.reason or "")
+
+
+def test_the_groups_of_a_training_are_numbered_by_name() -> None:
+    assert group_numbers(pl.Series(["male", None, "female", "male"])).tolist() == [2, 0, 1, 2]
+
+
+# ---- scoring ------------------------------------------------------------------------------------
+
+
+def test_scoring_decides_by_the_released_table_and_by_no_other(tmp_path: Path) -> None:
+    frame = unfair(2000)
+    table = table_of(frame)
+    told = made(frame, table)
+    dump_evidence(told, tmp_path / "evidence.json")
+    write_table(told.mitigation, tmp_path)
+    assert json.loads((tmp_path / TABLE).read_text()) == table.model_dump(mode="json")
+    people = pl.DataFrame({"sex": ["male", "female", None, "other"]})
+    release = recorded_release_of("risk")
+    with pytest.raises(ArtefactCorrupt, match="not the one that was released"):
+        _with_thresholds(people, tmp_path, release)
+    own = release.model_copy(update={"audit_sha256": hash_file(tmp_path / "evidence.json")})
+    limits = {group.level: float(group.threshold) for group in table.groups}
+    found = _with_thresholds(people, tmp_path, own)["threshold"].to_list()
+    assert found == [limits["male"], limits["female"], 0.2, 0.2]
+    with pytest.raises(ArtefactCorrupt, match="sex is known"):
+        _with_thresholds(people.drop("sex"), tmp_path, own)
+
+
+# ---- the study ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "words"),
+    [("nafld_death", "race", "none of audit.attributes"), ("sp500_direction", "sector", "of risk")],
+)
+def test_a_study_whose_mitigation_fits_no_audit_is_refused(
+    name: str, attribute: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (STUDIES / f"{name}.yaml").read_text()
+    section = f"mitigation: {{attribute: {attribute}, reweighing: true}}\n"
+    (tmp_path / "own.yaml").write_text(f"{text}\n{section}")
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path))
+    with pytest.raises(StudyInvalid, match=words):
+        load_study("own")
