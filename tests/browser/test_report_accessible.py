@@ -14,6 +14,9 @@ from tests.validation.report_samples import (
     model_evidence,
     prediction_evidence,
 )
+from tests.validation.test_mitigation import made, table_of, unfair
+from tests.validation.test_patient_harm_words import evidence as harmed_evidence
+from validation.evidence import Evidence
 from validation.report.render import render_crash_report, render_prediction_report, render_report
 
 pytestmark = pytest.mark.browser
@@ -21,12 +24,21 @@ pytestmark = pytest.mark.browser
 PAGES: dict[str, Callable[[], str]] = {
     "risk": lambda: render_report(asking_evidence(), previous=model_evidence()),
     "risk, closed": lambda: render_report(closed_evidence()),
+    "harms to patients": lambda: render_report(harmed_evidence()),
+    "mitigation": lambda: render_report(mitigated_evidence()),
     "volatility": lambda: render_report(forecast_evidence("volatility")),
     "quantiles": lambda: render_report(forecast_evidence("quantiles")),
     "predictions": lambda: render_prediction_report(prediction_evidence()),
     "generation": lambda: render_prediction_report(forecast_generation("direction")),
     "crash": lambda: render_crash_report("nafld_diabetes", "audit_model", ValueError()),
 }
+
+
+def mitigated_evidence() -> Evidence:
+    frame = unfair(2000)
+    return made(frame, table_of(frame))
+
+
 TAB_KEY = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
 
 

@@ -92,7 +92,7 @@ def test_nothing_is_wider_than_the_window(tab: Tab, tmp_path: Path, width: int, 
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["report", "closed", "asked", *TASKS])
+@pytest.mark.parametrize("name", ["report", "closed", *TASKS])
 def test_verdict_lines_and_what_it_cannot_tell_stand_on_the_first_sheet(
     tab: Tab, tmp_path: Path, name: str
 ) -> None:
@@ -101,6 +101,15 @@ def test_verdict_lines_and_what_it_cannot_tell_stand_on_the_first_sheet(
     bottom = tab.evaluate("document.querySelector('.opening').getBoundingClientRect().bottom")
     assert 300 < bottom < SHEET_HEIGHT
     assert tab.evaluate("document.documentElement.scrollWidth") <= SHEET_WIDTH
+
+
+def test_where_people_are_asked_the_question_and_every_line_stand_on_the_first_sheet(
+    tab: Tab, tmp_path: Path
+) -> None:
+    show(tab, tmp_path, PAGES["asked"]())
+    tab.size(SHEET_WIDTH, SHEET_HEIGHT, media="print")
+    bottom = tab.evaluate("document.querySelector('table.lines').getBoundingClientRect().bottom")
+    assert 300 < bottom < SHEET_HEIGHT
 
 
 @pytest.mark.parametrize("name", ["report", *TASKS])

@@ -48,6 +48,7 @@ _RISK: Final[tuple[Section, ...]] = (
     ("challengers", "Challengers", "challengers.html.j2"),
     ("groups", "Groups", "groups.html.j2"),
     ("harms", "Harms to patients", "patient_harms.html.j2"),
+    ("mitigation", "Mitigation", "mitigation.html.j2"),
     *_AFTER,
 )
 _FORECAST: Final[tuple[Section, ...]] = (

@@ -4,6 +4,7 @@ The page asks the network for nothing and runs no script (its own policy forbids
 every word of study and evidence, and has the same bytes for the same evidence.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
@@ -31,6 +32,7 @@ from validation.report.headlines import headlines
 from validation.report.json_view import report_model, report_text
 from validation.report.layouts import LAYOUTS, Section
 from validation.report.limits import cannot_tell
+from validation.report.mitigation_words import mitigation_view
 from validation.report.page_one import COMMAND
 from validation.report.patient_harm_words import patient_harm_view
 from validation.report.plans import inventory_text, monitoring_plan, outcome_rows
@@ -49,6 +51,7 @@ from validation.report.views import (
 from validation.tasks import PRIMARY_LOSS, PRIMARY_SKILL
 
 EVIDENCE_FILE: Final = "evidence.json"
+SIDEWAYS: Final = re.compile(r'<div class="wide(?: long)?"')
 FILTERS: Final = (
     change_words.change_about,
     change_words.changed_words,
@@ -175,6 +178,7 @@ def _around(
 def _of_risk(evidence: Evidence) -> dict[str, Any]:
     return {
         "patient_harms": patient_harm_view(evidence),
+        "mitigation": mitigation_view(evidence),
         "curves": [(p.population, curves(p)) for p in evidence.populations],
     }
 
@@ -229,7 +233,9 @@ def render_crash_report(
 
 
 def _render(template: str, **context: Any) -> str:
-    return _environment().get_template(template).render(context)
+    page = _environment().get_template(template).render(context)
+    # A table that scrolls sideways must be within reach of the keyboard, and have a name.
+    return SIDEWAYS.sub(r'\g<0> tabindex="0" role="group" aria-label="Table"', page)
 
 
 @cache
