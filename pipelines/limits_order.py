@@ -115,6 +115,28 @@ def order_of_limits(spec: Study, predictions_key: str) -> Order | None:
     return Order(policy, looks, registered_before_predictions=is_before)
 
 
+def looks_before(spec: Study, predictions_key: str) -> set[tuple[str, str]] | None:
+    """Predictions and policy of the looks noted before the first one of these, by any study of the
+    same question or name; None where the record is broken or emptied and cannot tell."""
+    try:
+        entries = _entries(_ledger())
+    except ArtefactCorrupt:
+        return None
+    question, own = question_sha256(spec), (predictions_key, policy_sha256(spec))
+    found: set[tuple[str, str]] = set()
+    for entry in entries:
+        if spec.name != entry.study and entry.question_sha256 != question:
+            continue
+        look = (entry.predictions_key, entry.policy_sha256)
+        if entry.kind == "gap":
+            return None
+        if entry.kind == "look" and look == own:
+            break
+        if entry.kind == "look":
+            found.add(look)
+    return found
+
+
 def question_sha256(spec: Study) -> str:
     """Source, label and split: limits of another question were set for other results."""
     return _question(spec.records.model_dump(mode="json"), spec.split.model_dump(mode="json"))

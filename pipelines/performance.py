@@ -9,7 +9,8 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from pipelines.study import Study
-from validation.audit import audit_predictions_table
+from validation.audit import audit_predictions_table, cells_shown
+from validation.disclosure_memory import ShownBefore
 from validation.evidence import CheckResult, Finding, FlowStep, HarmFinding, PopulationEvidence
 from validation.forecast_audit import audit_forecasts
 from validation.forecast_permutation import with_forecast_shares
@@ -39,6 +40,7 @@ class Performance:
     harms: tuple[HarmFinding, ...] = ()
     incumbent: IncumbentEvidence | None = None
     patient_harms: PatientHarms | None = None
+    memory: ShownBefore | None = None
     reason: str | None = None
 
     @property
@@ -65,18 +67,27 @@ class Performance:
         return replace(self, patient_harms=found)
 
 
-def performance_of(spec: Study, predictions: pl.DataFrame, incumbent: Path | None) -> Performance:
+def performance_of(
+    spec: Study,
+    predictions: pl.DataFrame,
+    incumbent: Path | None,
+    before: Sequence[ShownBefore] = (),
+    scored_by: str = "",
+) -> Performance:
     """Measure predictions under the study's policy.
 
     In one thread: sums have one order on every machine, and no thread waits for a busy core.
 
     Args:
         incumbent: the table that the release that stands was audited on, where one is compared.
+        before, scored_by: of people, what earlier audits showed, and model and threshold.
     """
-    measure = _of_forecasts if spec.audit.is_forecast else _of_people
     with threadpool_limits(limits=1):
         try:
-            found = measure(spec, predictions)
+            if spec.audit.is_forecast:
+                found = _of_forecasts(spec, predictions)
+            else:
+                found = _of_people(spec, predictions, before, scored_by)
         except UnauditableTable as error:
             return _nothing(error)
         if incumbent is None:
@@ -90,15 +101,20 @@ def _nothing(error: UnauditableTable) -> Performance:
     return Performance(reason=f"the predictions cannot be audited: {error}")
 
 
-def _of_people(spec: Study, predictions: pl.DataFrame) -> Performance:
+def _of_people(
+    spec: Study, predictions: pl.DataFrame, before: Sequence[ShownBefore], scored_by: str
+) -> Performance:
     policy, challengers = spec.audit, CHALLENGERS[spec.audit.task]
-    measured = audit_predictions_table(predictions, policy, challengers=challengers)
+    measured = audit_predictions_table(
+        predictions, policy, challengers=challengers, before=before, scored_by=scored_by
+    )
     agreement = agreement_with_fairlearn(predictions, policy, measured, challengers)
     measured = with_permutation_shares(measured, predictions, policy)
     return Performance(
         populations=tuple(with_pooled(one) for one in measured),
         checks=(agreement,),
         findings=interval_notes(populations_of(predictions, policy, challengers)),
+        memory=cells_shown(predictions, policy, before=before, scored_by=scored_by),
     )
 
 

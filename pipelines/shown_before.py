@@ -1,0 +1,55 @@
+"""What earlier audits of the same people showed: the difference of two reports is a report too."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.artefacts import hash_json
+from pipelines.limits_order import looks_before
+from pipelines.provenance import policy_sha256
+from pipelines.settings import settings
+from pipelines.stage import store
+from pipelines.study import Study
+from validation.disclosure_memory import MEMORY_FILE, ShownBefore, read_memory
+
+
+def shown_before(spec: Study, predictions: str) -> tuple[ShownBefore, ...]:
+    """What the audits showed that were noted before the one of these predictions; each once.
+
+    An audit made again shows the same people: its order is that of its first look, so that what is
+    audited later never changes an earlier audit. Where the record of looks cannot tell, every
+    other audit of the study that is kept counts as earlier.
+
+    Raises:
+        ArtefactCorrupt: an earlier audit is not the one that was written.
+    """
+    if spec.audit.is_forecast:
+        return ()
+    earlier, own = looks_before(spec, predictions), (predictions, policy_sha256(spec))
+    found: dict[str, ShownBefore] = {}
+    for folder in sorted(settings().artefacts_dir.glob("audit_model/[!.]*")):
+        key = f"audit_model/{folder.name}"
+        if not (folder / MEMORY_FILE).exists():
+            continue
+        name, look = _look_of(key)
+        if look in earlier if earlier is not None else name == spec.name and look != own:
+            memory = read_memory(store().open(key) / MEMORY_FILE)
+            found[hash_json(memory.model_dump(mode="json"))] = memory
+    return tuple(found[sha256] for sha256 in sorted(found))
+
+
+def fingerprints(before: Sequence[ShownBefore]) -> list[str]:
+    """What of them decides an audit."""
+    return [hash_json(memory.model_dump(mode="json")) for memory in before]
+
+
+def scored_by(spec: Study, model: str) -> str:
+    """The model and the threshold whose decisions an audit shows."""
+    return f"{model} at {spec.audit.threshold}"
+
+
+def _look_of(audit: str) -> tuple[str, tuple[str, str]]:
+    """Study, and predictions and policy, of a kept audit as the record of looks names them."""
+    recipe: dict[str, Any] = store().manifest(audit)["recipe"]
+    policy = dict(recipe["config"]["audit"])
+    policy.pop("predictions")
+    return recipe["config"]["words"]["name"], (recipe["inputs"]["predictions"], hash_json(policy))
