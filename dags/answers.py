@@ -5,18 +5,22 @@ is a success like any other.
 """
 
 import json
+import os
 import urllib.request
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from dags.asking import APPROVE, REASON, REJECT
-from pipelines.approval_page import request_in
-from pipelines.approval_record import Decision
 from pipelines.errors import ApprovalRefused, SecretMissing
 from pipelines.settings import settings
 
+if TYPE_CHECKING:
+    from pipelines.approval_record import Decision
+
 SECONDS = 60.0
-DECISIONS: dict[str, Decision] = {APPROVE: "approved", REJECT: "rejected"}
+APPROVE, REJECT = "Approve", "Reject"
+REASON = "reason"
+DECISIONS: "dict[str, Decision]" = {APPROVE: "approved", REJECT: "rejected"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class RecordedAnswer:
     """One person's answer. account: the server's id of the person."""
 
     request_id: str
-    decision: Decision
+    decision: "Decision"
     by: str
     account: str
     reason: str
@@ -37,6 +41,8 @@ def read_answer(dag: str, run: str, task: str) -> RecordedAnswer:
         ApprovalRefused: nobody answered, whatever the state of the task says.
         SecretMissing: the account that reads the record is not there.
     """
+    from pipelines.approval_page import request_in
+
     record = _record(dag, run, task)
     person, chosen = record.get("responded_by_user"), record.get("chosen_options") or []
     request_id = request_in(record.get("subject", ""))
@@ -54,13 +60,21 @@ def read_answer(dag: str, run: str, task: str) -> RecordedAnswer:
 
 
 def _record(dag: str, run: str, task: str) -> dict[str, Any]:
-    from airflow.sdk.configuration import conf
-
-    url = conf.get("api", "base_url").rstrip("/")
+    url = _server()
     token = _post(f"{url}/auth/token", _reader())["access_token"]
-    run = urllib.request.quote(run, safe="")  # type: ignore[attr-defined]
-    path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}/-1/hitlDetails"
+    instance = f"dagRuns/{quote(run, safe='')}/taskInstances/{task}/-1"
+    path = f"/api/v2/dags/{dag}/{instance}/hitlDetails"
     return _open(urllib.request.Request(url + path, headers={"Authorization": f"Bearer {token}"}))  # noqa: S310 - our own server
+
+
+def _server() -> str:
+    """Where the API is: as the services say it, or as Airflow's own configuration does."""
+    url = os.environ.get("AIRFLOW__API__BASE_URL")
+    if not url:
+        from airflow.sdk.configuration import conf
+
+        url = str(conf.get("api", "base_url"))
+    return url.rstrip("/")
 
 
 def _reader() -> dict[str, str]:

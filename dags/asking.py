@@ -10,11 +10,9 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from dags.answers import APPROVE, REASON, REJECT
 from dags.silence import without_values
 from pipelines.errors import ApprovalRefused
-
-APPROVE, REJECT = "Approve", "Reject"
-REASON = "reason"
 
 
 class AskPeople(HITLOperator):

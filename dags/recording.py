@@ -2,8 +2,8 @@
 
 import logging
 
-from dags.answers import RecordedAnswer, read_answer
-from pipelines.approval_request import ApprovalAnswer, ListedRequest
+from dags.answers import read_answer
+from pipelines.approval_request import ListedRequest
 from pipelines.approvals import list_requests
 from pipelines.approving import answer, tell_store
 from pipelines.errors import ApprovalRefused
@@ -21,7 +21,7 @@ def record_answer(study: str, dag: str, run: str) -> str:
     """
     read = read_answer(dag, run, "ask_people")
     known = _request(study, read.request_id)
-    if known is not None and any(_is_it(read, each) for each in known.answers):
+    if known is not None and any(each.run == run for each in known.answers):
         # This task was ended after it had written, and begins anew.
         tell_store(known)
         return known.request.bound.audit_key
@@ -34,6 +34,7 @@ def record_answer(study: str, dag: str, run: str) -> str:
             reason=read.reason,
             through="airflow",
             request_id=read.request_id,
+            run=run,
         )
     except ApprovalRefused as refused:
         waiting = _request(study, read.request_id)
@@ -47,8 +48,3 @@ def record_answer(study: str, dag: str, run: str) -> str:
 def _request(study: str, request_id: str) -> ListedRequest | None:
     named = (each for each in list_requests(study) if each.request.request_id == request_id)
     return next(named, None)
-
-
-def _is_it(read: RecordedAnswer, known: ApprovalAnswer) -> bool:
-    said = (known.by, known.account, known.decision, known.reason, known.through)
-    return said == (read.by, read.account, read.decision, read.reason.strip(), "airflow")

@@ -84,7 +84,11 @@ class ApprovalRequest(_Entry):
 
 
 class ApprovalAnswer(_Entry):
-    """What one person answered. account: of the operating system, or the server's id."""
+    """What one person answered.
+
+    account: of the operating system, or the server's id of the person.
+    run: of Airflow, in which the question was put; one question takes one answer.
+    """
 
     kind: Literal["answer"] = "answer"
     request_id: RequestId
@@ -93,6 +97,7 @@ class ApprovalAnswer(_Entry):
     account: Key
     reason: Key
     through: Channel
+    run: str | None = None
     at: UtcMoment
 
 

@@ -93,6 +93,7 @@ def answer_request(
     reason: str,
     through: Channel,
     request_id: str | None = None,
+    run: str | None = None,
 ) -> ListedRequest:
     """Write down one person's answer to a request; the newest one if none is named.
 
@@ -119,6 +120,7 @@ def answer_request(
                 account=account,
                 reason=reason.strip(),
                 through=through,
+                run=run,
                 at=_now(),
             ),
         )

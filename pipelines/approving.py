@@ -16,6 +16,7 @@ def answer(
     reason: str,
     through: Channel,
     request_id: str | None = None,
+    run: str | None = None,
 ) -> ListedRequest:
     """Write down an answer; what people have decided with it enters the store's table at once.
 
@@ -30,6 +31,7 @@ def answer(
         reason=reason,
         through=through,
         request_id=request_id,
+        run=run,
     )
     tell_store(listed)
     return listed

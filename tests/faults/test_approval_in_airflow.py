@@ -171,3 +171,15 @@ def test_a_question_that_nobody_answers_ends_when_it_expires(airflow: Airflow) -
     [request] = list_requests("expired")
     assert request.state == "expired"
     assert (rows_read("expired"), airflow.runs("score__expired")) == (0, [])
+
+
+def test_a_question_that_is_marked_as_answered_by_hand_is_no_answer(airflow: Airflow) -> None:
+    run = question(airflow, "watched")["task_instance"]["dag_run_id"]
+    path = f"/api/v2/dags/approve__watched/dagRuns/{run}/taskInstances/ask_people"
+    airflow.ask(path, {"new_state": "success"}, by="ada", method="PATCH")
+
+    state, tasks = ended(airflow, "watched", run)
+    assert (state, tasks["ask_people"], tasks["record_answer"]) == ("failed", "success", "failed")
+    [request] = list_requests("watched")
+    assert (request.state, request.answers) == ("waiting", ())
+    assert (rows_read("watched"), airflow.runs("score__watched")) == (0, [])
