@@ -2,7 +2,7 @@
 
     python -m benchmarks.disclosure_attack --tables 2000
 
-Each table is a generated body of patients with its report, in a quarter of them yesterday's report
+Each table is a generated body of patients with its report, in one of seven yesterday's report
 too. The attacker (tests/attack/linear_attacker.py: integer programming over bodies of patients,
 written apart from the defender) reads counts, totals, rates to three decimals, which metrics are
 there, both populations and both reports. A cell is derivable if it is shown, or if no other body
@@ -25,12 +25,17 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0, help="seed of the first table")
     given = parser.parse_args()
-    leaks = broken = with_small = small = 0
+    leaks = broken = with_small = small = unsolved = 0
     for seed in range(given.first, given.first + given.tables):
         body = generated(np.random.default_rng(seed))
         targets = attackable(body)
         small += len(targets)
-        found = derivable(body, defended(body))
+        try:
+            found = derivable(body, defended(body))
+        except TimeoutError:
+            unsolved += 1
+            print(f"table {seed}: not solved in time", flush=True)
+            continue
         leaks += len(found)
         for place, kind in found:
             print(f"table {seed}: {kind} of {place} can be worked out")
@@ -41,10 +46,11 @@ def main() -> None:
         if done % 50 == 0 or done == given.tables:
             print(
                 f"{done} tables, {with_small} with small cells ({small} of them): "
-                f"{leaks} derivable; the naive rule of 11 is broken on {broken} tables",
+                f"{leaks} derivable, {unsolved} tables unsolved; the naive rule of 11 is broken on "
+                f"{broken} tables",
                 flush=True,
             )
-    sys.exit(1 if leaks or broken <= with_small / 2 else 0)
+    sys.exit(1 if leaks or unsolved or broken <= with_small / 2 else 0)
 
 
 if __name__ == "__main__":

@@ -73,13 +73,13 @@ def generated(rng: np.random.Generator) -> Body:
     """From a dozen patients to thousands; one to three attributes, some levels of very few."""
     attributes = ["sex", "age_band", "site"][: int(rng.choice([1, 2, 2, 3]))]
     crossings: list[list[str]] = []
-    if len(attributes) > 1 and rng.random() < 0.5:
+    if len(attributes) > 1 and rng.random() < 0.35:
         attributes = attributes[:2]
         crossings = [attributes]
     least = int(rng.choice([12, 20, 50]))
     size = int(np.exp(rng.uniform(np.log(30), np.log(3000))))
     joined = None
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         joined = int(rng.choice([1, 3, 8, 15, 60, 300]))
     rows = size + (joined or 0)
     columns: dict[str, object] = {}
@@ -95,7 +95,7 @@ def generated(rng: np.random.Generator) -> Body:
         in_holdout=pl.Series(rng.random(rows) < rng.choice([0.2, 0.5])),
         status=pl.Series(np.where(censored, CENSORED, np.where(positive, POSITIVE, NEGATIVE))),
     )
-    both = rng.random() < 0.4
+    both = rng.random() < 0.3
     if not both:
         frame = frame.with_columns(in_holdout=True)
     return Body(

@@ -17,6 +17,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 Row = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Report = Literal["yesterday", "today"]
+# An integer program that takes longer is reported as unsolved, never as safe.
+SECONDS = 120.0
 
 KINDS: Mapping[str, Callable[["Columns", str], Mask]] = {
     "subjects": lambda of, _: np.ones(of.size, dtype=np.bool_),
@@ -175,7 +177,7 @@ class Reader:
             constraints=LinearConstraint(matrix, low, high),
             integrality=np.ones(self.columns.size),
             bounds=Bounds(0, np.inf),
-            options={"time_limit": 20.0},
+            options={"time_limit": SECONDS},
         )
         if answer.x is None and answer.status != 2:
             raise TimeoutError("the integer program was not solved")

@@ -1,0 +1,265 @@
+"""Would the tests notice? Mutates the gate and disclosure modules and counts what the tests kill.
+
+    python -m benchmarks.mutation_score                 # all modules
+    python -m benchmarks.mutation_score validation/gate.py
+
+mutmut 3 copies the repository, needs a section of setup.cfg and starts its own pytest plugins; this
+runner changes functions in memory instead, which makes a mutant cost half a second. One change at
+a time: a comparison, an operator, a boolean, a number, a word, a condition, a returned value, a
+raise, a break. Each mutant runs in a forked process with the tests that belong to its module; a
+failed test, an error or a hang kills it. Not mutated: docstrings, annotations, imports, decorators,
+and the text of a type name. Exits with 1 below 85 per cent.
+"""
+
+import ast
+import copy
+import os
+import signal
+import sys
+import time
+import types
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+GATE_TESTS = ("tests/validation/test_gate.py", "tests/validation/test_gate_branches.py")
+DISCLOSURE_TESTS = (
+    "tests/validation/test_disclosure.py",
+    "tests/validation/test_disclosure_groups.py",
+    "tests/validation/test_disclosure_view.py",
+    "tests/attack/test_small_cells.py",
+)
+MODULES = {
+    "validation/gate.py": GATE_TESTS,
+    "validation/gate_candidates.py": GATE_TESTS,
+    "validation/gate_lines.py": GATE_TESTS,
+    "validation/disclosure.py": DISCLOSURE_TESTS,
+    "validation/disclosure_cube.py": DISCLOSURE_TESTS,
+    "validation/disclosure_memory.py": DISCLOSURE_TESTS,
+    "validation/disclosure_view.py": DISCLOSURE_TESTS,
+    "validation/group_counts.py": DISCLOSURE_TESTS,
+}
+WANTED = 0.85
+SECONDS = 120
+OTHER: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+}
+
+
+# ---- mutants ---------------------------------------------------------------------------------
+
+
+def mutants(tree: ast.Module) -> Iterator[tuple[int, str, ast.Module]]:
+    """Line, what was changed, and the changed module."""
+    skipped = set(_not_mutated(tree))
+    count = sum(1 for _ in ast.walk(tree))
+    for i in range(count):
+        changes = 0
+        while True:
+            changed = copy.deepcopy(tree)
+            node = list(ast.walk(changed))[i]
+            if _place(node) in skipped and isinstance(node, ast.Constant | ast.BinOp):
+                break
+            words = _change(node, changes)
+            if words is None:
+                break
+            yield getattr(node, "lineno", 0), words, ast.fix_missing_locations(changed)
+            changes += 1
+
+
+def _place(node: ast.AST) -> tuple[int, int]:
+    return getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
+
+
+def _not_mutated(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    for node in ast.walk(tree):
+        parts: list[ast.AST | None] = []
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            parts = [node.value]
+        elif isinstance(node, ast.arg | ast.AnnAssign):
+            parts = [node.annotation]
+        elif isinstance(node, ast.FunctionDef):
+            parts = [node.returns, *node.decorator_list]
+        elif isinstance(node, ast.ClassDef):
+            parts = list(node.decorator_list)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
+            parts = [node.value]  # a type alias
+        for part in parts:
+            if part is not None:
+                yield from (_place(inner) for inner in ast.walk(part))
+
+
+def _change(node: ast.AST, number: int) -> str | None:
+    """Make the number-th change of a node, in place; None if there is none."""
+    if isinstance(node, ast.Compare) and number < len(node.ops):
+        old = node.ops[number]
+        if type(old) not in OTHER:
+            return None
+        new = OTHER[type(old)]()
+        node.ops[number] = new  # type: ignore[call-overload]
+        return f"{type(old).__name__} -> {type(new).__name__}"
+    if number > 0:
+        return None
+    if isinstance(node, ast.BoolOp | ast.BinOp | ast.AugAssign) and type(node.op) in OTHER:
+        old_op = node.op
+        node.op = OTHER[type(old_op)]()  # type: ignore[assignment]
+        return f"{type(old_op).__name__} -> {type(node.op).__name__}"
+    if isinstance(node, ast.Constant):
+        return _change_constant(node)
+    if isinstance(node, ast.If | ast.IfExp | ast.While):
+        node.test = ast.UnaryOp(ast.Not(), node.test)
+        return "condition negated"
+    if isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
+        node.value = ast.Constant(None)
+        return "returns None"
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub | ast.Invert):
+        old_name = type(node.op).__name__
+        node.op = ast.UAdd() if isinstance(node.op, ast.USub) else node.op
+        if old_name != "USub":
+            node.operand = ast.UnaryOp(type(node.op)(), node.operand)
+        return f"{old_name} removed"
+    return _drop(node)
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _change_constant(node: ast.Constant) -> str | None:
+    old = node.value
+    if isinstance(old, bool):
+        node.value = not old
+    elif isinstance(old, int | float):
+        node.value = old + 1
+    elif isinstance(old, str) and old.strip():
+        node.value = f"XX{old}"
+    else:
+        return None
+    return f"{old!r} -> {node.value!r}"
+
+
+def _drop(node: ast.AST) -> str | None:
+    for body in (getattr(node, "body", None), getattr(node, "orelse", None)):
+        if not isinstance(body, list):
+            continue
+        for i, statement in enumerate(body):
+            if isinstance(statement, ast.Raise | ast.Break | ast.Continue):
+                body[i] = ast.copy_location(ast.Pass(), statement)
+                return f"{type(statement).__name__.lower()} dropped"
+    return None
+
+
+# ---- putting one in place --------------------------------------------------------------------
+
+
+def put_in_place(name: str, tree: ast.Module) -> None:
+    """Give the loaded module's functions, methods and constants the mutant's."""
+    module = import_module(name)
+    made = types.ModuleType(name)
+    made.__file__ = module.__file__
+    sys.modules[name] = made  # a dataclass looks its module up while it is made
+    try:
+        exec(compile(tree, f"<mutant of {name}>", "exec"), made.__dict__)  # noqa: S102
+    finally:
+        sys.modules[name] = module
+    for key, new in vars(made).items():
+        old = vars(module).get(key)
+        if isinstance(old, types.FunctionType) and old.__module__ == name:
+            _swap(old, new)
+        elif isinstance(old, type) and old.__module__ == name:
+            for inner, attribute in vars(new).items():
+                _swap_attribute(vars(old).get(inner), attribute)
+        elif not key.startswith("__") and not isinstance(old, types.ModuleType | type):
+            _replace_everywhere(key, old, new)
+
+
+def _swap(old: types.FunctionType, new: types.FunctionType) -> None:
+    old.__code__ = new.__code__
+    old.__defaults__, old.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
+
+
+def _swap_attribute(old: object, new: object) -> None:
+    for kind, function in ((property, "fget"), (classmethod, "__func__")):
+        if isinstance(old, kind) and isinstance(new, kind):
+            old, new = getattr(old, function), getattr(new, function)
+    if isinstance(old, types.FunctionType) and isinstance(new, types.FunctionType):
+        _swap(old, new)
+
+
+def _replace_everywhere(key: str, old: object, new: object) -> None:
+    for module in list(sys.modules.values()):
+        known = getattr(module, "__name__", "").split(".")[0]
+        if known in ("validation", "tests") and vars(module).get(key) is old:
+            setattr(module, key, new)
+
+
+# ---- running ---------------------------------------------------------------------------------
+
+
+def survives(name: str, tree: ast.Module, tests: list[str]) -> bool:
+    """Run the tests on a mutant in a forked process."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(SECONDS)  # a hang is a death
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        try:
+            put_in_place(name, tree)
+        except BaseException:
+            os._exit(1)
+        os._exit(_run(tests))
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+def _run(tests: list[str]) -> int:
+    options = ["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    return int(pytest.main([*options, *tests]))
+
+
+def main() -> None:
+    """Print each survivor and the score; exit with 1 below the wanted score."""
+    wanted = sys.argv[1:] or list(MODULES)
+    total = killed = 0
+    for path in wanted:
+        tests = [test for test in MODULES[path] if Path(test).exists()]
+        if _run(tests) != 0:
+            sys.exit(f"the tests of {path} fail on the code as it is")
+        name = path.removesuffix(".py").replace("/", ".")
+        tree = ast.parse(Path(path).read_text())
+        begun, of_module, dead = time.monotonic(), 0, 0
+        for line, words, mutant in mutants(tree):
+            of_module += 1
+            if survives(name, mutant, tests):
+                print(f"{path}:{line} survives: {words}", flush=True)
+            else:
+                dead += 1
+        seconds = time.monotonic() - begun
+        print(f"{path}: {dead} of {of_module} killed, {seconds:.0f} s", flush=True)
+        total, killed = total + of_module, killed + dead
+    print(f"mutation score {killed}/{total} = {killed / max(total, 1):.1%}")
+    sys.exit(0 if killed >= WANTED * total else 1)
+
+
+if __name__ == "__main__":
+    main()
