@@ -1,7 +1,7 @@
 """Generated bodies of patients, what a report prints of them, and what an attacker reads there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -282,10 +282,17 @@ def derivable(
 
 
 def attackable(body: Body) -> list[tuple[Place, str, bool]]:
-    """Every count of 1 to 10 by group; with True, of those who joined since yesterday."""
+    """Every count of 1 to 10 by group; with True, of those who joined since yesterday.
+
+    A level that everybody of a report has tells nobody apart: its counts are the totals.
+    """
     small = []
     for place, kind, joined in _targets(body):
-        count = true_count(body.of(place.report), place, kind)
+        frame = body.of(place.report)
+        everybody = true_count(frame, replace(place, levels=()), "subjects")
+        if not joined and true_count(frame, place, "subjects") == everybody:
+            continue
+        count = true_count(frame, place, kind)
         if joined:
             count -= true_count(body.of("yesterday"), place, kind)
         if 0 < count < MINIMUM:
