@@ -55,13 +55,24 @@ class AskPeople(HITLOperator):
 
         Raises:
             ApprovalRefused: the request expired without an answer.
+            AirflowSkipException: it was answered on the command line meanwhile, or is void.
         """
         if "error" in event:
+            if not without_values(_expired)(self.study):
+                raise AirflowSkipException("the request was answered elsewhere, or is void")
             raise ApprovalRefused(
                 f"Nobody answered about {self.study} before the request expired.",
                 where=f"the request on the newest audit of {self.study}",
                 remedy=f"Nothing is released. Ask again: equipoise run {self.study}",
             )
+
+
+def _expired(study: str) -> bool:
+    """Whether the newest request ended without enough answers; without any, nothing did."""
+    from pipelines.approvals import newest_request
+
+    listed = newest_request(study)
+    return listed is not None and listed.state in ("expired", "waiting")
 
 
 def _question(study: str) -> tuple[str, str, datetime] | None:
