@@ -86,7 +86,7 @@ def looks_at(installation: Installation) -> tuple[Callable[[], Seen], ...]:
         connection = psycopg.connect(
             installation.url, options="-c search_path=equipoise", autocommit=True
         )
-        return (lambda: _look(connection),)
+        return (lambda: look_at_tables(connection),)
     folders = PublicationFolders(Path(installation.home) / "publication")
     return (lambda: look_at_snapshot(folders), lambda: look_at_parquet(folders.parquet))
 
@@ -103,7 +103,7 @@ def look_at_parquet(link: Path) -> Seen:
     return Seen(scores, len(scores))
 
 
-def _look(connection: psycopg.Connection[tuple[Any, ...]]) -> Seen:
+def look_at_tables(connection: psycopg.Connection[tuple[Any, ...]]) -> Seen:
     rows = connection.execute(SNAPSHOT).fetchall()
     return Seen([row[0] for row in rows], rows[0][1] if rows else 0)
 
