@@ -109,7 +109,8 @@ def _before(
             if not path.is_file():
                 raise UnauditableTable(f"the model trained without the mitigation has no {name}")
             scores[name] = pl.Series(name, np.load(path, allow_pickle=False)).fill_nan(None)
-    return predictions.with_columns(**scores)
+    # The seeds are of the mitigated ensemble, which is another one.
+    return predictions.drop(pl.selectors.starts_with("score_seed_")).with_columns(**scores)
 
 
 def write_table(evidence: MitigationEvidence | None, folder: Path) -> None:

@@ -82,8 +82,16 @@ def _merged(plain: PopulationEvidence, decided: PopulationEvidence) -> Populatio
 def _group(plain: GroupPerformance, decided: GroupPerformance) -> GroupPerformance:
     own = {name: value for name, value in decided.metrics.items() if name in AT_THRESHOLD}
     pooled = {name: value for name, value in decided.pooled.items() if name in AT_THRESHOLD}
+    withheld = (
+        *(name for name in plain.withheld if name not in AT_THRESHOLD),
+        *(name for name in decided.withheld if name in AT_THRESHOLD),
+    )
     return plain.model_copy(
-        update={"metrics": plain.metrics | own, "pooled": plain.pooled | pooled}
+        update={
+            "metrics": plain.metrics | own,
+            "pooled": plain.pooled | pooled,
+            "withheld": withheld,
+        }
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipelines.artefacts import hash_file
 from pipelines.errors import ArtefactCorrupt, StudyInvalid
 from pipelines.mitigation_evidence import TABLE, mitigated, write_table
-from pipelines.performance import Performance
+from pipelines.performance import Performance, performance_of
 from pipelines.stages.score_subjects import _with_thresholds
 from pipelines.study import Study, load_study
 from pipelines.training_mitigation import TWIN, group_numbers, training_mitigation
@@ -23,6 +23,7 @@ from validation.evidence import dump_evidence
 from validation.mitigation_config import MitigationConfig
 
 STUDIES = Path(__file__).parents[2] / "studies"
+BOOSTING = "hist_gradient_boosting"
 THRESHOLDS = {"attribute": "sex", "group_thresholds": {"constraint": "true_positive_rate_parity"}}
 REWEIGHING = {"attribute": "sex", "reweighing": True}
 
@@ -55,8 +56,32 @@ def test_off_it_changes_nothing(tmp_path: Path) -> None:
     assert training_mitigation(None) is None
 
 
+def with_seeds(frame: pl.DataFrame) -> pl.DataFrame:
+    """An ensemble of two that agree, and the third simple model that every study has."""
+    names = ("logistic_regression", "logistic_regression_cross_fitted")
+    boosting = [pl.col(n).alias(n.replace("logistic_regression", BOOSTING)) for n in names]
+    return frame.with_columns(*boosting, score_seed_0="score", score_seed_1="score")
+
+
+def test_an_ensemble_is_judged_by_each_groups_threshold(tmp_path: Path) -> None:
+    frame = with_seeds(unfair(8000))
+    found = performance_of(study(THRESHOLDS), frame, None)
+    done = mitigated(study(THRESHOLDS), tmp_path, frame, found)
+    assert done.found.reason is None
+    assert done.evidence is not None
+    assert done.evidence.table == table_of(frame)
+    before, after = (
+        next(g for g in each.populations[1].gaps if (g.metric, g.level) == ("tpr", "male"))
+        for each in (found, done.found)
+    )
+    assert abs(after.estimate.value or 0) < 0.5 * abs(before.estimate.value or 0)
+    men = done.predictions.filter(sex="male")["threshold"].unique().to_list()
+    assert len(men) == 1
+    assert men[0] < 0.2
+
+
 def test_a_trained_mitigation_is_compared_with_its_twin(tmp_path: Path) -> None:
-    frame = unfair(3000)
+    frame = with_seeds(unfair(3000))
     (tmp_path / TWIN).mkdir()
     for name in ("score", "score_cross_fitted"):
         np.save(tmp_path / TWIN / f"{name}.npy", frame[name].to_numpy() ** 2)

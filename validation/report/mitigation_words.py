@@ -7,6 +7,7 @@ from typing import Final
 from validation.evidence import Evidence
 from validation.mitigation_duties import broken_mitigation
 from validation.mitigation_records import BeforeAfter, MitigationName, ThresholdTable
+from validation.patient_harm_readers import harms_for_readers
 from validation.report.formatting import interval, joined, number
 from validation.report.names import metric_short, spoken
 from validation.tasks import OVERALL
@@ -63,7 +64,7 @@ class MitigationView:
 
 def mitigation_view(evidence: Evidence) -> MitigationView | None:
     """What the page shows of a mitigation; None where there was none."""
-    told = evidence.mitigation
+    told = harms_for_readers(evidence).mitigation
     if told is None:
         return None
     done = joined([DONE[kind] for kind in told.kinds])

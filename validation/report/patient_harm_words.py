@@ -7,6 +7,7 @@ from typing import Final, Literal
 from validation.estimates import Estimate
 from validation.evidence import Evidence
 from validation.patient_harm_family import SAID
+from validation.patient_harm_readers import harms_for_readers
 from validation.patient_harm_records import (
     OtherLabel,
     PairedGap,
@@ -112,7 +113,7 @@ class PatientHarmView:
 
 def patient_harm_view(evidence: Evidence) -> PatientHarmView | None:
     """What the page shows of harms to patients; None where they were not looked for."""
-    harms = evidence.patient_harms
+    harms = harms_for_readers(evidence).patient_harms
     if harms is None:
         return None
     return PatientHarmView(
