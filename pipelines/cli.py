@@ -107,6 +107,9 @@ def report(
             where=str(settings().artefacts_dir / "audit_model"),
             remedy=f"Train and audit it: equipoise run {study}",
         )
+    from pipelines.answered_report import report_with_answers
+
+    path = report_with_answers(entries[-1].key)
     print(path)
     if show_it:
         webbrowser.open(path.as_uri())

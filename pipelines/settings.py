@@ -25,6 +25,10 @@ class Settings:
         return self.home / "approvals"
 
     @property
+    def reports_dir(self) -> Path:
+        return self.home / "reports"
+
+    @property
     def trials_dir(self) -> Path:
         return self.home / "trials"
 

@@ -97,7 +97,7 @@ def _audit(spec: Study, keys: Mapping[str, str]) -> str:
         )
         evidence = evidence.model_copy(update={"gate": judge(evidence, spec.audit)})
         dump_evidence(evidence, draft / "evidence.json")
-        (draft / "report.html").write_text("<html></html>")
+        (draft / "report.html").write_text("<html>\n<main>\n</main>\n</html>\n")
         return {}
 
     return store().make(_recipe(spec, "audit_model", keys), write).key

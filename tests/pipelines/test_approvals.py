@@ -15,6 +15,7 @@ from pipelines.approval_request import ListedRequest
 from pipelines.approvals import approvals_of, list_requests, newest_request, note_trainer
 from pipelines.cli import main
 from pipelines.errors import ArtefactCorrupt, AwaitingApproval, EquipoiseError, GateClosed
+from pipelines.journal import JournalEntry, append_entry
 from pipelines.people import local_person
 from pipelines.publication.folders import PublicationFolders
 from pipelines.releases import current_release, list_releases, withdraw_release
@@ -388,6 +389,21 @@ def test_a_request_says_what_the_gate_could_not_tell_and_how_to_answer(equipoise
     assert "not by Tess who trained it" in words
     assert "equipoise approve demo --as NAME" in words
     assert waiting.value.where.endswith("report.html")
+
+
+def test_the_answers_stand_in_the_report_and_the_audited_bytes_stay(equipoise: Command) -> None:
+    audit = asked()
+    own = store().path(audit) / "report.html"
+    before = own.read_bytes()
+    append_entry(JournalEntry(STUDY, "audit_model", audit, made=True, seconds=1.0, counts={}))
+    assert equipoise.reject("Ada <b>", "too few women & men") == 0
+    code, output, errors = equipoise("report", STUDY, "--no-open")
+
+    assert code == 0, errors
+    shown = Path(output.strip()).read_text()
+    assert "Ada &lt;b&gt; rejected it on" in shown
+    assert "too few women &amp; men" in shown
+    assert (own.read_bytes(), only().state) == (before, "rejected")
 
 
 def test_nothing_waits_where_nobody_was_asked(equipoise: Command) -> None:

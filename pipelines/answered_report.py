@@ -1,0 +1,67 @@
+"""The report of an audit with what people were asked and answered about it.
+
+The artefact's own report is among the bytes that people answered about, so it stays as it is;
+the answers stand in a copy beside the artefacts.
+"""
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+from pipelines.approval_request import ListedRequest
+from pipelines.approvals import approvals_of
+from pipelines.durable import PRIVATE_FILE_MODE, private_folder, rename_into_place
+from pipelines.settings import settings
+from pipelines.stage import store
+
+BEFORE_THE_FIRST_SECTION = "<main>\n"
+
+
+def report_with_answers(audit: str) -> Path:
+    """The report's path: of the copy with the answers, or of the report itself if nobody was asked.
+
+    Raises:
+        ArtefactCorrupt: a file of the audit is not the one that was written.
+    """
+    listed = approvals_of(audit)
+    if not listed:
+        return store().path(audit) / "report.html"
+    text = (store().open(audit) / "report.html").read_text(encoding="utf-8")
+    section = "\n".join(_section(listed))
+    answered = text.replace(BEFORE_THE_FIRST_SECTION, f"{BEFORE_THE_FIRST_SECTION}{section}\n", 1)
+    file = settings().reports_dir / f"{audit.replace('/', '-')}.html"
+    private_folder(file.parent)
+    draft = file.with_suffix(".draft")
+    draft.write_text(answered, encoding="utf-8")
+    rename_into_place(draft, file, PRIVATE_FILE_MODE)
+    return file
+
+
+def _section(listed: tuple[ListedRequest, ...]) -> Iterator[str]:
+    yield '<section id="approval" aria-labelledby="approval-title">'
+    yield '<h2 id="approval-title">What people were asked and answered</h2>'
+    for one in listed:
+        yield f"<p>{escape(_asked(one))}</p>"
+        answers = list(_answers(one))
+        if answers:
+            yield "<ul>"
+            yield from (f"<li>{escape(words)}</li>" for words in answers)
+            yield "</ul>"
+    yield "</section>"
+
+
+def _asked(one: ListedRequest) -> str:
+    request = one.request
+    why = f" ({one.why})" if one.state == "void" else ""
+    return (
+        f"Request {request.request_id} of {request.requested_at:%Y-%m-%d %H:%M} UTC, until "
+        f"{request.expires_at:%Y-%m-%d %H:%M} UTC, is {one.state}{why}. "
+        f"{request.trained_by} started the training."
+    )
+
+
+def _answers(one: ListedRequest) -> Iterator[str]:
+    for said in one.answers:
+        yield f"{said.by} {said.decision} it on {said.at:%Y-%m-%d %H:%M} UTC: {said.reason}"
+    for refused in one.refused:
+        yield f"The answer of {refused.by} did not count: {refused.why}"
