@@ -28,7 +28,7 @@ from validation.report.render import (
 pytestmark = pytest.mark.browser
 
 # The A4 sheet less the margins of the page's own @page rule, in CSS pixels (96 an inch).
-SHEET_WIDTH, SHEET_HEIGHT = 688, 1005
+SHEET_WIDTH, SHEET_HEIGHT = 688, 1031
 PAGES = {
     "report": lambda: render_report(model_evidence()),
     "closed": lambda: render_report(closed_evidence(), previous=model_evidence()),

@@ -19,6 +19,7 @@ from tests.validation.report_samples import (
     unjudged,
 )
 from validation.evidence import Evidence, GateVerdict, PredictionEvidence, dump_evidence
+from validation.report.formatting import NOTHING
 from validation.report.layouts import LAYOUTS
 from validation.report.render import (
     render_crash_report,
@@ -389,3 +390,25 @@ def test_evidence_of_an_almost_empty_audit_still_gives_a_page() -> None:
     assert page.texts[1] == "Not decided"
     assert "No source file is accounted for." in page.text
     assert "No artefact is named." in page.text
+
+
+def test_pooled_values_stand_beside_the_raw_ones_and_what_chance_makes_beside_the_gaps() -> None:
+    evidence = model_evidence()
+    population = evidence.populations[-1]
+    women, *others = population.groups
+    women = women.model_copy(update={"pooled": {"tpr": 0.4321}})
+    gap, *gaps = population.gaps
+    gap = gap.model_copy(update={"permutation_share": 0.037})
+    changed = {"groups": (women, *others), "gaps": (gap, *gaps)}
+    populations = (*evidence.populations[:-1], population.model_copy(update=changed))
+    page = Page(render_report(evidence.model_copy(update={"populations": populations})))
+    row = next(row for table in page.tables for row in table if "pooled 0.432" in " ".join(row))
+    assert row[0].startswith(women.level)
+    assert "“Pooled” is the same value drawn towards" in page.text
+    chances = {
+        (row[0], row[1]): row[5]
+        for row in page.table_with("By chance as large")
+        if row[5] != NOTHING
+    }
+    assert chances == {(f"{gap.attribute}: {gap.level}", "AUROC"): "3.7 %"}
+    assert "“Pooled”" not in Page(render_report(evidence)).text

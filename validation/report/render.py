@@ -127,6 +127,7 @@ def render_report(
         checks=check_summaries(evidence.data.checks),
         forests=forests(chosen, policy, written) if chosen else [],
         gaps=drawn_gaps(chosen, policy) if chosen else [],
+        any_pooled=any(group.pooled for p in evidence.populations for group in p.groups),
         forest_population=chosen.population if chosen else "",
         groups=[(p.population, group_tables(p)) for p in evidence.populations],
         **_around(evidence, previous, audit_key, profiles),
