@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe, hash_file
+from pipelines.declaration import declaration_of
 from pipelines.errors import GateClosed
 from pipelines.evidence import data_evidence, is_point_in_time, lineage, model_summary
 from pipelines.incumbents import NOT_READABLE, NOTHING_STANDS, incumbent_of
@@ -23,6 +24,7 @@ from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
 from validation.disclosure_memory import write_memory
+from validation.disclosure_view import for_readers
 from validation.evidence import (
     DataEvidence,
     Evidence,
@@ -133,6 +135,7 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
         patient_harms=found.patient_harms,
         mitigation=done.evidence,
         incumbent=found.incumbent or _without_comparison(recipe),
+        declared=declaration_of(spec, inputs["sequences"]),
     )
     return _judged(evidence, spec, found.reason, draft)
 
@@ -186,7 +189,7 @@ def _data(
 
 def _report(evidence: Evidence, crashed: str | None) -> str:
     if crashed is None:
-        return render_report(evidence)
+        return render_report(for_readers(evidence))
     return render_crash_report(
         evidence.study, "audit_model", UnauditableTable(crashed), evidence.lineage
     )
