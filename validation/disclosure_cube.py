@@ -151,8 +151,11 @@ def compared(now: Cube, before: Cube, *, same_scores: bool) -> Cube:
     possible = _can_be(counts.shape)
     if not same_scores:
         possible[:, :, :, 1:] = False
-    # Whoever reads two reports may know that nobody left: only where some did is that open.
-    possible[_ONLY_BEFORE] &= counts[_ONLY_BEFORE] > 0
+    # Whoever reads two reports may know that nobody left, or that nobody came.
+    if counts[_ONLY_NOW].any():
+        possible[_ONLY_BEFORE] &= counts[_ONLY_BEFORE] > 0
+    else:
+        possible[_ONLY_NOW] = False
     return Cube(now.attributes, levels, counts, possible)
 
 

@@ -204,3 +204,34 @@ def test_attributes_without_a_crossing_still_share_their_totals(
     shown = shown_counts(few_old_cases, policy(crossings=[]), ["holdout"])
     assert {key[1] for key in shown} == {"overall", "sex", "age_band"}
     assert shown["holdout", "sex", "f"].positives == 44
+
+
+def test_where_nothing_can_be_solved_everything_is_hidden_that_may_be() -> None:
+    finest, cells = np.array([4, 12, 13, 14]), margins((2, 2))
+    contradiction = np.array([[1.0, 1.0, 1.0, 1.0]])
+    totals = {("None", "None")}
+    hidden = hidden_cells(finest, cells, MINIMUM, shown_elsewhere=totals, ties=contradiction)
+    assert hidden == {cell.key for cell in cells} - totals
+
+
+def test_where_totals_bound_a_cell_the_rest_says_no_more_of_it() -> None:
+    # Three in all, all of one kind: that the other kind is empty would tell.
+    cells = [Cell(("a",), np.array([True, False])), Cell(("b",), np.array([False, True]))]
+    cells.append(Cell(("total",), np.array([True, True]), rank=1))
+    hidden = hidden_cells(np.array([3, 0]), cells, MINIMUM, shown_elsewhere={("total",)})
+    assert hidden == {("a",), ("b",)}
+
+
+def test_a_sign_that_there_are_enough_is_hidden_where_it_bounds_a_small_cell() -> None:
+    # Of 55, that 50 or more are in b says that at most 5 are in a.
+    a, b = np.array([True, False]), np.array([False, True])
+    cells = [
+        Cell(("a",), a),
+        Cell(("b",), b),
+        Cell(("total",), a | b, rank=1),
+        Cell(("enough of b",), b, at_least=50),
+    ]
+    found = hidden_cells(np.array([4, 51]), cells, MINIMUM, shown_elsewhere={("total",)})
+    assert found == {("a",), ("b",), ("enough of b",)}
+    kept = hidden_cells(np.array([40, 51]), cells, MINIMUM, shown_elsewhere={("total",)})
+    assert kept == set()
