@@ -69,7 +69,9 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str
             key,
             made=receipt.made,
             seconds=round(time.monotonic() - started, 3),
-            counts={"rows": receipt.row_count},
+            # Who was erased is counted, never named.
+            counts={"rows": receipt.row_count}
+            | ({"left_out": receipt.left_out} if receipt.left_out else {}),
         )
     )
     return key

@@ -23,7 +23,7 @@ from tests.faults.publishers import (
 )
 from tests.publication.servers import database
 
-TRIALS = 20
+TRIALS = 10
 # Enough rows that a file is not written at one blow.
 MANY = 100
 

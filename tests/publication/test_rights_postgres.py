@@ -343,3 +343,69 @@ def test_a_read_that_was_rolled_back_leaves_a_gap_in_the_numbers(
         assert len(numbers) == 2
         assert last == [(max(numbers),)]
         assert min(numbers) > 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE equipoise.mine (a INTEGER)",
+        "CREATE TABLE public.mine (a INTEGER)",
+        "CREATE TEMPORARY TABLE mine (a INTEGER)",
+        "CREATE SCHEMA mine",
+        "CREATE FUNCTION equipoise.mine() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "ALTER TABLE predictions DISABLE TRIGGER ALL",
+        "ALTER TABLE predictions DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE releases DROP CONSTRAINT releases_approval",
+        "DROP TABLE withdrawals",
+        "DROP TRIGGER only_added_to ON predictions",
+        "DROP POLICY added_by_study ON predictions",
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN'",
+        "GRANT equipoise_erasure TO CURRENT_USER",
+        "SET ROLE equipoise_erasure",
+        "SET ROLE equipoise_owner",
+        "SET session_replication_role = replica",
+        "UPDATE releases SET approval_decision = 'approved'",
+        "DELETE FROM withdrawals",
+        "TRUNCATE predictions",
+        "INSERT INTO event_log (event, study, payload) VALUES ('audit', 'toy', '{}')",
+        "INSERT INTO study_grants VALUES ('equipoise_test_writer', '*')",
+        "INSERT INTO erasures (study, subject_hash, ground, erased_by, erased_at, row_count) "
+        "VALUES ('toy', repeat('8', 64), 'none', 'me', now(), 0)",
+        "SELECT erase_subject('toy', 1, repeat('9', 64), 'asked', 'me')",
+        "SELECT row_key FROM predictions",
+        "SELECT * FROM access_log",
+    ],
+)
+@pytest.mark.parametrize("name", ["equipoise_test_writer", "equipoise_test_analyst"])
+def test_who_publishes_or_reads_changes_no_guard_and_no_row(
+    people: Connection, name: str, statement: LiteralString
+) -> None:
+    with acting_as(people, name) as person, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        person.execute(statement)
+
+
+def test_every_view_asks_for_the_rights_of_who_reads_it(by_hand: Connection) -> None:
+    asked = """
+    SELECT relname, reloptions FROM pg_class
+    WHERE relnamespace = 'equipoise'::regnamespace AND relkind = 'v'
+    """
+    found = dict(by_hand.execute(asked).fetchall())
+    assert set(found) == set(VIEWS)
+    assert all(options == ["security_invoker=true"] for options in found.values())
+    by_hand.rollback()
+
+
+def test_every_function_that_runs_as_another_has_a_search_path_of_its_own(
+    by_hand: Connection,
+) -> None:
+    asked = """
+    SELECT proname, coalesce(array_to_string(proconfig, ' '), '') FROM pg_proc
+    WHERE pronamespace = 'equipoise'::regnamespace AND prosecdef
+    """
+    found = dict(by_hand.execute(asked).fetchall())
+    assert set(found) == {
+        *("tell_event", "log_head", "require_own_publication", "require_whole_publication"),
+        *("granted_studies", "granted_and_told", "open_incoming", "erase_subject"),
+    }
+    assert all("search_path=equipoise, pg_temp" in options for options in found.values())
+    by_hand.rollback()

@@ -27,6 +27,15 @@ TYPES: dict[str, LiteralString] = {
 
 def load_predictions(connection: psycopg.Connection, rows: pl.DataFrame) -> None:
     """Add the rows (the columns of ``PREDICTIONS``), within the caller's transaction."""
+    send_rows(connection, rows)
+    names = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+    connection.execute(
+        sql.SQL("INSERT INTO predictions ({0}) SELECT {0} FROM pg_temp.incoming").format(names)
+    )
+
+
+def send_rows(connection: psycopg.Connection, rows: pl.DataFrame) -> None:
+    """Fill a table of this transaction alone."""
     names = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     connection.execute("SELECT open_incoming()")
     statement = sql.SQL("COPY pg_temp.incoming ({}) FROM STDIN (FORMAT BINARY)").format(names)
@@ -34,6 +43,3 @@ def load_predictions(connection: psycopg.Connection, rows: pl.DataFrame) -> None
         copy.set_types([TYPES[kind] for kind in PREDICTIONS.columns.values()])
         for row in rows.select(COLUMNS).iter_rows():
             copy.write_row(row)
-    connection.execute(
-        sql.SQL("INSERT INTO predictions ({0}) SELECT {0} FROM pg_temp.incoming").format(names)
-    )
