@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.errors import DatabaseUnavailable
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -54,10 +56,13 @@ class Settings:
 
         From ``EQUIPOISE_DATABASE_URL``, or from the file that ``EQUIPOISE_DATABASE_URL_FILE``
         names: a password in a file of its owner is not in the environment of every child.
+
+        Raises:
+            DatabaseUnavailable: the file is not there, or others can read it.
         """
+        named = os.environ.get("EQUIPOISE_DATABASE_URL")
         file = os.environ.get("EQUIPOISE_DATABASE_URL_FILE")
-        written = Path(file).read_text(encoding="utf-8").strip() if file else None
-        return os.environ.get("EQUIPOISE_DATABASE_URL") or written or None
+        return named or (_written_url(Path(file)) if file else None)
 
 
 def settings() -> Settings:
@@ -65,4 +70,15 @@ def settings() -> Settings:
     return Settings(
         home=Path(os.environ.get("EQUIPOISE_HOME", "var")).resolve(),
         studies_dir=Path(os.environ.get("EQUIPOISE_STUDIES", "studies")).resolve(),
+    )
+
+
+def _written_url(file: Path) -> str:
+    if file.is_file() and not file.stat().st_mode & 0o077:
+        return file.read_text(encoding="utf-8").strip()
+    raise DatabaseUnavailable(
+        "The file with the database's URL is not there, or others than its owner can read it.",
+        where=str(file),
+        remedy="Write the URL into it and run `chmod 600` on it, or unset "
+        "EQUIPOISE_DATABASE_URL_FILE.",
     )

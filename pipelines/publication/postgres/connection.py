@@ -16,8 +16,8 @@ def connect(url: str) -> Iterator[psycopg.Connection]:
     """One transaction: committed at the end of the block, or rolled back. Times are UTC.
 
     Raises:
-        DatabaseUnavailable: the server cannot be reached, goes away, refuses the login or a right,
-            or holds no publication.
+        DatabaseUnavailable: the server cannot be reached, goes away, refuses the login, a right or
+            a row, or holds no publication.
     """
     try:
         with psycopg.connect(
@@ -27,7 +27,7 @@ def connect(url: str) -> Iterator[psycopg.Connection]:
             application_name="equipoise",
         ) as connection:
             yield connection
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError) as error:
+    except psycopg.Error as error:
         raise _unavailable(url, error) from None
 
 
