@@ -26,7 +26,12 @@ from pathlib import Path
 
 import pytest
 
-GATE = ("tests/validation/test_gate.py", "tests/validation/test_gate_decisions.py")
+GATE = (
+    "tests/validation/test_gate_branches.py",
+    "tests/validation/test_gate.py",
+    "tests/validation/test_gate_decisions.py",
+    "tests/validation/test_forecast_gate.py",
+)
 CELLS = ("tests/validation/test_disclosure_groups.py", "tests/validation/test_disclosure.py")
 MODULES = {
     "validation/gate.py": GATE,

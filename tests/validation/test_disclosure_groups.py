@@ -91,7 +91,7 @@ def test_counts_say_who_is_positive_censored_and_in_all() -> None:
 def test_a_rate_is_withheld_from_both_groups_where_few_stand_behind_one(
     few: str, withheld: set[str]
 ) -> None:
-    shown = of_holdout(people("f", **{few: 3}), people("m"))
+    shown = of_holdout(people("f", in_holdout=True, **{few: 3}), people("m"))
     for level in ("f", "m"):
         # Of the other group the rest would follow, by what is shown of everybody.
         assert withheld <= set(shown.withheld["holdout", "sex", level])
@@ -146,7 +146,7 @@ def test_the_holdout_is_not_told_from_all_by_a_few() -> None:
 
 def added(**numbers: int) -> pl.DataFrame:
     nobody = dict.fromkeys(ENOUGH, 0)
-    return people("f", **nobody | numbers)
+    return people("f", in_holdout=True, **(nobody | numbers))
 
 
 def test_the_same_report_again_shows_the_same() -> None:
