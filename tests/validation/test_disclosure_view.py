@@ -137,6 +137,7 @@ def test_the_verdict_of_a_withheld_line_is_still_said(value: float, words: str) 
     read = for_readers(measured.model_copy(update={"gate": judge(measured, policy())}))
     assert read.gate is not None
     assert read.gate.lines[1].words == f"f: {words}; {NOT_SHOWN}"
+    assert read.gate.lines[1].subjects_needed is None
 
 
 def test_a_shown_line_is_read_to_three_decimals_with_its_own_words() -> None:
@@ -166,3 +167,13 @@ def test_of_instruments_nothing_is_withheld() -> None:
     forecast = told.policy.model_copy(update={"task": "direction"})
     read = told.model_copy(update={"policy": forecast})
     assert for_readers(read) == read
+
+
+def test_a_reported_line_is_withheld_like_a_gating_one() -> None:
+    told = telling()
+    assert told.gate is not None
+    both = told.gate.model_copy(update={"reported": told.gate.lines, "lines": told.gate.lines[:1]})
+    read = for_readers(told.model_copy(update={"gate": both}))
+    assert read.gate is not None
+    assert len(read.gate.lines) == 1
+    assert read.gate.reported[1].estimate == Estimate(reason=NOT_SHOWN)
