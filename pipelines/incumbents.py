@@ -1,5 +1,6 @@
 """The release with which a new model is compared, and the predictions that it was audited on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -18,10 +19,14 @@ NOT_READABLE = (
 
 @dataclass(frozen=True)
 class Incumbent:
-    """Another model that stands released. predictions: a key, None where they cannot be read."""
+    """Another model that stands released.
+
+    predictions, audit: keys of what it was audited on and of that audit; None where unreadable.
+    """
 
     release_id: str
     predictions: str | None
+    audit: str | None = None
 
 
 def incumbent_of(study: str, model: str) -> Incumbent | None:
@@ -39,12 +44,26 @@ def incumbent_of(study: str, model: str) -> Incumbent | None:
     release = _standing_before(study, model)
     if release is None:
         return None
+    audit = release.audit_key
+    return Incumbent(
+        release.release_id,
+        predictions=_readable(lambda: _predictions_of(audit)),
+        audit=_readable(lambda: audit),
+    )
+
+
+def _predictions_of(audit: str) -> str:
+    return str(store().manifest(audit)["recipe"]["inputs"]["predictions"])
+
+
+def _readable(find: Callable[[], str]) -> str | None:
+    """The key that `find` gives, if each of its files is the one that was written."""
     try:
-        predictions = store().manifest(release.audit_key)["recipe"]["inputs"]["predictions"]
-        store().open(predictions)
+        key = find()
+        store().open(key)
     except ArtefactCorrupt:
-        return Incumbent(release.release_id, None)
-    return Incumbent(release.release_id, predictions)
+        return None
+    return key
 
 
 def _standing_before(study: str, model: str) -> Release | None:

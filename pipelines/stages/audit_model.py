@@ -1,7 +1,8 @@
 """audit_model: evidence, verdict and report. It judges and does not raise: evidence outlives it."""
 
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +32,35 @@ from validation.evidence import (
     LimitsOrder,
     PredictionSource,
     dump_evidence,
+    load_evidence,
 )
 from validation.gate import closed, judge
 from validation.groups import UnauditableTable
 from validation.incumbent import IncumbentEvidence
-from validation.report.render import render_crash_report, render_report
+from validation.report.render import render_crash_report, render_json, render_report
 
 PREDICTIONS = "predictions.parquet"
+# The audit that the release rests on which stands, to say what has changed since.
+PREVIOUS = "previous_audit"
+LIBRARIES = ("polars", "numpy", "scipy", "scikit-learn", "fairlearn", "jinja2")
 # What the recipe says of a release whose predictions cannot be compared.
 UNREADABLE = "unreadable"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a report says beside the evidence: which audit it is, and which one was before it."""
+
+    audit_key: str
+    previous: Evidence | None
 
 
 def audit_model(
     study: str, events: str, checks: str, sequences: str, model: str, predictions: str
 ) -> str:
-    """Measure, judge by the study's lines, write evidence.json and report.html.
+    """Measure, judge by the study's lines, write evidence.json, report.html and report.json.
 
     Raises:
         GateClosed: the artefacts were not made of one another.
@@ -82,6 +97,8 @@ def recipe_for(
     }
     if incumbent is not None and incumbent.predictions is not None:
         keys["incumbent"] = incumbent.predictions
+    if incumbent is not None and incumbent.audit is not None:
+        keys[PREVIOUS] = incumbent.audit
     return recipe_of(
         "audit_model",
         config={
@@ -97,8 +114,8 @@ def recipe_for(
             ),
         },
         inputs=keys,
-        libraries=("polars", "numpy", "scipy", "fairlearn"),
-        files=data_hashes("validation/report"),
+        libraries=LIBRARIES,
+        files=data_hashes("validation/report") | data_hashes("validation/profiles"),
     )
 
 
@@ -137,14 +154,20 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
         incumbent=found.incumbent or _without_comparison(recipe),
         declared=declaration_of(spec, inputs["sequences"]),
     )
-    return _judged(evidence, spec, found.reason, draft)
+    previous = _previous(inputs)
+    return _judged(evidence, spec, found.reason, Around(recipe.key, previous), draft)
 
 
-def _judged(evidence: Evidence, spec: Study, crashed: str | None, draft: Path) -> Counts:
+def _judged(
+    evidence: Evidence, spec: Study, crashed: str | None, around: Around, draft: Path
+) -> Counts:
     gate = closed(crashed) if crashed else judge(evidence, spec.audit)
     evidence = evidence.model_copy(update={"gate": gate})
     dump_evidence(evidence, draft / "evidence.json")
-    (draft / "report.html").write_text(_report(evidence, crashed), encoding="utf-8")
+    if crashed is None:
+        _write_reports(evidence, around, draft)
+    else:
+        (draft / "report.html").write_text(_crash_report(evidence, crashed), encoding="utf-8")
     lines = [line.verdict for line in gate.lines]
     return {
         "gating_lines": len(lines),
@@ -187,9 +210,28 @@ def _data(
     )
 
 
-def _report(evidence: Evidence, crashed: str | None) -> str:
-    if crashed is None:
-        return render_report(for_readers(evidence))
+def _previous(inputs: Mapping[str, Path]) -> Evidence | None:
+    """What the audit of the release that stands found; None where that is of another schema."""
+    if PREVIOUS not in inputs:
+        return None
+    try:
+        return load_evidence(inputs[PREVIOUS] / "evidence.json")
+    except ValueError:
+        log.warning("the audit of the release that stands cannot be read: not compared with it")
+        return None
+
+
+def _write_reports(evidence: Evidence, around: Around, draft: Path) -> None:
+    """The page, and the same for machines: both of what every reader may see, now and then."""
+    shown = for_readers(evidence)
+    previous = None if around.previous is None else for_readers(around.previous)
+    page = render_report(shown, previous=previous, audit_key=around.audit_key)
+    words = render_json(shown, previous=previous, audit_key=around.audit_key)
+    (draft / "report.html").write_text(page, encoding="utf-8")
+    (draft / "report.json").write_text(words, encoding="utf-8")
+
+
+def _crash_report(evidence: Evidence, crashed: str) -> str:
     return render_crash_report(
         evidence.study, "audit_model", UnauditableTable(crashed), evidence.lineage
     )

@@ -34,14 +34,15 @@ def predictions_of(number: int) -> str:
     return _made("predict_holdout", {"model": f"train_model/{number:04d}"})
 
 
-def released(number: int) -> None:
-    """The model stands, on an audit of its predictions."""
+def released(number: int) -> str:
+    """The model stands, on an audit of its predictions: the audit's key."""
     inputs = {"predictions": predictions_of(number), "sequences": "build_sequences/1"}
     audit = _made("audit_model", inputs)
     model = f"train_model/{number:04d}"
     known = release(STUDY, model=model).model_dump(exclude={"release_id", "created_at"})
     approval = approval_of(STUDY, model=model, audit_key=audit)
     record_release(STUDY, Release.of(**known | {"audit_key": audit, "approval": approval}))
+    return audit
 
 
 def _made(stage: str, inputs: dict[str, str]) -> str:
@@ -55,10 +56,11 @@ def _made(stage: str, inputs: dict[str, str]) -> str:
 def test_the_release_that_an_audit_leads_to_does_not_change_the_audit() -> None:
     first = audit_of(1)
     assert "incumbent" not in first.inputs
-    released(1)
+    audit_before = released(1)
     assert audit_of(1).key == first.key
     second = audit_of(2)
     assert second.inputs["incumbent"] == predictions_of(1)
+    assert second.inputs["previous_audit"] == audit_before
     released(2)
     assert audit_of(2).key == second.key
 
@@ -75,6 +77,14 @@ def test_an_incumbent_that_cannot_be_read_is_named_and_not_opened() -> None:
     recipe = audit_of(2)
     assert recipe.config["incumbent"] == UNREADABLE
     assert "incumbent" not in recipe.inputs
+    (store().path(recipe.inputs["previous_audit"]) / "a.json").unlink()
+    assert "previous_audit" not in audit_of(2).inputs
+
+
+def test_the_recipe_names_the_rules_that_the_report_is_measured_against_and_what_computes() -> None:
+    recipe = audit_of(1)
+    assert "validation/profiles/section_1557.yaml" in recipe.files
+    assert {"scikit-learn", "fairlearn", "scipy", "jinja2"} <= set(recipe.libraries)
 
 
 def test_a_record_of_looks_that_is_lost_makes_another_audit() -> None:

@@ -40,7 +40,9 @@ def test_where_nothing_stands_there_is_nothing_to_compare_with() -> None:
 
 def test_another_model_is_compared_with_the_one_that_stands() -> None:
     found, predictions = released("train_model/0001")
-    assert incumbent_of(STUDY, "train_model/0002") == Incumbent(found.release_id, predictions)
+    assert incumbent_of(STUDY, "train_model/0002") == Incumbent(
+        found.release_id, predictions, found.audit_key
+    )
 
 
 def test_the_first_released_model_audited_again_has_nothing_to_compare_with() -> None:
@@ -53,7 +55,7 @@ def test_a_model_that_was_released_is_still_compared_with_what_it_followed() -> 
     before = incumbent_of(STUDY, "train_model/0002")
     second, _ = released("train_model/0002")
     assert before == incumbent_of(STUDY, "train_model/0002")
-    assert before == Incumbent(first.release_id, predictions)
+    assert before == Incumbent(first.release_id, predictions, first.audit_key)
     # Nor does what people do to that release itself change what its audit compares.
     withdraw_release(STUDY, "drift", "Ada")
     assert incumbent_of(STUDY, "train_model/0002") == before
@@ -64,7 +66,9 @@ def test_a_model_that_was_released_is_still_compared_with_what_it_followed() -> 
 def test_an_older_model_is_compared_with_the_newer_one_that_stands() -> None:
     released("train_model/0001")
     second, predictions = released("train_model/0002")
-    assert incumbent_of(STUDY, "train_model/0001") == Incumbent(second.release_id, predictions)
+    assert incumbent_of(STUDY, "train_model/0001") == Incumbent(
+        second.release_id, predictions, second.audit_key
+    )
 
 
 def test_what_was_withdrawn_is_no_incumbent() -> None:
@@ -80,4 +84,5 @@ def test_an_incumbent_whose_predictions_are_gone_still_stands(lost: str) -> None
     (store().path(key) / "a.json").unlink()
     if lost == "audit_model":
         (store().path(key) / "manifest.json").unlink()
-    assert incumbent_of(STUDY, "train_model/0002") == Incumbent(found.release_id, None)
+    audit = found.audit_key if lost == "predict_holdout" else None
+    assert incumbent_of(STUDY, "train_model/0002") == Incumbent(found.release_id, None, audit)
