@@ -389,7 +389,7 @@ def test_every_view_asks_for_the_rights_of_who_reads_it(by_hand: Connection) -> 
     SELECT relname, reloptions FROM pg_class
     WHERE relnamespace = 'equipoise'::regnamespace AND relkind = 'v'
     """
-    found = dict(by_hand.execute(asked).fetchall())
+    found: dict[str, Any] = dict(by_hand.execute(asked).fetchall())
     assert set(found) == set(VIEWS)
     assert all(options == ["security_invoker=true"] for options in found.values())
     by_hand.rollback()
@@ -402,7 +402,7 @@ def test_every_function_that_runs_as_another_has_a_search_path_of_its_own(
     SELECT proname, coalesce(array_to_string(proconfig, ' '), '') FROM pg_proc
     WHERE pronamespace = 'equipoise'::regnamespace AND prosecdef
     """
-    found = dict(by_hand.execute(asked).fetchall())
+    found: dict[str, Any] = dict(by_hand.execute(asked).fetchall())
     assert set(found) == {
         *("tell_event", "log_head", "require_own_publication", "require_whole_publication"),
         *("granted_studies", "granted_and_told", "open_incoming", "erase_subject"),
