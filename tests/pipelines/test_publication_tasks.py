@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from pipelines.errors import PublicationGateClosed
 from pipelines.publication.contract import COLUMNS, published_rows
-from pipelines.publication.duckdb import add_generation, publish, record_audits
+from pipelines.publication.duckdb import add_generation, publish
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.reading import list_generations, read_current
+from pipelines.publication.recording import record_audits
 from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES, QUANTILES, TASKS
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
