@@ -14,6 +14,7 @@ from validation.estimates import VerdictName
 from validation.evidence import DecisionName, Evidence, GateVerdict
 from validation.forecast_duties import broken_forecast
 from validation.gate_lines import Judged, judge_line
+from validation.mitigation_duties import broken_mitigation
 from validation.tasks import BEST_CHALLENGER
 
 
@@ -88,5 +89,6 @@ def _broken(evidence: Evidence, policy: AuditConfig) -> Iterable[str]:
     for check in evidence.data.checks:
         if not check.passed:
             yield f"check {check.name} on {check.table} did not pass"
+    yield from broken_mitigation(evidence)
     if policy.is_forecast:
         yield from broken_forecast(evidence, policy)

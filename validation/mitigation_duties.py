@@ -25,6 +25,7 @@ def broken_mitigation(evidence: Evidence) -> Iterator[str]:
         yield from _broken_table(evidence, told)
     for population in told.populations:
         yield from _nobody_selected(population, told)
+        yield from _left_out(population, evidence, told)
 
 
 def _broken_table(evidence: Evidence, told: MitigationEvidence) -> Iterator[str]:
@@ -38,6 +39,29 @@ def _broken_table(evidence: Evidence, told: MitigationEvidence) -> Iterator[str]
     levels = [group.level for group in told.table.groups]
     if len(set(levels)) != len(levels):
         yield "group_thresholds: the table names a group twice"
+
+
+def _left_out(
+    population: MitigatedPopulation, evidence: Evidence, told: MitigationEvidence
+) -> Iterator[str]:
+    """Levels that the audit knows and the comparison passes over in silence."""
+    levels = {
+        each.level
+        for audited in evidence.populations
+        if audited.population == population.population
+        for each in audited.groups
+        if each.attribute == told.attribute
+    }
+    compared = {
+        each.level
+        for each in population.measured
+        if (each.metric, each.attribute, each.is_gap) == ("selection_rate", told.attribute, False)
+    }
+    for level in sorted(levels - compared):
+        yield (
+            f"mitigation on {population.population}: whether it still selects"
+            f" {told.attribute} {level} was not measured"
+        )
 
 
 def _nobody_selected(population: MitigatedPopulation, told: MitigationEvidence) -> Iterator[str]:
