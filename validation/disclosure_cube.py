@@ -49,6 +49,12 @@ _STATUSES: Final[Mapping[str, tuple[int, ...]]] = {
 # A rate beside its denominator gives its numerator: true positive rate, false positive rate,
 # selection rate. The other side of each is a subtraction away.
 RATED: Final = ("found", "alarms", "selected")
+# Of how many a rate is a share: with fewer than a metric needs, the rate is not there either.
+_SHARE_OF: Final[Mapping[str, str]] = {
+    "found": "positives",
+    "alarms": "negatives",
+    "selected": "known",
+}
 _DECISIONS: Final[Mapping[str, tuple[tuple[int, ...], bool]]] = {
     "found": ((POSITIVE,), True),
     "missed": ((POSITIVE,), False),
@@ -236,12 +242,16 @@ def cells_of(
             kind: cube.members((_TIMES[report], _PARTS[part], *places), level_of)
             for kind, places in _kinds(part, with_decisions).items()
         }
+        totals = {kind: int(cube.finest[mask].sum()) for kind, mask in members.items()}
         for kind, mask in members.items():
             is_published = printed and kind in (*COUNTED, *RATED)
+            if kind in RATED and names and report == NOW and least is not None:
+                is_published &= totals[_SHARE_OF[kind]] >= least
             yield Cell((*key, kind), mask, _rank(names, kind), is_published)
-        for sign, kind in SIGNS.items() if printed and names and least is not None else ():
-            if kind in members and cube.finest[members[kind]].sum() >= least:
-                yield Cell((*key, sign), members[kind], _rank(names, sign), at_least=least)
+        asked = least if printed and names else None
+        for sign, kind in SIGNS.items():
+            if asked is not None and totals.get(kind, 0) >= asked:
+                yield Cell((*key, sign), members[kind], _rank(names, sign), at_least=asked)
 
 
 _Places = tuple[tuple[int, ...], tuple[int, ...]]  # statuses and selections
@@ -261,4 +271,7 @@ def _rank(names: Sequence[str], kind: str) -> int:
     group; totals never."""
     if not names:
         return 1
-    return 0 if kind in SIGNS else -len(names) - (10 if kind in RATED else 0)
+    if kind in SIGNS:
+        return 0
+    # Of found, alarms and their sum the sum is missed least.
+    return -len(names) - 10 * (kind in RATED) - 10 * (kind == "selected")

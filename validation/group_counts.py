@@ -28,6 +28,7 @@ from validation.disclosure_cube import (
     NEGATIVE,
     NOW,
     POSITIVE,
+    RATED,
     Cube,
     cells_of,
     compared,
@@ -169,7 +170,8 @@ def _hidden(
             cells_of(cube, names, populations, least=config.minimum_positives), cubes, i
         )
     ]
-    return hidden_cells(
+    absent = {cell.key for cell in cells if cell.key[-1] in RATED and not cell.published}
+    return absent | hidden_cells(
         finest_of(cubes),
         cells,
         config.minimum_cell_subjects,
