@@ -124,9 +124,10 @@ class ApprovalConfig(_Section):
 
     when_passed: "release" lets a pass release by itself; "ask" puts even that before people.
     when_cannot_tell: "close" keeps the gate closed; "ask" puts it before people.
-    narrow_fail_share: a failed line is narrow if its value oversteps its limit by no more than
-    this share of the limit; a verdict that failed on narrow lines alone is put before people.
-    None: a fail closes, whoever asks.
+    narrow_fail_share: a failed line is narrow if it is a gap line and every gap that fails
+    oversteps its limit by no more than this share of the limit; a verdict that failed on narrow
+    lines alone is put before people. A value or a difference to another model that fails closes:
+    its limit is no distance from where there is no fault. None: a fail closes, whoever asks.
     approvers: so many different people must approve; one rejection rejects.
     trainer_may_approve: whether the person who started the training counts as one of them.
     expires_after_days: an unanswered request, and an approval that released nothing, end then.

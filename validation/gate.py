@@ -63,11 +63,10 @@ def _decision(verdict: VerdictName, judged: Sequence[Judged], policy: AuditConfi
     approval = policy.approval
     if verdict == "pass":
         return "release" if approval.when_passed == "release" else "ask"
-    untold = [one for one in judged if one.verdict.verdict == "cannot_tell"]
     failed = [one for one in judged if one.verdict.verdict == "fail"]
     if not all(one.sound for one in judged) or not all(one.narrow for one in failed):
         return "close"
-    if untold and approval.when_cannot_tell != "ask":
+    if any(one.untold for one in judged) and approval.when_cannot_tell != "ask":
         return "close"
     return "ask"
 

@@ -35,11 +35,13 @@ class Judged:
 
     sound: what cannot be told is a matter of too few subjects, not of evidence that is missing or
     odd.   narrow: if it fails, it oversteps its limit by no more than the study calls narrow.
+    untold: some level of it cannot tell, whichever level is shown.
     """
 
     verdict: LineVerdict
     sound: bool
     narrow: bool = False
+    untold: bool = False
 
 
 def judge_line(line: GatingLine, evidence: Evidence) -> Judged:
@@ -51,7 +53,7 @@ def judge_line(line: GatingLine, evidence: Evidence) -> Judged:
         return Judged(_verdict(line, INCUMBENT, estimate, "pass", NOTHING_STANDS), sound=True)
     except Missing as missing:
         verdict = _verdict(line, None, Estimate(), "cannot_tell", str(missing))
-        return Judged(verdict, sound=False)
+        return Judged(verdict, sound=False, untold=True)
     order: tuple[VerdictName, ...] = ("fail", "cannot_tell", "pass")
     worst = min(judged, key=lambda one: (order.index(one.verdict.verdict), -_excess(one.verdict)))
     failed = [one for one in judged if one.verdict.verdict == "fail"]
@@ -59,6 +61,7 @@ def judge_line(line: GatingLine, evidence: Evidence) -> Judged:
         worst.verdict,
         sound=all(one.sound for one in judged),
         narrow=bool(failed) and all(one.narrow for one in failed),
+        untold=any(one.untold for one in judged),
     )
 
 
@@ -72,7 +75,8 @@ def _judge(line: GatingLine, candidate: Candidate, policy: AuditConfig) -> Judge
     words = f"{name}{interval_words(value, *ends, policy.task)}, {_limit_words(line)}: "
     if ends.high < limits.fails_below or ends.low > limits.fails_above:
         verdict = _verdict(line, candidate.level, candidate.estimate, "fail", words + FAILED)
-        share = policy.approval.narrow_fail_share
+        # Of a value the limit is no distance: an AUROC of .5625 is no narrow miss of .75.
+        share = policy.approval.narrow_fail_share if candidate.together else None
         return Judged(verdict, sound=True, narrow=_is_narrow(value, limits, share))
     if limits.lower <= ends.low and ends.high <= limits.upper:
         verdict = _verdict(line, candidate.level, candidate.estimate, "pass", words + HELD)
@@ -80,7 +84,7 @@ def _judge(line: GatingLine, candidate: Candidate, policy: AuditConfig) -> Judge
     more = more_needed(times_as_large(value, ends, limits), candidate.counts, policy.task)
     words += f"{UNTOLD}; {more.words}"
     verdict = _verdict(line, candidate.level, candidate.estimate, "cannot_tell", words, more.number)
-    return Judged(verdict, sound=True)
+    return Judged(verdict, sound=True, untold=True)
 
 
 def _numbers(candidate: Candidate) -> tuple[float, Ends]:
@@ -109,18 +113,19 @@ def _untold(line: GatingLine, candidate: Candidate, policy: AuditConfig, words: 
     honest = found.reason not in (None, UNDEFINED) and found == Estimate(reason=found.reason)
     estimate = Estimate(reason=found.reason or "not measured")
     if not honest:
-        return Judged(_verdict(line, candidate.level, estimate, "cannot_tell", words), sound=False)
+        verdict = _verdict(line, candidate.level, estimate, "cannot_tell", words)
+        return Judged(verdict, sound=False, untold=True)
     more = lacking(candidate.counts, policy)
     words += f"; {more.words}" if more.words else ""
     verdict = _verdict(line, candidate.level, estimate, "cannot_tell", words, more.number)
-    return Judged(verdict, sound=True)
+    return Judged(verdict, sound=True, untold=True)
 
 
 HELD, FAILED, UNTOLD = "shown to hold", "shown not to hold", "cannot tell"
 
 
 def _is_narrow(value: float, limits: Limits, share: float | None) -> bool:
-    """Whether a failed value oversteps its limit by no more than this share of the limit."""
+    """Whether a failed gap oversteps its limit by no more than this share of the limit."""
     if share is None:
         return False
     if value > limits.fails_above:

@@ -78,9 +78,11 @@ NARROW = {"narrow_fail_share": 0.16}
         (together(-0.23), NARROW, "ask"),
         # The other level fails by far: the line is not narrow, whichever level is shown.
         (together(-0.4), NARROW, "close"),
-        # What cannot be told beside a narrow failure needs nobody, unless it is odd: the line
-        # that fails is the same one.
-        (together(-0.19), NARROW, "ask"),
+        # A level that cannot tell closes by itself, so it closes beside a narrow failure too.
+        (together(-0.19), NARROW, "close"),
+        (together(-0.19), NARROW | {"when_cannot_tell": "ask"}, "ask"),
+        (Estimate(reason="fewer than 30 positives"), NARROW, "close"),
+        (Estimate(reason="fewer than 30 positives"), NARROW | {"when_cannot_tell": "ask"}, "ask"),
         (Estimate(value=0.0), NARROW, "close"),
     ],
 )
@@ -106,6 +108,21 @@ def test_a_network_shown_to_be_worse_is_never_narrow(share: float) -> None:
     )
     measured = with_population(challengers=(worse,))
     assert decided(measured, narrow_fail_share=share) == "close"
+
+
+@pytest.mark.parametrize(("limit", "value"), [("at_least", 0.55), ("at_most", 0.65)])
+def test_a_value_that_fails_is_never_narrow(limit: str, value: float) -> None:
+    config = policy(
+        gating=[
+            gating_line(**{"at_least": None, limit: 0.6}),
+            gating_line(line="n", against="best_challenger", at_least=-0.02),
+        ],
+        approval={"narrow_fail_share": 0.25, "when_cannot_tell": "ask"},
+    )
+    metrics = population().overall.metrics | {"auroc": interval(value)}
+    overall = population().overall.model_copy(update={"metrics": metrics})
+    verdict = judge(with_population(overall=overall).model_copy(update={"policy": config}), config)
+    assert (verdict.verdict, verdict.decision) == ("fail", "close")
 
 
 # ---- reported lines ------------------------------------------------------------------------------
