@@ -344,13 +344,17 @@ class Evidence(Record):
 
 
 class Measurement(Record):
-    """One number measured on a generation of scores; null with a reason if it does not exist."""
+    """One number measured on a generation of scores; null with a reason if it does not exist.
+
+    withheld: a count of 1 to 10 follows from it; here for the gate, and not for other people.
+    """
 
     name: str
     group: str = "overall"
     level: str | None = None
     value: Number | None = None
     reason: str | None = None
+    withheld: bool = False
 
 
 class PredictionEvidence(Record):

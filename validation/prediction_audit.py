@@ -13,20 +13,19 @@ import polars as pl
 from validation.config import AuditConfig
 from validation.evidence import LineageEntry, Measurement, PredictionEvidence
 from validation.forecast_populations import forecast_columns
-from validation.groups import with_named_levels
 from validation.prediction_gate import (
     BAD_OF_TASK,
     MISSING,
     OUTSIDE,
     ROWS,
-    SELECTION_CHANGE,
     SHIFT,
     UNKNOWN_CODES,
     judge_predictions,
     repeated_of,
 )
 from validation.ranking import FloatArray
-from validation.tasks import OVERALL, Task
+from validation.selection_changes import is_probability, selection_changes, values_of
+from validation.tasks import Task
 
 BoolArray = npt.NDArray[np.bool_]
 QUANTILE_COLUMNS = forecast_columns("quantiles", "score")
@@ -55,7 +54,8 @@ def audit_scores(
     them, and of volatility and quantiles the scale of each row, in both tables.
 
     scores: subject_id, score, share_missing and the attributes, one row per scored subject.
-    reference: score and the attributes of the subjects on whom the release was audited.
+    reference: score and the attributes of the subjects on whom the release was audited. Both have
+    `threshold`, each row's own, where the release has a table of them; else neither.
     counts: `events` read as input and `unknown_code_events`, those whose code the release does
     not know. Never raises on their content: what cannot be measured is null and closes the gate.
     """
@@ -63,7 +63,7 @@ def audit_scores(
     measurements += [
         _attempt(name, measure) for name, measure in _drifts(scores, reference, config)
     ]
-    changes, too_small = _selection_changes(scores, reference, config)
+    changes, too_small = selection_changes(scores, reference, config)
     evidence = PredictionEvidence(
         study=study,
         policy=config,
@@ -93,30 +93,21 @@ def _wholes(
     yield BAD_OF_TASK[config.task], lambda: int(np.count_nonzero(~_is_whole(scores, config.task)))
     yield repeated_of(config), lambda: scores.height - scores.select(key).n_unique()
     yield UNKNOWN_CODES, lambda: _unknown_code_share(counts)
-    yield MISSING, lambda: float(np.mean(_values(scores, "share_missing")))
-
-
-def _values(frame: pl.DataFrame, column: str = "score") -> FloatArray:
-    values: FloatArray = frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    return values
-
-
-def _is_probability(values: FloatArray) -> BoolArray:
-    return (values >= 0.0) & (values <= 1.0)
+    yield MISSING, lambda: float(np.mean(values_of(scores, "share_missing")))
 
 
 def _is_whole(scores: pl.DataFrame, task: Task) -> BoolArray:
     """Rows [n] whose score is one at all: a probability, a volatility, quantiles in order."""
     if task == "volatility":
-        values = _values(scores)
+        values = values_of(scores)
         return np.isfinite(values) & (values > 0.0)
     if task == "quantiles":
-        quantiles = np.column_stack([_values(scores, each) for each in QUANTILE_COLUMNS])
+        quantiles = np.column_stack([values_of(scores, each) for each in QUANTILE_COLUMNS])
         in_order = np.all(np.diff(quantiles, axis=1) >= 0.0, axis=1)
-        is_median = _values(scores) == _values(scores, "score_q50")
+        is_median = values_of(scores) == values_of(scores, "score_q50")
         whole: BoolArray = np.isfinite(quantiles).all(axis=1) & in_order & is_median
         return whole
-    return _is_probability(_values(scores))
+    return is_probability(values_of(scores))
 
 
 def _unknown_code_share(counts: Mapping[str, int]) -> float:
@@ -143,7 +134,7 @@ def _outside_share(scores: pl.DataFrame, reference: pl.DataFrame, task: Task) ->
     expected, actual = _compared(reference, task), _compared(scores, task)
     if len(expected) == 0 or len(actual) == 0 or np.isnan([expected.sum(), actual.sum()]).any():
         raise ValueError("a range needs scores on both sides")
-    if len(actual) > 1 and len(np.unique(_values(scores))) == 1:
+    if len(actual) > 1 and len(np.unique(values_of(scores))) == 1:
         return 1.0
     low, high = np.quantile(expected, _INNER)
     return float(np.mean((actual < low) | (actual > high)))
@@ -160,10 +151,11 @@ def _compared(frame: pl.DataFrame, task: Task) -> FloatArray:
     In units of its own a volatility drifts with every storm; a sound model follows it.
     """
     if task == "volatility":
-        return _values(frame) / _values(frame, "scale")
+        return values_of(frame) / values_of(frame, "scale")
     if task == "quantiles":
-        return (_values(frame, "score_q95") - _values(frame, "score_q05")) / _values(frame, "scale")
-    return _values(frame)
+        width = values_of(frame, "score_q95") - values_of(frame, "score_q05")
+        return width / values_of(frame, "scale")
+    return values_of(frame)
 
 
 def population_stability_index(expected: FloatArray, actual: FloatArray, bins: int) -> float:
@@ -183,53 +175,3 @@ def population_stability_index(expected: FloatArray, actual: FloatArray, bins: i
         shares.append(filled / filled.sum())
     before, now = shares
     return float(np.sum((now - before) * np.log(now / before)))
-
-
-# ---- selection by group ----------------------------------------------------------------------
-
-
-def _selection_changes(
-    scores: pl.DataFrame, reference: pl.DataFrame, config: AuditConfig
-) -> tuple[list[Measurement], tuple[str, ...]]:
-    """Selection rate minus the release's, overall and by level; and the levels too small."""
-    if not config.has_threshold:
-        return [], ()
-    try:
-        now, before = _selected(scores, config), _selected(reference, config)
-    except Exception as error:  # not measured, whatever the cause: the gate closes on it
-        reason = f"could not be measured ({type(error).__name__})"
-        return [Measurement(name=SELECTION_CHANGE, reason=reason)], ()
-    changes, too_small = [], []
-    for group, level in sorted(now.keys() | before.keys()):
-        rows, rate = now.get((group, level), (0, 0.0))
-        rows_before, rate_before = before.get((group, level), (0, 0.0))
-        least = 1 if group == OVERALL else config.predictions.minimum_group_subjects
-        enough = (rows >= least, rows_before >= least)
-        if not any(enough):
-            too_small.append(f"{group} {level}: fewer than {least} subjects, then and now")
-            continue
-        shared = {"name": SELECTION_CHANGE, "group": group, "level": level}
-        if all(enough):
-            changes.append(Measurement(**shared, value=rate - rate_before))
-        else:
-            changes.append(
-                Measurement(**shared, reason=f"fewer than {least} subjects, then or now")
-            )
-    return changes, tuple(too_small)
-
-
-def _selected(frame: pl.DataFrame, config: AuditConfig) -> dict[tuple[str, str], tuple[int, float]]:
-    """Rows and share selected per (attribute, level) and overall."""
-    score = _values(frame)
-    if len(score) == 0 or not _is_probability(score).all():
-        raise ValueError("a selection rate needs whole scores")
-    levels = with_named_levels(frame, config.attributes)
-    table = levels.with_columns(
-        pl.lit("all").alias(OVERALL), selected=score >= config.selected_from
-    )
-    found = {}
-    for group in (OVERALL, *config.attributes):
-        rates = table.group_by(group).agg(pl.len(), pl.col("selected").mean())
-        for level, rows, rate in rates.iter_rows():
-            found[group, str(level)] = (int(rows), float(rate))
-    return found

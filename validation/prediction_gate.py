@@ -26,6 +26,9 @@ SHIFT = "score_shift_psi"
 OUTSIDE = "outside_reference_share"
 SELECTION_CHANGE = "selection_rate_change"
 
+# A verdict's words stand in reports, notices and on the console: people read them.
+NOT_SHOWN = "not shown, too few selected or not"
+
 # What makes a score no forecast, by task.
 BAD_OF_TASK: Mapping[Task, str] = {
     "risk": BAD_SCORES,
@@ -126,7 +129,8 @@ def _judge_one(found: Measurement, limits: _Limits) -> LineVerdict:
             limits.upper is None or value <= limits.upper
         )
         verdict = "pass" if inside else "fail"
-        words = f"{level}{value:.4g}, {_limit_words(limits)}: {'holds' if inside else 'does not'}"
+        number = NOT_SHOWN if found.withheld else f"{value:{_written(found)}}"
+        words = f"{level}{number}, {_limit_words(limits)}: {'holds' if inside else 'does not'}"
     return LineVerdict(
         line=found.name,
         kind="predictions",
@@ -140,6 +144,11 @@ def _judge_one(found: Measurement, limits: _Limits) -> LineVerdict:
         verdict=verdict,
         words=words,
     )
+
+
+def _written(found: Measurement) -> str:
+    """A group's rate to as many decimals as its report prints: with more it tells its counts."""
+    return ".4g" if found.group == OVERALL else ".3f"
 
 
 def _limit_words(limits: _Limits) -> str:

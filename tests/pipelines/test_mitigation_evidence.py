@@ -12,6 +12,7 @@ from pipelines.artefacts import hash_file
 from pipelines.errors import ArtefactCorrupt, StudyInvalid
 from pipelines.mitigation_evidence import TABLE, mitigated, write_table
 from pipelines.performance import Performance, performance_of
+from pipelines.stages.audit_predictions import _decided
 from pipelines.stages.score_subjects import _with_thresholds
 from pipelines.study import Study, load_study
 from pipelines.training_mitigation import TWIN, group_numbers, training_mitigation
@@ -126,6 +127,23 @@ def test_scoring_decides_by_the_released_table_and_by_no_other(tmp_path: Path) -
     assert found == [limits["male"], limits["female"], 0.2, 0.2]
     with pytest.raises(ArtefactCorrupt, match="sex is known"):
         _with_thresholds(people.drop("sex"), tmp_path, own)
+
+
+def test_a_generation_is_compared_with_the_decisions_that_were_audited(tmp_path: Path) -> None:
+    frame = unfair(2000)
+    table = table_of(frame)
+    dump_evidence(made(frame, table), tmp_path / "evidence.json")
+    release = recorded_release_of("risk")
+    with pytest.raises(ArtefactCorrupt, match="not the one that was released"):
+        _decided(frame, tmp_path, release)
+    own = release.model_copy(update={"audit_sha256": hash_file(tmp_path / "evidence.json")})
+    limits = {group.level: float(group.threshold) for group in table.groups}
+    decided = _decided(frame, tmp_path, own)
+    assert decided["threshold"].to_list() == [limits[sex] for sex in frame["sex"]]
+    plain = made(frame, table).model_copy(update={"mitigation": None})
+    dump_evidence(plain, tmp_path / "evidence.json")
+    same = own.model_copy(update={"audit_sha256": hash_file(tmp_path / "evidence.json")})
+    assert _decided(frame, tmp_path, same) is frame
 
 
 # ---- the study ----------------------------------------------------------------------------------

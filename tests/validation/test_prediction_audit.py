@@ -18,6 +18,7 @@ from validation.evidence import (
 )
 from validation.prediction_audit import audit_scores, population_stability_index
 from validation.prediction_gate import judge_predictions
+from validation.prediction_readers import predictions_for_readers
 
 COUNTS = {"events": 10_000, "unknown_code_events": 100}
 
@@ -269,6 +270,92 @@ def test_evidence_of_a_generation_survives_its_file(tmp_path: Path) -> None:
     evidence = audit(scored(2))
     dump_evidence(evidence, tmp_path / "evidence.json")
     assert load_prediction_evidence(tmp_path / "evidence.json") == evidence
+
+
+# ---- thresholds of groups, and few people ----------------------------------------------------
+
+
+def changes_of(evidence: PredictionEvidence) -> dict[tuple[str, str | None], Measurement]:
+    return {
+        (each.group, each.level): each
+        for each in evidence.measurements
+        if each.name == "selection_rate_change"
+    }
+
+
+def decided(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(threshold=pl.col("sex").replace_strict({"f": 0.05, "m": 0.4}))
+
+
+def test_a_row_is_selected_by_its_own_threshold_then_and_now() -> None:
+    found = changes_of(audit(decided(scored(2)), decided(REFERENCE)))
+    for sex, limit in (("f", 0.05), ("m", 0.4)):
+        now, before = (
+            (frame.filter(pl.col("sex") == sex)["score"].to_numpy() >= limit).mean()
+            for frame in (scored(2), REFERENCE)
+        )
+        assert found["sex", sex].value == pytest.approx(now - before)
+
+
+@pytest.mark.parametrize("scores_have_it", [True, False])
+def test_thresholds_on_one_side_alone_cannot_be_compared(scores_have_it: bool) -> None:
+    both = scored(2), REFERENCE
+    scores, reference = (
+        (decided(both[0]), both[1]) if scores_have_it else (both[0], decided(both[1]))
+    )
+    verdict, reasons = verdict_and_reasons(audit(scores, reference))
+    assert verdict == "cannot_tell"
+    assert "selection_rate_change of sex was not measured" in reasons
+
+
+def with_few_selected(selected: int, unselected: int) -> pl.DataFrame:
+    """300 men, some of them selected; of 1,700 women about as many as ever."""
+    number = pl.col("subject_id")
+    men = number < 300
+    chosen = pl.when(number < selected).then(0.9).otherwise(0.01)
+    spared = pl.when(number < unselected).then(0.01).otherwise(0.9)
+    return scored(2).with_columns(
+        sex=pl.when(men).then(pl.lit("m")).otherwise(pl.lit("f")),
+        score=pl.when(men).then(chosen if selected else spared).otherwise("score"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("selected", "unselected", "is_withheld"),
+    [(10, 0, True), (0, 10, True), (1, 0, True), (11, 0, False), (0, 11, False), (300, 0, False)],
+)
+def test_a_rate_that_gives_few_people_away_is_judged_and_not_read(
+    selected: int, unselected: int, is_withheld: bool
+) -> None:
+    evidence = audit(with_few_selected(selected, unselected))
+    own, read = changes_of(evidence), changes_of(predictions_for_readers(evidence))
+    for sex in ("f", "m"):
+        exact = own["sex", sex].value
+        assert exact is not None
+        shown = read["sex", sex].value
+        assert shown == (None if is_withheld else round(exact, 3))
+    gate = predictions_for_readers(evidence).gate
+    assert gate is not None
+    said = " ".join([*gate.reasons, *(line.words for line in gate.lines)])
+    values = [line.estimate.value for line in gate.lines if line.group == "sex"]
+    assert (values == [None, None]) == is_withheld
+    assert (f"{own['sex', 'm'].value:.3f}" not in said) == is_withheld
+    # Of everybody nothing is hidden, and of groups nothing is exact.
+    assert read["overall", "all"] == own["overall", "all"]
+    assert f"{own['age_band', '65+'].value:.4g}" not in said
+    verdicts = [line.verdict for line in gate.lines]
+    assert evidence.gate is not None
+    assert verdicts == [line.verdict for line in evidence.gate.lines]
+
+
+def test_few_of_a_group_too_small_to_compare_would_follow_from_all_the_others() -> None:
+    rare = pl.when(pl.col("subject_id") < 50).then(pl.lit("x")).otherwise("sex")
+    few = pl.when(pl.col("subject_id") < 5).then(0.9).when(pl.col("subject_id") < 50).then(0.01)
+    now = scored(2, sex=rare).with_columns(score=few.otherwise("score"))
+    found = changes_of(audit(now, scored(1, sex=rare)))
+    assert found["sex", "f"].withheld
+    assert found["sex", "m"].withheld
+    assert not found["age_band", "65+"].withheld
 
 
 # ---- population stability index --------------------------------------------------------------
