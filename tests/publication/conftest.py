@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from pipelines.publication.postgres_setup import set_up
 from pipelines.publication.store import PublicationStore, open_store
 from pipelines.settings import Settings, settings
-from tests.publication.servers import any_server, database, database_of, pipeline_login
+from tests.publication.servers import any_server, database, database_of, login, pipeline_login
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +53,27 @@ def home(
 @pytest.fixture
 def store(home: Settings) -> PublicationStore:
     return open_store(home)
+
+
+@pytest.fixture(scope="module")
+def by_hand(made: str) -> Iterator[Connection]:
+    """A superuser's connection, past rights and policies; constraints and triggers stand."""
+    with psycopg.connect(made) as connection:
+        connection.execute("SET search_path = equipoise")
+        connection.commit()
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def people(
+    by_hand: psycopg.Connection[tuple[Any, ...]], made: str
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """Logins of one role each; the analysts are granted one study, and none."""
+    for role in ("writer", "analyst", "auditor", "eraser"):
+        login(made, f"equipoise_test_{role}", f"equipoise_{role}")
+    login(made, "equipoise_test_stranger", "equipoise_analyst")
+    by_hand.execute(
+        "INSERT INTO study_grants VALUES ('equipoise_test_analyst', 'other') ON CONFLICT DO NOTHING"
+    )
+    by_hand.commit()
+    return by_hand

@@ -31,15 +31,6 @@ WHERE relnamespace = 'equipoise'::regnamespace AND NOT tgisinternal
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-@pytest.fixture(scope="module")
-def by_hand(made: str) -> Iterator[Connection]:
-    """A superuser's connection, past rights and policies; constraints and triggers stand."""
-    with psycopg.connect(made) as connection:
-        connection.execute("SET search_path = equipoise")
-        connection.commit()
-        yield connection
-
-
 @contextmanager
 def tried(connection: Connection, *before: str) -> Iterator[None]:
     """A transaction that is taken back, with the rows that break nothing."""

@@ -1,7 +1,5 @@
 """Who may do what in PostgreSQL, asked of the server and compared with what is written here."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
@@ -9,11 +7,10 @@ import pytest
 
 from pipelines.publication.postgres.roles import ROLES, TABLES, VIEWS
 from pipelines.publication.schema import CONTRACT
-from tests.publication.servers import login
+from tests.publication.acting import Connection, acting_as
 from tests.publication.test_guards_postgres import insert
 from tests.publication.world import ANOTHER, WORLD
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
 ADDED = ("audits", "approvals", "releases", "publications", "withdrawals")
 EVERYTHING = (*TABLES, *VIEWS, "access_log", "study_grants")
@@ -57,14 +54,6 @@ ASKED_FUNCTIONS = """
 SELECT proname FROM pg_proc
 WHERE pronamespace = 'equipoise'::regnamespace AND has_function_privilege(%s, oid, 'EXECUTE')
 """
-
-
-@pytest.fixture(scope="module")
-def by_hand(made: str) -> Iterator[Connection]:
-    with psycopg.connect(made) as connection:
-        connection.execute("SET search_path = equipoise")
-        connection.commit()
-        yield connection
 
 
 def rights(connection: Connection, role: str) -> dict[str, set[str]]:
@@ -138,34 +127,6 @@ def test_the_role_that_erases_is_nobodys(by_hand: Connection) -> None:
     asked = "SELECT count(*) FROM pg_auth_members WHERE roleid = 'equipoise_erasure'::regrole"
     assert by_hand.execute(asked).fetchall() == [(0,)]
     by_hand.rollback()
-
-
-@contextmanager
-def acting_as(connection: Connection, name: str, *before: str) -> Iterator[Connection]:
-    """A transaction, taken back, as a login; the rows of the world are there."""
-    connection.rollback()
-    for statement in before:
-        if statement.startswith("ALTER"):
-            connection.execute(statement)
-    for table, row in WORLD.values():
-        insert(connection, table, row)
-    for statement in before:
-        if not statement.startswith("ALTER"):
-            connection.execute(statement)
-    connection.execute(f"SET LOCAL SESSION AUTHORIZATION {name}")
-    yield connection
-    connection.rollback()
-
-
-@pytest.fixture(scope="module")
-def people(by_hand: Connection, made: str) -> Connection:
-    """Logins of one role each; the analysts are granted one study, and none."""
-    for role in ("writer", "analyst", "auditor", "eraser"):
-        login(made, f"equipoise_test_{role}", f"equipoise_{role}")
-    login(made, "equipoise_test_stranger", "equipoise_analyst")
-    by_hand.execute("INSERT INTO study_grants VALUES ('equipoise_test_analyst', 'other')")
-    by_hand.commit()
-    return by_hand
 
 
 def count(connection: Connection, table: str) -> int:
@@ -285,64 +246,6 @@ def test_a_writer_who_is_granted_another_study_adds_nothing_to_this_one(
     narrow = "DELETE FROM study_grants WHERE role_name = 'equipoise_writer'"
     with acting_as(people, "equipoise_test_writer", narrow) as writer:
         assert not works(writer, table, "insert")
-
-
-READS = "SELECT reader, relation FROM access_log ORDER BY read_number"
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT count(*) FROM predictions",
-        "SELECT * FROM predictions_published",
-        "SELECT * FROM predictions_withdrawn",
-        "SELECT * FROM predictions_as_of('2030-01-01')",
-        "SELECT * FROM predictions_seen_at(now())",
-        "COPY (SELECT subject_id FROM predictions) TO STDOUT",
-        "DECLARE c CURSOR FOR SELECT subject_id FROM predictions; FETCH 1 FROM c",
-        "SELECT task FROM predictions_current WHERE subject_id = 1",
-    ],
-)
-def test_who_reads_predictions_is_written_down_whatever_way_they_take(
-    people: Connection, query: LiteralString
-) -> None:
-    with acting_as(people, "equipoise_test_auditor") as reader:
-        if query.startswith("COPY"):
-            with reader.cursor().copy(query) as copy:
-                assert list(copy)
-        else:
-            reader.execute(query)
-        reader.execute("RESET SESSION AUTHORIZATION")
-        reads = reader.execute(READS).fetchall()
-        assert reads
-        assert set(reads) == {("equipoise_test_auditor", "predictions")}
-
-
-def test_a_read_that_could_not_be_written_down_is_refused(people: Connection) -> None:
-    with acting_as(people, "equipoise_test_auditor") as reader:
-        reader.execute("SET LOCAL transaction_read_only = on")
-        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-            reader.execute("SELECT count(*) FROM predictions")
-
-
-def test_a_read_that_was_rolled_back_leaves_a_gap_in_the_numbers(
-    people: Connection,
-) -> None:
-    """What a reader takes back is the row: its number is spent, the server's log has its line."""
-    with acting_as(people, "equipoise_test_auditor") as reader:
-        reader.execute("SAVEPOINT before")
-        reader.execute("SELECT count(*) FROM predictions")
-        reader.execute("ROLLBACK TO before")
-        reader.execute("SELECT count(*) FROM predictions")
-        reader.execute("SELECT count(*) FROM predictions")
-        reader.execute("RESET SESSION AUTHORIZATION")
-        numbers = [
-            row[0] for row in reader.execute("SELECT read_number FROM access_log").fetchall()
-        ]
-        last = reader.execute("SELECT last_value FROM access_log_read_number_seq").fetchall()
-        assert len(numbers) == 2
-        assert last == [(max(numbers),)]
-        assert min(numbers) > 1
 
 
 @pytest.mark.parametrize(
