@@ -35,6 +35,7 @@ from validation.measuring import (
 from validation.populations import Population, populations_of
 from validation.simultaneous import Family, GapKey, Sides, family_of
 from validation.tasks import METRIC_NAMES, OVERALL, MetricName
+from validation.too_few import SUBJECTS, fewer
 
 COMPARED_WITH_CHALLENGERS: tuple[MetricName, ...] = ("auroc", "auprc", "brier", "net_benefit")
 
@@ -192,7 +193,7 @@ def _parts(
 
 
 def _too_small(config: AuditConfig) -> Estimate:
-    return Estimate(reason=f"fewer than {config.minimum_cell_subjects} subjects")
+    return Estimate(reason=fewer(config.minimum_cell_subjects, SUBJECTS))
 
 
 def _group_metrics(measured: Measured | None, config: AuditConfig) -> dict[MetricName, Estimate]:

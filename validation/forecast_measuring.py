@@ -24,10 +24,11 @@ from validation.forecasts import (
 )
 from validation.interval_forms import form_of
 from validation.intervals import draw_weights
-from validation.rank_correlation import MINIMUM_INSTRUMENTS, DailyRanks, daily_ranks
+from validation.rank_correlation import DailyRanks, daily_ranks
 from validation.ranking import FloatArray, IntArray
 from validation.sampled import Sampled, estimate_of, gap_between, paired
 from validation.tasks import MetricName, metric_names
+from validation.too_few import BLOCKS, RANKED_BLOCKS, fewer, to_compare_with
 
 Rows = npt.NDArray[np.bool_]
 
@@ -144,9 +145,9 @@ def measure_forecasts(
 def why_not(name: str, found: MeasuredForecasts, least: int) -> str | None:
     """Why a metric cannot be told from these blocks of time; None if it can."""
     if found.blocks < least:
-        return f"fewer than {least} blocks of time"
+        return fewer(least, BLOCKS)
     if name == "rank_ic" and found.ranked_blocks < least:
-        return f"fewer than {least} blocks of time with {MINIMUM_INSTRUMENTS} instruments a day"
+        return fewer(least, RANKED_BLOCKS)
     return None
 
 
@@ -186,5 +187,5 @@ def why_not_both(
     """Why two parts cannot be compared in a metric; None if they can."""
     reason = why_not(name, first, least)
     if reason is None and (other := why_not(name, second, least)) is not None:
-        reason = f"{other} to compare with"
+        reason = to_compare_with(other)
     return reason

@@ -23,8 +23,8 @@ from validation.sample_size import (
     more_needed,
     times_as_large,
 )
-from validation.sampled import UNDEFINED
 from validation.tasks import INCUMBENT
+from validation.too_few import reasons_of_too_few
 
 NOTHING_STANDS = "no release stands to be inferior to"
 
@@ -108,9 +108,10 @@ def _numbers(candidate: Candidate) -> tuple[float, Ends]:
 
 
 def _untold(line: GatingLine, candidate: Candidate, policy: AuditConfig, words: str) -> Judged:
-    """Nothing to judge: honest where the audit says of what there was too little."""
+    """Nothing to judge: honest only where the audit says of what there was too little."""
     found = candidate.estimate
-    honest = found.reason not in (None, UNDEFINED) and found == Estimate(reason=found.reason)
+    too_few = found.reason in reasons_of_too_few(policy)
+    honest = too_few and found == Estimate(reason=found.reason)
     estimate = Estimate(reason=found.reason or "not measured")
     if not honest:
         verdict = _verdict(line, candidate.level, estimate, "cannot_tell", words)

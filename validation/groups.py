@@ -13,6 +13,7 @@ from validation.evidence import Gap
 from validation.ranking import FloatArray, IntArray
 from validation.sample_size import detectable
 from validation.tasks import MetricName
+from validation.too_few import KNOWN, NON_EVENTS, POSITIVES, SELECTED, SUBJECTS, fewer
 
 UNKNOWN_LEVEL = "unknown"
 JOIN = " & "
@@ -124,15 +125,15 @@ def why_not(name: MetricName, counted: Census, config: AuditConfig) -> str | Non
     """
     least = config.least_positives
     if counted.subjects < config.minimum_cell_subjects:
-        return f"fewer than {config.minimum_cell_subjects} subjects"
+        return fewer(config.minimum_cell_subjects, SUBJECTS)
     if name in _NEEDS_EVENTS and counted.positives < least:
-        return f"fewer than {least} positives"
+        return fewer(least, POSITIVES)
     if name in _NEEDS_NON_EVENTS and counted.negatives < least:
-        return f"fewer than {least} known non-events"
+        return fewer(least, NON_EVENTS)
     if name == "ppv" and counted.selected < least:
-        return f"fewer than {least} selected"
+        return fewer(least, SELECTED)
     if name == "selection_rate" and counted.known < least:
-        return f"fewer than {least} subjects with a known label"
+        return fewer(least, KNOWN)
     return None
 
 

@@ -5,6 +5,8 @@ from pydantic import Field
 from validation.estimates import Estimate, Record
 from validation.tasks import MetricName, PopulationName
 
+NO_SUBJECT_IN_COMMON = "no subject was held out by both models"
+
 
 class IncumbentEvidence(Record):
     """differences: audited model minus incumbent, paired by bootstrap draw, per population.

@@ -18,6 +18,7 @@ from validation.ranking import FloatArray, IntArray
 from validation.sampled import UNDEFINED, Sampled, estimate_of, gap_between, paired
 from validation.seed_spread import seed_offsets
 from validation.tasks import METRIC_NAMES, MetricName
+from validation.too_few import to_compare_with
 
 __all__ = ["UNDEFINED", "Measured", "Part", "difference", "gap", "measure_parts", "part_of"]
 
@@ -131,5 +132,5 @@ def why_not_both(
     """Why two parts cannot be compared in a metric; None if they can."""
     reason = why_not(name, first.census, config)
     if reason is None and (other := why_not(name, second.census, config)) is not None:
-        reason = f"{other} to compare with"
+        reason = to_compare_with(other)
     return reason

@@ -11,12 +11,11 @@ from validation.forecast_measuring import difference as forecast_difference
 from validation.forecast_measuring import measure_forecasts, model_of
 from validation.forecast_populations import NETWORK, forecast_columns, forecast_populations
 from validation.groups import UnauditableTable
-from validation.incumbent import IncumbentEvidence
+from validation.incumbent import NO_SUBJECT_IN_COMMON, IncumbentEvidence
 from validation.measuring import difference, measure_parts, part_of
 from validation.populations import Population, populations_of
 from validation.tasks import INCUMBENT, METRIC_NAMES, MetricName, PopulationName, metric_names
 
-NO_SUBJECT_IN_COMMON = "no subject was held out by both models"
 OTHER_QUESTION = "the model that stands answers another question: labels of one subject differ"
 OTHER_COLUMNS = "the predictions of the model that stands have other columns"
 _LABEL = "label_of_incumbent"

@@ -240,7 +240,18 @@ MISSING: dict[str, tuple[Callable[[], Evidence | None], str]] = {
         lambda: with_population(gaps=population().gaps * 2),
         "was not measured once",
     ),
-    "gap's number": (lambda: with_gap(Estimate(reason="too few")), "f: cannot tell, too few"),
+    "gap's number": (
+        lambda: with_gap(Estimate(reason="fewer than 30 positives to compare with")),
+        "f: cannot tell, fewer than 30 positives to compare with",
+    ),
+    "reason that an audit gives": (
+        lambda: with_gap(Estimate(reason="too few")),
+        "f: cannot tell, too few",
+    ),
+    "limit of the study's own": (
+        lambda: with_gap(Estimate(reason="fewer than 31 positives")),
+        "f: cannot tell, fewer than 31 positives",
+    ),
     "interval for all gaps at once": (
         lambda: with_gap(interval(0.01)),
         "f: cannot tell, no interval that holds for all gaps at once",

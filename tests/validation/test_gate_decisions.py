@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.incumbents import NOT_READABLE
 from tests.validation.audit_examples import gating_line, policy, sound_data
 from tests.validation.gate_examples import (
     GAP,
@@ -20,7 +21,8 @@ from tests.validation.gate_examples import (
 from validation.estimates import Counts, Estimate
 from validation.evidence import Evidence, LineVerdict
 from validation.gate import judge
-from validation.incumbent import IncumbentEvidence
+from validation.incumbent import NO_SUBJECT_IN_COMMON, IncumbentEvidence
+from validation.non_inferiority import OTHER_COLUMNS, OTHER_QUESTION
 
 # ---- what follows from a verdict ---------------------------------------------------------------
 
@@ -220,6 +222,28 @@ INCUMBENTS: list[tuple[IncumbentEvidence | None, str, str]] = [
     (stands(auroc=interval(-0.03)), "fail", "incumbent: -0.030"),
     (stands(auroc=Estimate(value=-0.01, low=-0.015, high=-0.005)), "fail", "-0.010"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "decision"),
+    [
+        (NO_SUBJECT_IN_COMMON, "ask"),
+        (NOT_READABLE, "close"),
+        (OTHER_COLUMNS, "close"),
+        (OTHER_QUESTION, "close"),
+        ("the two models cannot be compared: a subject is there twice", "close"),
+        ("we are sure it is no worse", "close"),
+        (None, "close"),
+    ],
+)
+def test_nobody_is_asked_of_a_release_that_cannot_be_read(
+    reason: str | None, decision: str
+) -> None:
+    lines = [*[line.model_dump() for line in policy().gating], INCUMBENT_LINE]
+    config = policy(gating=lines, approval={"when_cannot_tell": "ask"})
+    found = IncumbentEvidence(stands=True, reason=reason)
+    verdict = judge(evidence(config, incumbent=found), config)
+    assert (verdict.verdict, verdict.decision) == ("cannot_tell", decision)
 
 
 @pytest.mark.parametrize(("found", "verdict", "words"), INCUMBENTS)

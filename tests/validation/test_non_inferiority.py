@@ -7,9 +7,9 @@ import pytest
 from tests.validation import forecast_examples
 from tests.validation.audit_examples import CHALLENGERS, logistic, policy, simulated
 from validation.audit import audit_predictions_table
+from validation.incumbent import NO_SUBJECT_IN_COMMON
 from validation.metrics import metric
 from validation.non_inferiority import (
-    NO_SUBJECT_IN_COMMON,
     OTHER_COLUMNS,
     OTHER_QUESTION,
     compared_with_incumbent,
