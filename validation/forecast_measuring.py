@@ -166,7 +166,9 @@ def difference(
 ) -> Estimate:
     """first minus second on the same rows, paired by draw; null where either cannot be told."""
     reason = why_not_both(first, second, name, least)
-    return paired(first.sampled(name), second.sampled(name), reason)
+    # Alike in every metric of every draw, the losses among them: one model's forecasts.
+    same = all(np.array_equal(first.samples[k], second.samples[k], True) for k in first.samples)
+    return paired(first.sampled(name), second.sampled(name), reason, same_model=same)
 
 
 def gap(

@@ -34,6 +34,7 @@ class Candidate:
     """A number that a line is about; for a gap there is one per level.
 
     counts: whom it was measured on.   together: it must hold with all other gaps at once.
+    may_be_exact: the difference of two models, which is exactly 0 of a model and itself.
     """
 
     level: str | None
@@ -41,6 +42,7 @@ class Candidate:
     limits: Limits
     counts: Counts
     together: bool = False
+    may_be_exact: bool = False
 
 
 def candidates_of(line: GatingLine, evidence: Evidence) -> list[Candidate]:
@@ -57,7 +59,7 @@ def candidates_of(line: GatingLine, evidence: Evidence) -> list[Candidate]:
             raise Missing(f"{line.metric} was not measured")
         return [Candidate(None, found[0].overall.metrics[line.metric], limits, counts)]
     name, difference = _difference(line, evidence, found[0])
-    return [Candidate(name, difference, _not_worse(line, limits), counts)]
+    return [Candidate(name, difference, _not_worse(line, limits), counts, may_be_exact=True)]
 
 
 def _limits(line: GatingLine, policy: AuditConfig) -> Limits:

@@ -23,6 +23,7 @@ from validation.sample_size import (
     more_needed,
     times_as_large,
 )
+from validation.sampled import POINT
 from validation.tasks import INCUMBENT
 from validation.too_few import reasons_of_too_few
 
@@ -102,6 +103,8 @@ def _numbers(candidate: Candidate) -> tuple[float, Ends]:
     _, low, high, least, most = given
     if low > high:
         raise Missing("the interval is upside down")
+    if high - low <= POINT and not (candidate.may_be_exact and low == high == 0.0):
+        raise Missing("the interval is a point, which says nothing of how sure it is")
     if not least <= low <= value <= high <= most:
         raise Missing("the value or its interval lies outside the interval that judges it")
     return value, Ends(least, most)

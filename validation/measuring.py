@@ -111,7 +111,9 @@ def difference(
 ) -> Estimate:
     """first minus second on the same rows, paired by draw; null where either cannot be told."""
     reason = why_not_both(first, second, name, config)
-    return paired(first.sampled(name), second.sampled(name), reason)
+    # Alike in every metric of every draw, the Brier score among them: one model's scores.
+    same = np.array_equal(first.samples, second.samples, equal_nan=True)
+    return paired(first.sampled(name), second.sampled(name), reason, same_model=same)
 
 
 def gap(

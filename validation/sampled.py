@@ -11,6 +11,9 @@ from validation.intervals import LEVEL, enough_defined, standard_error
 from validation.ranking import FloatArray
 
 UNDEFINED = "not defined on these subjects"
+NO_SPREAD = "the same difference in every draw, which says nothing of how sure it is"
+# A narrower interval is a point: what is left is the rounding of sums in another order.
+POINT = 1e-9
 SINGLE_TAIL = 0.5 * (1.0 - LEVEL)
 
 
@@ -55,15 +58,20 @@ def estimate_of(one: Sampled, reason: str | None = None) -> Estimate:
     return _whole(one.value, one.interval(SINGLE_TAIL), one.error)
 
 
-def paired(first: Sampled, second: Sampled, reason: str | None = None) -> Estimate:
+def paired(
+    first: Sampled, second: Sampled, reason: str | None = None, *, same_model: bool = False
+) -> Estimate:
     """first minus second on the same rows: two models, or two forms of one. Null as above.
 
     Value +- t * standard error of the differences by draw: what the two share cancels in them.
+    Two models that decide alike about every subject here would not about others: without any
+    spread nothing is told, unless they are the same model, whose difference is exactly 0.
     """
     fewest = min(first.clusters, second.clusters)
     apart = first.samples - second.samples
     value = first.value - second.value
-    return estimate_of(Sampled(value, apart, "plain", fewest, fewest), reason)
+    found = estimate_of(Sampled(value, apart, "plain", fewest, fewest), reason)
+    return found if same_model else _with_spread(found)
 
 
 def gap_between(
@@ -78,11 +86,19 @@ def gap_between(
     if reason is not None:
         return Estimate(reason=reason)
     value = inside.value - outside.value
-    found = _whole(value, mover(inside, outside, SINGLE_TAIL), gap_error(inside, outside))
+    ends, error = mover(inside, outside, SINGLE_TAIL), gap_error(inside, outside)
+    found = _with_spread(_whole(value, ends, error))
     if tail is None or found.value is None:
         return found
     low, high = mover(inside, outside, tail)
     return found.model_copy(update={"simultaneous_low": low, "simultaneous_high": high})
+
+
+def _with_spread(found: Estimate) -> Estimate:
+    """Nothing where the interval is a point: it would be shown to hold whatever is true."""
+    if found.low is None or found.high is None or found.high - found.low > POINT:
+        return found
+    return Estimate(reason=NO_SPREAD)
 
 
 def gap_error(inside: Sampled, outside: Sampled) -> float:

@@ -62,7 +62,9 @@ LIMITS: list[tuple[dict[str, Any], tuple[float, float], str, str]] = [
     ({"between": [0.25, 0.5]}, (0.25, 0.75), "cannot_tell", "0.5: cannot tell"),
     ({"between": [0.25, 0.5]}, (0.0, 0.125), "fail", "0.5: shown not to hold"),
     ({"between": [0.25, 0.5]}, (0.75, 1.0), "fail", "0.5: shown not to hold"),
-    ({"at_least": 0.5}, (0.75, 0.75), "pass", "0.750 (0.750 to 0.750), must be at least 0.5"),
+    # A point shows nothing: a model that selects nobody has the same value in every draw.
+    ({"at_least": 0.5}, (0.75, 0.75), "cannot_tell", "the interval is a point"),
+    ({"at_least": 0.5}, (0.25, 0.25), "cannot_tell", "the interval is a point"),
 ]
 
 
@@ -203,6 +205,17 @@ def no_difference() -> Evidence:
     return with_population(challengers=(best,))
 
 
+def differs_by(difference: Estimate) -> Evidence:
+    best = challenger("boosting", 0.74, best=True).model_copy(
+        update={"difference": {"auroc": difference}}
+    )
+    return with_population(challengers=(best, challenger("constant", 0.5, best=False)))
+
+
+def test_a_model_differs_from_itself_by_exactly_nothing() -> None:
+    assert judge(differs_by(interval(0.0, 0.0)), policy()).verdict == "pass"
+
+
 MISSING: dict[str, tuple[Callable[[], Evidence | None], str]] = {
     "evidence": (lambda: None, "the audit did not finish"),
     "population": (lambda: evidence(populations=()), "0 populations holdout"),
@@ -230,6 +243,13 @@ MISSING: dict[str, tuple[Callable[[], Evidence | None], str]] = {
         "cannot tell",
     ),
     "order of ends": (lambda: with_overall(Estimate(value=0.9, low=0.95, high=0.8)), "upside down"),
+    "width of an interval": (lambda: with_overall(interval(0.9, 0.0)), "the interval is a point"),
+    "width of a gap": (lambda: with_gap(together(0.01, 0.0)), "the interval is a point"),
+    "width of a difference": (lambda: differs_by(interval(0.01, 0.0)), "the interval is a point"),
+    "width but of rounding": (
+        lambda: differs_by(interval(0.0, 1e-12)),
+        "the interval is a point",
+    ),
     "groups": (lambda: with_population(groups=()), "no two groups by sex"),
     "second group": (
         lambda: with_population(groups=population().groups[:1]),

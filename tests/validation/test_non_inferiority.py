@@ -7,6 +7,7 @@ import pytest
 from tests.validation import forecast_examples
 from tests.validation.audit_examples import CHALLENGERS, logistic, policy, simulated
 from validation.audit import audit_predictions_table
+from validation.estimates import Estimate
 from validation.incumbent import NO_SUBJECT_IN_COMMON
 from validation.metrics import metric
 from validation.non_inferiority import (
@@ -14,6 +15,7 @@ from validation.non_inferiority import (
     OTHER_QUESTION,
     compared_with_incumbent,
 )
+from validation.sampled import NO_SPREAD
 from validation.tasks import METRIC_NAMES, Task, metric_names
 
 
@@ -33,6 +35,20 @@ def test_a_model_against_itself_differs_by_nothing() -> None:
         assert set(differences) == set(METRIC_NAMES)
         for estimate in differences.values():
             assert (estimate.value, estimate.low, estimate.high) == (0.0, 0.0, 0.0)
+
+
+def test_a_model_that_happens_to_select_the_same_subjects_is_not_shown_to_be_as_good() -> None:
+    frame, limit = simulated(), policy().selected_from
+    # Half as far above, or below, the threshold: other scores, ranks and losses; nobody moves.
+    score = np.where(
+        frame["subject_id"].to_numpy() % 2, frame["score"], 0.5 * (frame["score"] + limit)
+    )
+    incumbent = frame.with_columns(score=pl.Series(score), score_cross_fitted=pl.Series(score))
+    found = compared_with_incumbent(frame, incumbent, policy()).differences["holdout"]
+    for name in ("tpr", "fpr", "ppv", "selection_rate", "net_benefit"):
+        assert found[name] == Estimate(reason=NO_SPREAD)
+    for name in ("auroc", "brier"):
+        assert (found[name].standard_error or 0.0) > 0
 
 
 def test_a_better_model_is_shown_to_be_better_and_the_pairing_makes_it_sure() -> None:

@@ -11,6 +11,7 @@ from validation.interval_forms import Form
 from validation.proportions import wilson
 from validation.ranking import FloatArray
 from validation.sampled import (
+    NO_SPREAD,
     UNDEFINED,
     Sampled,
     estimate_of,
@@ -88,6 +89,27 @@ def test_what_two_models_share_cancels_when_they_are_paired() -> None:
     half = stats.t.isf(0.025, 49) * error
     assert found.standard_error == pytest.approx(error)
     assert (found.low, found.high) == pytest.approx((0.05 - half, 0.05 + half))
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.01, 1e-12])
+def test_two_models_that_differ_alike_in_every_draw_are_not_shown_to_hold(apart: float) -> None:
+    # The same sums in another order differ by rounding.
+    shared = draws(0.5, 0.1)
+    rounding = np.where(np.arange(1000) % 2, 1e-16, -1e-16)
+    first, second = sampled(0.5 + apart, shared + apart + rounding), sampled(0.5, shared)
+    assert paired(first, second) == Estimate(reason=NO_SPREAD)
+
+
+def test_a_model_differs_from_itself_by_exactly_nothing() -> None:
+    one = sampled(0.5, draws(0.5, 0.1))
+    found = paired(one, one, same_model=True)
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_a_gap_that_never_varies_is_not_shown_to_be_none() -> None:
+    # Net benefit where nobody is selected: 0 in both groups and in every draw.
+    nobody = sampled(0.0, np.zeros(1000))
+    assert gap_between(nobody, nobody, 0.01) == Estimate(reason=NO_SPREAD)
 
 
 def test_a_gap_of_shares_is_newcombes_hybrid_score_interval() -> None:
