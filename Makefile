@@ -63,6 +63,11 @@ benchmarks: setup  ## every figure of README and docs
 	$(IN) python -m benchmarks.forecast_accuracy sp500_volatility
 	$(IN) python -m benchmarks.forecast_accuracy sp500_price
 	$(IN) python -m benchmarks.forecast_accuracy sp500_direction
+	$(IN) python -m benchmarks.gate_calibration --runs 2000
+	$(IN) python -m benchmarks.audit_speed
+	$(IN) python -m benchmarks.disclosure_attack
+	$(IN) python -m benchmarks.mutation_score
+	$(IN) python -m benchmarks.publication_load
 
 clean:  ## remove environments, artefacts and tables
 	rm -rf .venv .venv-uv var .mypy_cache .ruff_cache .pytest_cache .hypothesis
