@@ -22,7 +22,7 @@ from validation.gate import judge
 LINES: dict[str, dict[str, Any]] = {
     "tpr": gating_line(line="cases found", metric="tpr", group="sex", between=[-0.1, 0.1]),
     "calibration": gating_line(
-        line="adds up", metric="observed_expected", group="sex", between=[-0.4, 0.4]
+        line="adds up", metric="observed_expected", group="sex", between=[-0.1, 0.1]
     ),
     "auroc": gating_line(line="ranks", metric="auroc", group="sex", between=[-0.1, 0.1]),
 }
@@ -63,7 +63,7 @@ def missed_men() -> pl.DataFrame:
 
 
 def overestimated_men() -> pl.DataFrame:
-    return scores_changed(simulated(subjects=5000), pl.col("score") ** 0.4)
+    return scores_changed(simulated(subjects=5000), pl.col("score") ** 0.3)
 
 
 def a_proxy() -> pl.DataFrame:

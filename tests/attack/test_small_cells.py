@@ -16,7 +16,7 @@ from tests.attack.generated_reports import (
 )
 from tests.attack.linear_attacker import Report
 
-TABLES = 30
+TABLES = 20
 
 
 def small_tables() -> list[Body]:
