@@ -1,6 +1,7 @@
 """A mitigation, from the artefacts of an audit: fitted, applied, compared with before."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import numpy as np
 import polars as pl
 
 from pipelines.performance import Performance, performance_of
+from pipelines.shown_before import decided_by
 from pipelines.study import Study
 from pipelines.training_mitigation import TWIN
+from validation.disclosure_memory import ShownBefore
 from validation.groups import UnauditableTable
 from validation.mitigation import (
     before_and_after,
@@ -39,18 +42,26 @@ class Mitigated:
     evidence: MitigationEvidence | None = None
 
 
-def mitigated(spec: Study, model: Path, predictions: pl.DataFrame, found: Performance) -> Mitigated:
+def mitigated(
+    spec: Study,
+    model: Path,
+    predictions: pl.DataFrame,
+    found: Performance,
+    before: Sequence[ShownBefore] = (),
+    scored_by: str = "",
+) -> Mitigated:
     """The audit as it was found, or, where the study mitigates, as subjects are decided on.
 
     Args:
         model: the artefact that made the predictions, which holds the twin's scores.
         found: the audit of the predictions at the study's threshold.
+        before, scored_by: what earlier audits showed, and model and threshold of `found`.
     """
     config = spec.mitigation
     if config is None or found.reason is not None:
         return Mitigated(found, predictions)
     try:
-        return _mitigated(spec, config, model, predictions, found)
+        return _mitigated(spec, config, model, predictions, found, before, scored_by)
     except UnauditableTable as error:
         reason = f"the mitigation cannot be audited: {error}"
         return Mitigated(replace(found, reason=reason), predictions)
@@ -62,6 +73,8 @@ def _mitigated(
     model: Path,
     predictions: pl.DataFrame,
     found: Performance,
+    before: Sequence[ShownBefore],
+    scored_by: str,
 ) -> Mitigated:
     policy, own = spec.audit, config.group_thresholds
     limits: FloatArray | None = None
@@ -72,13 +85,19 @@ def _mitigated(
     evidence = before_and_after(
         predictions, _before(config, model, predictions), limits, policy, _declared(config, table)
     )
-    if limits is None:
+    if limits is None or table is None:
         return Mitigated(found, predictions, evidence)
-    decided = performance_of(spec, decided_scores(predictions, limits, policy), None)
+    moved, by = decided_scores(predictions, limits, policy), decided_by(scored_by, table)
+    decided = performance_of(spec, moved, None, before, by)
     if decided.reason is not None:
         return Mitigated(decided, predictions)
     merged = mitigated_populations(found.populations, decided.populations)
-    found = replace(found, populations=merged, checks=(*found.checks, *decided.checks))
+    found = replace(
+        found,
+        populations=merged,
+        checks=(*found.checks, *decided.checks),
+        memories=(*found.memories, *decided.memories),
+    )
     return Mitigated(found, predictions.with_columns(pl.Series(THRESHOLD, limits)), evidence)
 
 

@@ -32,7 +32,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Performance:
-    """What the predictions gave; ``reason`` says why there is nothing, and closes the gate."""
+    """What the predictions gave; ``reason`` says why there is nothing, and closes the gate.
+
+    memories: what this audit shows of which people, for the audits after it.
+    """
 
     populations: tuple[PopulationEvidence, ...] = ()
     checks: tuple[CheckResult, ...] = ()
@@ -40,7 +43,7 @@ class Performance:
     harms: tuple[HarmFinding, ...] = ()
     incumbent: IncumbentEvidence | None = None
     patient_harms: PatientHarms | None = None
-    memory: ShownBefore | None = None
+    memories: tuple[ShownBefore, ...] = ()
     reason: str | None = None
 
     @property
@@ -114,7 +117,7 @@ def _of_people(
         populations=tuple(with_pooled(one) for one in measured),
         checks=(agreement,),
         findings=interval_notes(populations_of(predictions, policy, challengers)),
-        memory=cells_shown(predictions, policy, before=before, scored_by=scored_by),
+        memories=(cells_shown(predictions, policy, before=before, scored_by=scored_by),),
     )
 
 

@@ -1,6 +1,7 @@
 """What earlier audits of the same people showed: the difference of two reports is a report too."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipelines.artefacts import hash_json
@@ -9,7 +10,11 @@ from pipelines.provenance import policy_sha256
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.study import Study
-from validation.disclosure_memory import MEMORY_FILE, ShownBefore, read_memory
+from validation.disclosure_memory import MEMORY_FILE, ShownBefore, read_memory, write_memory
+from validation.mitigation_records import ThresholdTable
+
+# Where an audit keeps what it showed of the decisions by each group's own threshold.
+DECIDED = "decided"
 
 
 def shown_before(spec: Study, predictions: str) -> tuple[ShownBefore, ...]:
@@ -32,19 +37,43 @@ def shown_before(spec: Study, predictions: str) -> tuple[ShownBefore, ...]:
             continue
         name, look = _look_of(key)
         if look in earlier if earlier is not None else name == spec.name and look != own:
-            memory = read_memory(store().open(key) / MEMORY_FILE)
-            found[hash_json(memory.model_dump(mode="json"))] = memory
+            found |= {_fingerprint(memory): memory for memory in _read(store().open(key))}
     return tuple(found[sha256] for sha256 in sorted(found))
+
+
+def write_memories(memories: Sequence[ShownBefore], folder: Path) -> None:
+    """Keep what an audit showed: of the scores as they are and, under a mitigation, as decided."""
+    for memory, place in zip(memories, _places(folder), strict=False):
+        place.mkdir(exist_ok=True)
+        write_memory(memory, place)
+
+
+def _read(folder: Path) -> list[ShownBefore]:
+    files = [place / MEMORY_FILE for place in _places(folder)]
+    return [read_memory(file) for file in files if file.exists()]
+
+
+def _places(folder: Path) -> tuple[Path, Path]:
+    return folder, folder / DECIDED
 
 
 def fingerprints(before: Sequence[ShownBefore]) -> list[str]:
     """What of them decides an audit."""
-    return [hash_json(memory.model_dump(mode="json")) for memory in before]
+    return [_fingerprint(memory) for memory in before]
+
+
+def _fingerprint(memory: ShownBefore) -> str:
+    return hash_json(memory.model_dump(mode="json"))
 
 
 def scored_by(spec: Study, model: str) -> str:
     """The model and the threshold whose decisions an audit shows."""
     return f"{model} at {spec.audit.threshold}"
+
+
+def decided_by(scored_by: str, table: ThresholdTable) -> str:
+    """The same, where each group has a threshold of its own."""
+    return f"{scored_by}, by {table.attribute} {hash_json(table.model_dump(mode='json'))}"
 
 
 def _look_of(audit: str) -> tuple[str, tuple[str, str]]:

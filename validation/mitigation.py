@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from validation.config import AuditConfig
+from validation.estimates import Counts
 from validation.evidence import Gap, GroupPerformance, PopulationEvidence
 from validation.groups import UnauditableTable
 from validation.mitigation_effects import effects
@@ -82,17 +83,22 @@ def _merged(plain: PopulationEvidence, decided: PopulationEvidence) -> Populatio
 def _group(plain: GroupPerformance, decided: GroupPerformance) -> GroupPerformance:
     own = {name: value for name, value in decided.metrics.items() if name in AT_THRESHOLD}
     pooled = {name: value for name, value in decided.pooled.items() if name in AT_THRESHOLD}
-    withheld = (
-        *(name for name in plain.withheld if name not in AT_THRESHOLD),
-        *(name for name in decided.withheld if name in AT_THRESHOLD),
-    )
+    # What the decisions' audit shows is safe beside its own counts: nothing that it hides is shown.
+    withheld = dict.fromkeys((*plain.withheld, *decided.withheld))
     return plain.model_copy(
         update={
+            "counts": _both(plain.counts, decided.counts),
             "metrics": plain.metrics | own,
             "pooled": plain.pooled | pooled,
-            "withheld": withheld,
+            "withheld": tuple(withheld),
         }
     )
+
+
+def _both(plain: Counts, decided: Counts) -> Counts:
+    """The counts that both audits show."""
+    hidden = (name for name, count in decided if count is None)
+    return plain.model_copy(update=dict.fromkeys(hidden))
 
 
 def _place(gap: Gap) -> tuple[str, str, MetricName]:

@@ -18,13 +18,12 @@ from pipelines.mitigation_evidence import mitigated, write_table
 from pipelines.patient_harm_evidence import with_tests
 from pipelines.performance import Performance, performance_of
 from pipelines.provenance import broken_links
-from pipelines.shown_before import fingerprints, scored_by, shown_before
+from pipelines.shown_before import fingerprints, scored_by, shown_before, write_memories
 from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
-from validation.disclosure_memory import write_memory
 from validation.disclosure_view import for_readers
 from validation.evidence import (
     DataEvidence,
@@ -128,9 +127,8 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
     before = shown_before(spec, keys["predictions"])
     shown_by = scored_by(spec, keys["model"])
     measured = performance_of(spec, predictions, incumbent, before, shown_by)
-    if measured.memory is not None:
-        write_memory(measured.memory, draft)
-    done = mitigated(spec, inputs["model"], predictions, measured)
+    done = mitigated(spec, inputs["model"], predictions, measured, before, shown_by)
+    write_memories(done.found.memories, draft)
     write_table(done.evidence, draft)
     data = _data(spec, inputs, predictions, done.found)
     judged = with_tests(done.predictions, inputs["sequences"])

@@ -81,6 +81,26 @@ def test_an_ensemble_is_judged_by_each_groups_threshold(tmp_path: Path) -> None:
     assert men[0] < 0.2
 
 
+def test_what_the_decisions_show_is_remembered_and_weighed_against_what_was_shown_before(
+    tmp_path: Path,
+) -> None:
+    frame = with_seeds(unfair(3000))
+    found = performance_of(study(THRESHOLDS), frame, None, (), "train_model/1 at 0.2")
+    done = mitigated(study(THRESHOLDS), tmp_path, frame, found, (), "train_model/1 at 0.2")
+    plain, decided = done.found.memories
+    assert plain.scored_by == "train_model/1 at 0.2"
+    assert decided.scored_by.startswith("train_model/1 at 0.2, by sex ")
+    # An earlier audit showed the same people but for three women who were healthy: as decided
+    # too, who they are must not follow.
+    healthy = (pl.col("sex") == "female") & (pl.col("label") == 0) & (pl.col("split") == "test")
+    gone = frame.filter(healthy).head(3)["subject_id"]
+    less = frame.filter(~pl.col("subject_id").is_in(gone.implode()))
+    before = performance_of(study(THRESHOLDS), less, None, (), "train_model/1 at 0.2").memories
+    again = mitigated(study(THRESHOLDS), tmp_path, frame, found, before, "train_model/1 at 0.2")
+    hidden = set(again.found.memories[1].hidden_keys) - set(decided.hidden_keys)
+    assert any(key[3] == "female" for key in hidden)
+
+
 def test_a_trained_mitigation_is_compared_with_its_twin(tmp_path: Path) -> None:
     frame = with_seeds(unfair(3000))
     (tmp_path / TWIN).mkdir()

@@ -8,10 +8,10 @@ from pipelines.artefacts import Recipe
 from pipelines.errors import ArtefactCorrupt
 from pipelines.limits_order import LEDGER, note_look
 from pipelines.settings import settings
-from pipelines.shown_before import fingerprints, shown_before
+from pipelines.shown_before import fingerprints, shown_before, write_memories
 from pipelines.stage import store
 from pipelines.study import Study, load_study
-from validation.disclosure_memory import ShownBefore, write_memory
+from validation.disclosure_memory import ShownBefore
 
 FIRST, SECOND, THIRD = (f"predict_holdout/{number:04d}" for number in (1, 2, 3))
 
@@ -26,14 +26,14 @@ def study() -> Study:
     return load_study("nafld_diabetes")
 
 
-def audit(study: Study, predictions: str, *, code: str = "a") -> str:
+def audit(study: Study, predictions: str, *decided: str, code: str = "a") -> str:
     """Note the look and keep an audit, as the stage does; it remembers the predictions' name."""
     note_look(study, predictions)
     config = {"audit": study.audit.model_dump(mode="json"), "words": {"name": study.name}}
     inputs = {"predictions": predictions, "sequences": "build_sequences/1"}
 
     def write(draft: Path) -> dict[str, int]:
-        write_memory(ShownBefore(scored_by=predictions), draft)
+        write_memories([ShownBefore(scored_by=by) for by in (predictions, *decided)], draft)
         return {}
 
     return store().make(Recipe("audit_model", {"a": code}, {}, config, inputs, {}), write).key
@@ -58,6 +58,13 @@ def test_an_audit_made_again_adds_nothing_to_those_after_it(study: Study) -> Non
     audit(study, FIRST, code="b")
     assert fingerprints(shown_before(study, SECOND)) == before
     assert len(before) == 1
+
+
+def test_what_a_mitigated_audit_showed_of_the_decisions_counts_too(study: Study) -> None:
+    folder = store().path(audit(study, FIRST, f"{FIRST}, by sex"))
+    assert [file.stat().st_mode & 0o777 for file in folder.rglob("cells.json")] == [0o600] * 2
+    audit(study, SECOND)
+    assert names(study, SECOND) == [FIRST, f"{FIRST}, by sex"]
 
 
 def test_the_same_predictions_under_another_threshold_are_another_audit(study: Study) -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tests.validation.audit_examples import CHALLENGERS, policy, simulated
 from validation.audit import audit_predictions_table
-from validation.evidence import Evidence, PopulationEvidence
+from validation.evidence import Evidence, GroupPerformance, PopulationEvidence
 from validation.groups import UnauditableTable
 from validation.mitigation import (
     AT_THRESHOLD,
@@ -185,6 +185,30 @@ def test_thresholds_that_are_the_studys_change_not_one_bit() -> None:
     limits = np.full(frame.height, STUDY)
     assert decided_scores(frame, limits, POLICY).equals(frame)
     assert mitigated_populations(plain, decided(frame, limits)) == plain
+
+
+def test_what_either_audit_hides_stays_hidden_in_the_one_that_is_read() -> None:
+    frame = unfair(2000)
+    plain = audit_predictions_table(frame, POLICY, challengers=CHALLENGERS)
+
+    def hiding(*withheld: str, **counts: None) -> tuple[PopulationEvidence, ...]:
+        def one(group: GroupPerformance) -> GroupPerformance:
+            told = {"counts": group.counts.model_copy(update=counts), "withheld": withheld}
+            return group.model_copy(update=told)
+
+        return tuple(
+            each.model_copy(update={"groups": tuple(one(group) for group in each.groups)})
+            for each in plain
+        )
+
+    both = mitigated_populations(
+        hiding("auroc", "tpr", positives=None), hiding("brier", "fpr", censored=None)
+    )
+    for population in both:
+        for group in population.groups:
+            assert set(group.withheld) == {"auroc", "tpr", "brier", "fpr"}
+            assert (group.counts.positives, group.counts.censored) == (None, None)
+            assert group.counts.subjects is not None
 
 
 @settings(max_examples=50, deadline=None)
