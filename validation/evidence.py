@@ -43,8 +43,8 @@ class GroupPerformance(Record):
 class Gap(Record):
     """A group's metric minus that of all other subjects, on the same bootstrap draws.
 
-    detectable: the smallest true gap that this sample would tell from zero with 80 % power,
-    (1.96 + 0.84) times standard error of the bootstrap.
+    detectable: the smallest true gap that such a sample would tell from zero with 80 % power: half
+    the interval that judges it plus .84 standard errors (see validation.sample_size.detectable).
     permutation_share: share of random exchanges of the groups' members (whole clusters) that gave
     a gap at least as large; a diagnostic, never judged.
     """

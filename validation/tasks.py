@@ -89,9 +89,6 @@ LineKind = Literal["value", "gap", "challenger"]
 
 OVERALL = "overall"
 
-# 1.96 + 0.84: the difference told from zero with 5 % two-sided error and 80 % power.
-DETECTABLE_IN_STANDARD_ERRORS = 2.8
-
 
 def metric_names(task: Task) -> tuple[MetricName, ...]:
     """The metrics of a task, in the order in which they are shown."""

@@ -87,10 +87,41 @@ def test_gaps_of_forecasts_are_judged_by_bonferronis_for_their_blocks_are_few() 
     assert family_of({}, forecasts).tail == SINGLE_TAIL
 
 
+def two_levels(*, third: bool) -> dict[GapKey, Sides]:
+    """Gaps of two levels; with a third one, too small to measure, each rest holds it as well."""
+    heavy = np.random.default_rng(3).standard_t(2, size=(DRAWS, 3)) ** 3
+    f, m, other_f, other_m = (
+        Sampled(0.0, column, "plain", 1e6, 1e6)
+        for column in (heavy[:, 0], heavy[:, 1], *(heavy[:, :2] + 0.1 * heavy[:, 2:]).T)
+    )
+    rest_of_f, rest_of_m = (other_m, other_f) if third else (m, f)
+    return {
+        ("holdout", "sex", "f", "tpr"): (f, rest_of_f),
+        ("holdout", "sex", "m", "tpr"): (m, rest_of_m),
+    }
+
+
 def test_of_two_levels_one_is_the_others_mirror_and_is_not_counted() -> None:
-    heavy = np.random.default_rng(3).standard_t(2, size=(DRAWS, 1)) ** 3
-    both = np.hstack([heavy, -heavy])
-    assert family_of(keyed(both), config()).tail == SINGLE_TAIL
+    assert family_of(two_levels(third=False), config()).tail == SINGLE_TAIL
+
+
+@pytest.mark.parametrize(("third", "hypotheses"), [(False, 1), (True, 2)])
+def test_two_levels_beside_a_third_that_is_too_small_are_no_mirrors_and_both_count(
+    third: bool, hypotheses: int
+) -> None:
+    forecasts = forecast_examples.policy(
+        gating=[
+            forecast_examples.line(),
+            forecast_examples.line(
+                line="bias", metric="mean_error", group="size", against=None, between=[-1, 1]
+            ),
+        ]
+    )
+    gaps: dict[GapKey, Sides] = {
+        ("walk_forward", "size", key[2], "mean_error"): sides
+        for key, sides in two_levels(third=third).items()
+    }
+    assert family_of(gaps, forecasts).tail == pytest.approx(SINGLE_TAIL / hypotheses)
 
 
 def test_a_gap_that_cannot_be_told_belongs_to_no_family_and_costs_the_others_nothing() -> None:
