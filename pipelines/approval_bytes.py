@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from pipelines.approval_request import Binding
 from pipelines.artefacts import hash_file
+from pipelines.audit_drift import drifted
 from pipelines.errors import EquipoiseError
 from pipelines.identity import Verdict
 from pipelines.provenance import data_sha256, policy_sha256
@@ -49,10 +50,16 @@ def _changed(bound: Binding) -> Iterator[str]:
         yield f"the study can no longer be read ({words})"
     elif policy_sha256(spec) != bound.policy_sha256:
         yield "the study's audit policy was changed"
-    inputs, words = _attempt(lambda: store().manifest(bound.audit_key)["recipe"]["inputs"])
-    if inputs is None:
+    recipe, words = _attempt(lambda: store().manifest(bound.audit_key)["recipe"])
+    if recipe is None:
         yield f"the audit is gone ({words})"
         return
+    inputs = recipe["inputs"]
+    if spec is not None:
+        drift, words = _attempt(lambda: drifted(spec, recipe))
+        yield from (
+            [f"what stands beside the audit cannot be read ({words})"] if words else drift or ()
+        )
     evidence, words = _attempt(lambda: hash_file(store().open(bound.audit_key) / "evidence.json"))
     if evidence != bound.evidence_sha256:
         yield f"the evidence was changed ({words or 'other bytes'})"

@@ -55,8 +55,9 @@ class ApprovalRecord(BaseModel):
         model_sha256: str,
         data_sha256: str,
         policy_sha256: str,
+        decided_at: datetime | None = None,
     ) -> Self:
-        """The approval of a pass that needs no person."""
+        """The approval of a pass that needs no person; decided now if no moment is given."""
         return cls._named(
             {
                 "study": study,
@@ -72,7 +73,7 @@ class ApprovalRecord(BaseModel):
                 "decided_by": (GATE,),
                 "reason": "the audit passed",
             },
-            decided_at=datetime.now(UTC),
+            decided_at=decided_at or datetime.now(UTC),
             expires_at=None,
         )
 

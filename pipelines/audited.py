@@ -1,6 +1,6 @@
 """An audit as it stands: judged once more, and everything it rests on is still what it was."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.approval_bytes import binding_of
 from pipelines.approval_request import Binding
 from pipelines.artefacts import hash_file
+from pipelines.audit_drift import drifted
 from pipelines.errors import GateClosed
 from pipelines.provenance import broken_links, changed_since
 from pipelines.stage import open_inputs, store
@@ -25,6 +26,7 @@ class Audited:
     verdict: GateVerdict
     bound: Binding
     inputs: dict[str, str]
+    recipe: Mapping[str, Any]
     report: Path
 
 
@@ -50,11 +52,11 @@ def audited(study: str, audit: str) -> Audited:
             "The audit is not of this study's model and data as they stand:\n"
             + "\n".join(f"  {words}" for words in odd),
             where=str(store().path(audit)),
-            remedy="Remove the artefacts of predict_holdout and audit_model named here and run "
-            "the study again: they are made anew.",
+            remedy=f"Audit it again: equipoise run {study}. An artefact named here whose bytes "
+            "were changed is removed first, with what was made of it.",
         )
     bound = binding_of(spec, audit, verdict.verdict)
-    return Audited(spec, verdict, bound, inputs, folder / "report.html")
+    return Audited(spec, verdict, bound, inputs, recipe, folder / "report.html")
 
 
 def _closed(verdict: GateVerdict, report: Path) -> GateClosed:
@@ -72,6 +74,7 @@ def _odd(spec: Study, recipe: dict[str, Any], evidence: Evidence, table: Path) -
     inputs, source = recipe["inputs"], evidence.prediction_source
     if recipe["config"]["words"]["name"] != spec.name:
         yield "the audit is of another study"
+    yield from drifted(spec, recipe)
     yield from broken_links(inputs)
     if sorted(entry.key for entry in evidence.lineage) != sorted(inputs.values()):
         yield "the evidence names other artefacts than its recipe"

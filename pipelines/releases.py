@@ -6,6 +6,7 @@ stands, and no older model comes back by itself: a person reinstates one.
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
@@ -90,8 +91,11 @@ class Release(BaseModel):
     @classmethod
     def _approved_before_people_could_be(cls, content: Any) -> Any:
         """A release of the time before approvals rests on the gate's pass, which it names."""
+        named = {"study", "audit_key", "audit_sha256", "model_sha256", "policy_sha256"}
         if not isinstance(content, dict) or "approval" in content:
             return content
+        if not content.keys() >= named | {"created_at"}:
+            return content  # The schema says what is missing.
         made_of = f"{content.get('events_key')}\n{content.get('sequences_key')}"
         approval = ApprovalRecord.by_gate(
             study=content["study"],
@@ -100,6 +104,7 @@ class Release(BaseModel):
             model_sha256=content["model_sha256"],
             data_sha256=hashlib.sha256(made_of.encode()).hexdigest(),
             policy_sha256=content["policy_sha256"],
+            decided_at=content["created_at"],
         )
         return content | {"approval": approval.model_dump()}
 
@@ -158,13 +163,19 @@ class ListedRelease(BaseModel):
     at: UtcMoment
 
 
-def record_release(study: str, release: Release) -> Release:
+def record_release(
+    study: str, release: Release, *, closed_by: Callable[[], Sequence[str]] = tuple
+) -> Release:
     """Make ``release`` the study's current one; recording the current one again adds nothing.
 
     Returns the release that stands: with its first ``created_at`` when it was there already.
 
+    Args:
+        closed_by: asked while nobody else can release: why this must not follow what stands.
+
     Raises:
-        GateClosed: people withdrew its model, under whatever audit.
+        GateClosed: people withdrew its model, under whatever audit; it stood before and another
+            release followed it; or ``closed_by`` says so.
         StudyInvalid: it is another study's release.
     """
     ledger = _ledger(study)
@@ -178,6 +189,10 @@ def record_release(study: str, release: Release) -> Release:
         withdrawn = withdrawal_of_model(release.model_sha256, listed)
         if withdrawn is not None:
             raise _gate_closed(release, f"{withdrawn.by} withdrew this very model")
+        if release.release_id in {known.release.release_id for known in listed}:
+            raise _was_superseded(release)
+        if why := closed_by():
+            raise _gate_closed(release, "; ".join(why))
         approval = release.approval
         by = ", ".join(approval.decided_by)
         _add(ledger, "release", release, reason=approval.reason, by=by)
@@ -324,6 +339,16 @@ def _gate_closed(release: Release, why: str) -> GateClosed:
         where=release.audit_key,
         remedy="Read the audit's report; then change the study and train anew, "
         "or let a person reinstate what a person withdrew.",
+    )
+
+
+def _was_superseded(release: Release) -> GateClosed:
+    study, known = release.study, release.release_id
+    return GateClosed(
+        f"Release {known} of {study} stood before and another one followed it.",
+        where=f"release {known}",
+        remedy="No run brings it back; a person may: "
+        f"equipoise reinstate {study} {known} --as NAME --reason …",
     )
 
 

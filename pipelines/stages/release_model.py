@@ -1,6 +1,7 @@
 """release_model: a model becomes the study's release on the gate's pass or on people's approval."""
 
 from pipelines.approval_record import ApprovalRecord
+from pipelines.audit_drift import incumbent_drift
 from pipelines.audited import Audited, audited
 from pipelines.awaiting import approval_by_people
 from pipelines.journal import JournalEntry, append_entry
@@ -28,7 +29,11 @@ def release_model(study: str, audit: str) -> str:
     else:
         approval = approval_by_people(found, started_by=local_person())
     known = {listed.release.release_id for listed in list_releases(study)}
-    recorded = record_release(study, _release(found, approval))
+    recorded = record_release(
+        study,
+        _release(found, approval),
+        closed_by=lambda: incumbent_drift(study, found.recipe),
+    )
     made = recorded.release_id not in known
     key = f"releases/{recorded.release_id}"
     append_entry(JournalEntry(study, "release_model", key, made=made, seconds=0.0, counts={}))

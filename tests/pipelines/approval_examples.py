@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.artefacts import Counts, Recipe, hash_file
+from pipelines.audit_drift import WORDS
 from pipelines.errors import NoRelease, SourceMissing
+from pipelines.incumbents import incumbent_of
 from pipelines.publication.duckdb import publish
 from pipelines.publication.reading import read_current
 from pipelines.releases import current_release
@@ -48,7 +50,15 @@ def audited_study(study: str, weights: bytes = b"the weights") -> str:
     model = _made(spec, "train_model", trained_on, {"weights.txt": weights}, weights.decode())
     predictions = _predictions(spec, {"sequences": sequences, "model": model})
     keys = {"events": events, "checks": checks, "sequences": sequences, "model": model}
-    return _audit(spec, keys | {"predictions": predictions})
+    return _audit(spec, keys | {"predictions": predictions} | _compared(study, model))
+
+
+def _compared(study: str, model: str) -> dict[str, str]:
+    """The artefacts of the release that stands, which an audit reads beside its own."""
+    found = incumbent_of(study, model)
+    keys = (found.predictions, found.audit) if found else (None, None)
+    named = zip(("incumbent", "previous_audit"), keys, strict=True)
+    return {name: key for name, key in named if key is not None}
 
 
 def _made(
@@ -65,8 +75,11 @@ def _made(
 def _recipe(spec: Study, stage: str, inputs: Mapping[str, str], said: str = "") -> Recipe:
     config = {
         "records": spec.records.model_dump(mode="json"),
-        "words": {"name": spec.name},
+        "words": spec.model_dump(mode="json", include=set(WORDS)),
         "audit": spec.audit.model_dump(mode="json"),
+        "incumbent": inputs.get("incumbent"),
+        "mitigation": None,
+        "limits_order": None,
         "said": said,
     }
     return Recipe(stage, sources={}, libraries={}, config=config, inputs=inputs, files={})

@@ -23,6 +23,7 @@ from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.stages.release_model import release_model
 from pipelines.stages.request_approval import request_approval
+from pipelines.study import load_study
 from tests.dags.installations import write_studies
 from tests.pipelines.approval_examples import (
     OUT_OF_REACH,
@@ -310,7 +311,8 @@ def test_an_approval_releases_no_other_audit(equipoise: Command) -> None:
     assert equipoise.approve("Ada") == 0
     assert current_release(STUDY).audit_key == other
 
-    assert outcome(first) == 25
+    with pytest.raises(GateClosed, match="another release stands"):
+        release_model(STUDY, first)
     assert current_release(STUDY).audit_key == other
 
 
@@ -325,7 +327,7 @@ def test_a_withdrawn_model_is_not_released_by_its_old_approval(equipoise: Comman
     assert rows_published(STUDY) == 0
 
 
-def test_an_approval_is_used_once_for_what_stood_before_people_are_asked_again(
+def test_what_stood_before_is_audited_against_what_stands_and_asked_about_again(
     equipoise: Command,
 ) -> None:
     audit = asked()
@@ -334,8 +336,42 @@ def test_an_approval_is_used_once_for_what_stood_before_people_are_asked_again(
     assert outcome(other) == 25
     assert equipoise.approve("Ada") == 0
 
-    assert outcome(audit) == 25
+    assert outcome(audit) == 22
     assert current_release(STUDY).audit_key == other
+    anew = audited_study(STUDY)
+    assert anew != audit
+    assert outcome(anew) == 25
+    assert current_release(STUDY).audit_key == other
+
+
+def test_a_model_that_waited_while_another_was_released_is_audited_again(
+    equipoise: Command,
+) -> None:
+    first = asked(SHOWN, when_passed="ask")
+    other = audited_study(STUDY, b"other weights")
+    assert outcome(other) == 25
+    assert equipoise.approve("Ada") == 0
+
+    # The first was put before people and judged while nothing stood.
+    assert outcome(first) == 22
+    [voided, used] = list_requests(STUDY)
+    assert (voided.state, used.state) == ("void", "used")
+    assert current_release(STUDY).audit_key == other
+
+
+def test_a_study_that_says_something_else_of_itself_since_is_audited_again(
+    equipoise: Command,
+) -> None:
+    audit = asked()
+    file = settings().studies_dir / f"{STUDY}.yaml"
+    text, owner = file.read_text(), load_study(STUDY).owner
+    assert text.count(owner) == 1
+    file.write_text(text.replace(owner, "Nobody who was asked"))
+
+    assert equipoise.approve("Ada") == 26
+    assert "what the study says of itself was changed" in (only().why or "")
+    assert outcome(audit) == 22
+    assert rows_published(STUDY) == 0
 
 
 def test_asking_twice_is_one_request_and_releasing_twice_one_release(equipoise: Command) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from pipelines.durable import only_writer
 from pipelines.errors import ArtefactCorrupt, GateClosed, NoRelease, StoreLocked, StudyInvalid
 from pipelines.identity import Verdict
 from pipelines.releases import (
@@ -68,13 +69,42 @@ def test_recording_the_standing_release_again_adds_no_file_and_keeps_its_time() 
     assert len(entries()) == 1
 
 
-def test_going_back_to_an_older_model_is_a_new_entry() -> None:
-    recorded_release(model="train_model/0001")
-    recorded_release(model="train_model/0002")
-    recorded_release(model="train_model/0001")
+def test_going_back_to_an_older_model_is_a_persons_new_entry() -> None:
+    first = recorded_release(model="train_model/0001")
+    second = recorded_release(model="train_model/0002")
+    with pytest.raises(GateClosed, match="another one followed it") as refused:
+        record_release(STUDY, first)
+    assert f"equipoise reinstate {STUDY} {first.release_id}" in refused.value.remedy
+    assert current_release(STUDY) == second
+    reinstate_release(STUDY, first.release_id, "the newer one drifts", "Ada")
 
     assert current_release(STUDY).model_key == "train_model/0001"
     assert len(entries()) == 3
+
+
+def test_what_must_not_follow_what_stands_is_found_while_nobody_else_can_release() -> None:
+    asked: list[str] = []
+
+    def closed_by() -> list[str]:
+        lock = settings().releases_dir / STUDY / ".lock"
+        with pytest.raises(StoreLocked), only_writer(lock, 0.0):
+            pass
+        asked.append("once")
+        return ["another one stands"]
+
+    with pytest.raises(GateClosed, match="another one stands"):
+        record_release(STUDY, release(), closed_by=closed_by)
+    assert (asked, list_releases(STUDY)) == (["once"], ())
+
+
+def test_a_release_of_the_time_before_approvals_was_decided_when_it_was_made() -> None:
+    known = release()
+    old = known.model_dump(mode="json", exclude={"approval"})
+    read = [Release.model_validate(old).approval for _ in range(2)]
+    assert [approval.decided_at for approval in read] == [known.created_at] * 2
+    del old["created_at"]
+    with pytest.raises(ValidationError):
+        Release.model_validate(old)
 
 
 @pytest.mark.parametrize("verdict", ["fail", "cannot_tell"])
