@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from validation.tasks import (
     BEST_CHALLENGER,
+    CROSSED,
     INCUMBENT,
     LOWER_IS_BETTER,
     MOST_TOLERATED,
@@ -249,6 +250,8 @@ class AuditConfig(_Section):
     def _names_agree(self) -> Self:
         if len(set(self.attributes)) != len(self.attributes) or OVERALL in self.attributes:
             raise ValueError(f"attributes must differ from each other and from {OVERALL!r}")
+        if any(CROSSED in name for name in self.attributes):
+            raise ValueError(f"attributes: {CROSSED!r} in a name would make it a crossing's")
         for crossing in self.crossings:
             unknown = [name for name in crossing if name not in self.attributes]
             if unknown or len(set(crossing)) < 2 or len(set(crossing)) != len(crossing):

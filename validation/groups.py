@@ -12,11 +12,12 @@ from validation.estimates import Estimate
 from validation.evidence import Gap
 from validation.ranking import FloatArray, IntArray
 from validation.sample_size import detectable
-from validation.tasks import MetricName
+from validation.tasks import CROSSED, MetricName
 from validation.too_few import KNOWN, NON_EVENTS, POSITIVES, SELECTED, SUBJECTS, fewer
 
 UNKNOWN_LEVEL = "unknown"
-JOIN = " & "
+# Between the names, and the levels, of a crossing.
+JOIN = CROSSED
 
 _NEEDS_EVENTS: frozenset[MetricName] = frozenset(
     {
@@ -49,7 +50,7 @@ class Group:
 
 
 def with_named_levels(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:
-    """The attributes as text, an absent one as "unknown".
+    """The attributes as text, an absent one as "unknown", as a source that says so in words.
 
     Raises UnauditableTable on a missing column.
     """
@@ -62,13 +63,22 @@ def with_named_levels(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.Data
 
 
 def groups_of(frame: pl.DataFrame, config: AuditConfig) -> list[Group]:
-    """All levels of all attributes, then of all crossings, in the order of the study."""
+    """All levels of all attributes, then of all crossings, in the order of the study.
+
+    Raises UnauditableTable where two crossings of levels would bear one name.
+    """
     wanted = [(name,) for name in config.attributes] + list(config.crossings)
     return [group for names in wanted for group in _levels(frame, names)]
 
 
 def _levels(frame: pl.DataFrame, names: tuple[str, ...]) -> list[Group]:
     levels = frame.select(pl.concat_str(list(names), separator=JOIN)).to_series()
+    if frame.select(names).n_unique() != levels.n_unique():
+        # "a & b" with "c", and "a" with "b & c": two groups would be measured as one.
+        raise UnauditableTable(
+            f"crossing {list(names)}: levels that hold {JOIN!r} make one name of two crossings;"
+            " name them otherwise"
+        )
     return [
         Group(
             attribute=JOIN.join(names),

@@ -88,6 +88,8 @@ INCUMBENT = "incumbent"
 LineKind = Literal["value", "gap", "challenger"]
 
 OVERALL = "overall"
+# Between the names, and the levels, of a crossing.
+CROSSED = " & "
 
 
 def metric_names(task: Task) -> tuple[MetricName, ...]:

@@ -94,6 +94,7 @@ def test_a_crossing_is_of_different_attributes(crossing: list[str]) -> None:
 
 def test_an_attribute_cannot_be_called_overall() -> None:
     assert "attributes must differ" in refusal(attributes=["sex", "overall"], crossings=[])
+    assert "would make it a crossing's" in refusal(attributes=["sex", "sex & age"], crossings=[])
 
 
 @pytest.mark.parametrize("smallest", [0, 10])

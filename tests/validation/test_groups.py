@@ -5,7 +5,14 @@ import polars as pl
 import pytest
 
 from tests.validation.audit_examples import policy
-from validation.groups import Census, census, groups_of, why_not, with_named_levels
+from validation.groups import (
+    Census,
+    UnauditableTable,
+    census,
+    groups_of,
+    why_not,
+    with_named_levels,
+)
 from validation.tasks import MetricName
 
 FRAME = pl.DataFrame({"sex": ["f", "m", None, "f"], "age_band": ["old", "old", "young", "young"]})
@@ -26,6 +33,25 @@ def test_groups_are_levels_then_crossings_each_with_everybody_else() -> None:
     ]
     for group in groups:
         assert sorted([*group.rows, *group.rest]) == [0, 1, 2, 3]
+
+
+def test_a_source_that_says_unknown_says_as_much_as_one_that_says_nothing() -> None:
+    frame = pl.DataFrame({"sex": ["unknown", None, "m"], "age_band": ["old"] * 3})
+    groups = groups_of(with_named_levels(frame, ["sex", "age_band"]), policy(crossings=[]))
+    assert [(g.level, g.rows.tolist()) for g in groups if g.attribute == "sex"] == [
+        ("m", [2]),
+        ("unknown", [0, 1]),
+    ]
+
+
+def test_two_crossings_of_one_name_are_refused_and_not_merged() -> None:
+    sex, band = ["a & b", "a", "a"], ["c", "b & c", "c"]
+    frame = pl.DataFrame({"sex": sex, "age_band": band})
+    with pytest.raises(UnauditableTable, match="make one name of two crossings"):
+        groups_of(frame, policy())
+    # The text alone is no fault: "Oil & Gas" is a level.
+    assert len(groups_of(frame.tail(2), policy())) == 5
+    assert len(groups_of(frame, policy(crossings=[]))) == 4
 
 
 def test_an_attribute_without_a_column_is_named() -> None:
