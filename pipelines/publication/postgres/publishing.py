@@ -2,6 +2,9 @@
 
 Two publishers of one day take turns; of other days they do not wait for each other but for the
 moment of their commits. A process killed at any time leaves what had been committed.
+
+Publications of a study share one lock more, which a withdrawal holds alone: it waits for those
+under way and takes them back too, and who comes after it asks a gate that knows of it.
 """
 
 from datetime import UTC, datetime
@@ -16,6 +19,7 @@ from pipelines.publication.commitments import commit_rows, rows_digest
 from pipelines.publication.contract import Publication, rows_refused
 from pipelines.publication.duckdb import Generation, table_rows
 from pipelines.publication.gate import require_no_contradiction
+from pipelines.publication.postgres.erasing import LOCK, LOCK_SHARED
 from pipelines.publication.postgres.loading import load_predictions
 from pipelines.publication.rows import (
     Row,
@@ -35,10 +39,16 @@ SELECT published_at, row_count, stands FROM publication_states WHERE generation_
 """
 
 
-def lock(connection: psycopg.Connection, *words: str) -> None:
-    """Hold the words' lock until this transaction ends."""
-    name = "/".join(words)
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+def take_turn(connection: psycopg.Connection, publication: Publication) -> None:
+    """Wait for the study's withdrawals and for the day's publisher; held until the commit."""
+    day = publication.as_of.date().isoformat()
+    connection.execute(LOCK_SHARED, (f"{publication.study}/withdrawals",))
+    connection.execute(LOCK, (f"{publication.study}/{day}",))
+
+
+def hold_publications(connection: psycopg.Connection, study: str) -> None:
+    """Wait for the study's publications under way; none begins until this transaction ends."""
+    connection.execute(LOCK, (f"{study}/withdrawals",))
 
 
 def add_row(connection: psycopg.Connection, table: str, row: Row) -> bool:

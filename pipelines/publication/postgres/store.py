@@ -48,10 +48,10 @@ class PostgresStore:
         # The audits stay, whatever becomes of the rest.
         with connect(self.url) as connection:
             publishing.record_audits(connection, publication)
-        require_open_gate(publication, self.settings)
         with connect(self.url) as connection:
-            day = publication.as_of.date().isoformat()
-            publishing.lock(connection, publication.study, day)
+            publishing.take_turn(connection, publication)
+            # Asked now: no withdrawal comes between the answer and the commit.
+            require_open_gate(publication, self.settings)
             erased = erasing.erased_hashes(connection, publication.study)
             given = leave_out(predictions, publication.study, erased)
             rows = published_rows(publication, given)
@@ -134,7 +134,7 @@ class PostgresStore:
     ) -> tuple[str, ...]:
         require_words(reason, by)
         with connect(self.url) as connection:
-            publishing.lock(connection, study, "withdrawals")
+            publishing.hold_publications(connection, study)
             asked = self._asked(connection, study, generation_id)
             changed = tuple(
                 name for name, stands in asked.items() if stands == (state == "withdrawn")
