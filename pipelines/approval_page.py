@@ -11,9 +11,12 @@ from pipelines.approval_request import ApprovalRequest, ListedRequest
 from pipelines.releases import Release, list_releases
 from pipelines.settings import settings
 from pipelines.stage import store
+from validation.disclosure_view import for_readers
 from validation.evidence import Evidence, LineVerdict, load_evidence
 
 SUBJECT = re.compile(r"\(request ([0-9a-f]{16})\)$")
+# What a page turns into a link without being told to; a space in it is enough to stop that.
+ADDRESS = re.compile(r":(?=//)|\bwww(?=\.)|@", re.IGNORECASE)
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>$-])")
 
 
@@ -41,7 +44,7 @@ def _lines(listed: ListedRequest) -> Iterator[str]:
     request = listed.request
     bound = request.bound
     folder = store().open(bound.audit_key)
-    evidence = load_evidence(folder / "evidence.json")
+    evidence = for_readers(load_evidence(folder / "evidence.json"))
     yield f"## {_plain(evidence.study)}: {bound.verdict.replace('_', ' ')}"
     yield ""
     yield "The gate does not decide this by itself:"
@@ -95,7 +98,7 @@ def _table(evidence: Evidence, before: Evidence | None) -> Iterator[str]:
 
 def _moved(line: LineVerdict, known: LineVerdict | None) -> str:
     now, then = line.estimate.value, known.estimate.value if known else None
-    return "" if now is None or then is None else f" (change {now - then:+.4f})"
+    return "" if now is None or then is None else f" (change {now - then:+.3f})"
 
 
 def _last(study: str) -> Evidence | None:
@@ -106,7 +109,7 @@ def _last(study: str) -> Evidence | None:
     newest: Release = max(listed, key=lambda each: each.at).release
     file = settings().artefacts_dir / newest.audit_key / "evidence.json"
     try:
-        return load_evidence(file)
+        return for_readers(load_evidence(file))
     except (OSError, ValueError):
         return None
 
@@ -123,6 +126,7 @@ def _bytes(request: ApprovalRequest) -> Iterator[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """Text that markdown and HTML leave as it is, on one line."""
-    one_line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    """Text that markdown and HTML leave as it is, on one line; an address in it is no link."""
+    one_line = ADDRESS.sub(r"\g<0> ", " ".join(text.split()))
+    one_line = one_line.replace("&", "&amp;").replace("<", "&lt;")
     return SPECIAL.sub(r"\\\1", one_line)

@@ -14,16 +14,22 @@ from pipelines.provenance import broken_links, changed_since
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study, load_study
 from pipelines.trial_record import overfitting
+from validation.disclosure_view import for_readers
 from validation.evidence import Evidence, GateVerdict, load_evidence
 from validation.gate import judge
 
 
 @dataclass(frozen=True)
 class Audited:
-    """An audit whose verdict holds: what it says, and the bytes it says it of."""
+    """An audit whose verdict holds: what it says, and the bytes it says it of.
+
+    verdict: what is decided by; of small groups it holds numbers that nobody may read.
+    reasons: the verdict's, in the words that everybody may read.
+    """
 
     spec: Study
     verdict: GateVerdict
+    reasons: tuple[str, ...]
     bound: Binding
     inputs: dict[str, str]
     recipe: Mapping[str, Any]
@@ -41,8 +47,9 @@ def audited(study: str, audit: str) -> Audited:
     folder = store().open(audit)
     evidence = load_evidence(folder / "evidence.json")
     verdict = judge(evidence, spec.audit)
+    reasons = _in_readers_words(evidence, verdict)
     if verdict.decision == "close" or evidence.gate != verdict:
-        raise _closed(verdict, folder / "report.html")
+        raise _closed(reasons, folder / "report.html")
     recipe: dict[str, Any] = store().manifest(audit)["recipe"]
     inputs: dict[str, str] = recipe["inputs"]
     opened = open_inputs(inputs)
@@ -56,13 +63,18 @@ def audited(study: str, audit: str) -> Audited:
             "were changed is removed first, with what was made of it.",
         )
     bound = binding_of(spec, audit, verdict.verdict)
-    return Audited(spec, verdict, bound, inputs, recipe, folder / "report.html")
+    return Audited(spec, verdict, reasons, bound, inputs, recipe, folder / "report.html")
 
 
-def _closed(verdict: GateVerdict, report: Path) -> GateClosed:
+def _in_readers_words(evidence: Evidence, verdict: GateVerdict) -> tuple[str, ...]:
+    gate = for_readers(evidence.model_copy(update={"gate": verdict})).gate
+    return () if gate is None else gate.reasons
+
+
+def _closed(reasons: tuple[str, ...], report: Path) -> GateClosed:
     return GateClosed(
         "The audit did not pass, so nothing is released:\n"
-        + "\n".join(f"  {reason}" for reason in verdict.reasons or ("its verdict was altered",)),
+        + "\n".join(f"  {reason}" for reason in reasons or ("its verdict was altered",)),
         where=str(report),
         remedy="Read the report. Change the model or the data; a limit is changed by whoever "
         "answers for the study, before the next test split is looked at.",

@@ -44,7 +44,7 @@ def approval_by_people(found: Audited, *, started_by: str) -> ApprovalRecord:
         # An approval releases once; what was withdrawn or superseded since is asked about anew.
         if listed.state == "approved" or (listed.state == "used" and record in current):
             return record
-    listed, made = open_request(bound, found.verdict.reasons, found.spec.audit.approval, started_by)
+    listed, made = open_request(bound, found.reasons, found.spec.audit.approval, started_by)
     key = f"approvals/{listed.request.request_id}"
     append_entry(
         JournalEntry(bound.study, "request_approval", key, made=made, seconds=0.0, counts={})

@@ -13,6 +13,7 @@ from pipelines.publication.reading import ListedGeneration, list_generations
 from pipelines.releases import ListedRelease, list_releases
 from pipelines.run_summary import paths_of
 from pipelines.settings import settings
+from validation.disclosure_view import for_readers
 from validation.estimates import Estimate, VerdictName
 from validation.evidence import load_evidence
 from validation.tasks import Task
@@ -71,7 +72,7 @@ def _audit(entry: JournalEntry | None) -> AuditSummary | None:
         return None
     folder = artefacts.open(entry.key)
     try:
-        evidence = load_evidence(folder / "evidence.json")
+        evidence = for_readers(load_evidence(folder / "evidence.json"))
     except ValueError:
         raise ArtefactCorrupt(
             f"The evidence of {entry.key} is not what this version of Equipoise writes.",

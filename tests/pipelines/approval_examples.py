@@ -19,8 +19,15 @@ from tests.dags.installations import study_text
 from tests.pipelines.publication_examples import predictions, publication
 from tests.validation.audit_examples import CHALLENGERS, gating_line, section, simulated, sound_data
 from validation.audit import audit_predictions_table
-from validation.evidence import Evidence, LineageEntry, PredictionSource, dump_evidence
+from validation.evidence import (
+    Evidence,
+    LineageEntry,
+    PopulationEvidence,
+    PredictionSource,
+    dump_evidence,
+)
 from validation.gate import judge
+from validation.tasks import MetricName
 
 # Its interval on the holdout is .773 to .834: the first is shown, the second cannot be told,
 # and the third is shown not to hold.
@@ -40,8 +47,22 @@ def _lines(at_least: float) -> list[dict[str, Any]]:
     ]
 
 
-def audited_study(study: str, weights: bytes = b"the weights") -> str:
-    """All artefacts up to the audit; its key. Other weights are another model and another audit."""
+def study_by_sex(**approval: Any) -> str:
+    """A study whose gate cannot tell whether its model finds women as often as men."""
+    by_sex = gating_line(line="Alike", metric="tpr", group="sex", between=[-0.01, 0.01])
+    gating = [by_sex, _lines(SHOWN)[1]]
+    audit = section(gating=gating, crossings=[], bootstrap_draws=100)
+    return study_text(audit=audit | {"approval": {"when_cannot_tell": "ask"} | approval})
+
+
+def audited_study(
+    study: str, weights: bytes = b"the weights", withheld: tuple[MetricName, ...] = ()
+) -> str:
+    """All artefacts up to the audit; its key. Other weights are another model and another audit.
+
+    Args:
+        withheld: metrics of every group that only the auditor's role may read.
+    """
     spec = load_study(study)
     events = _made(spec, "ingest_events", {}, {"events.txt": b"what happened"})
     checks = _made(spec, "check_events", {"events": events}, {"checks.json": b"[]"})
@@ -50,7 +71,8 @@ def audited_study(study: str, weights: bytes = b"the weights") -> str:
     model = _made(spec, "train_model", trained_on, {"weights.txt": weights}, weights.decode())
     predictions = _predictions(spec, {"sequences": sequences, "model": model})
     keys = {"events": events, "checks": checks, "sequences": sequences, "model": model}
-    return _audit(spec, keys | {"predictions": predictions} | _compared(study, model))
+    keys |= {"predictions": predictions} | _compared(study, model)
+    return _audit(spec, keys, withheld)
 
 
 def _compared(study: str, model: str) -> dict[str, str]:
@@ -93,14 +115,14 @@ def _predictions(spec: Study, inputs: Mapping[str, str]) -> str:
     return store().make(_recipe(spec, "predict_holdout", inputs), write).key
 
 
-def _audit(spec: Study, keys: Mapping[str, str]) -> str:
+def _audit(spec: Study, keys: Mapping[str, str], withheld: tuple[MetricName, ...]) -> str:
     def write(draft: Path) -> Counts:
         table = store().path(keys["predictions"]) / "predictions.parquet"
         evidence = Evidence(
             study=spec.title,
             intended_use="a test",
             policy=spec.audit,
-            populations=audit_predictions_table(simulated(), spec.audit, challengers=CHALLENGERS),
+            populations=_populations(spec, withheld),
             data=sound_data(),
             lineage=tuple(
                 LineageEntry(stage=name, key=key, sha256=store().content_sha256(key))
@@ -114,6 +136,20 @@ def _audit(spec: Study, keys: Mapping[str, str]) -> str:
         return {}
 
     return store().make(_recipe(spec, "audit_model", keys), write).key
+
+
+def _populations(spec: Study, withheld: tuple[MetricName, ...]) -> tuple[PopulationEvidence, ...]:
+    measured = audit_predictions_table(simulated(), spec.audit, challengers=CHALLENGERS)
+    return tuple(
+        one.model_copy(
+            update={
+                "groups": tuple(
+                    group.model_copy(update={"withheld": withheld}) for group in one.groups
+                )
+            }
+        )
+        for one in measured
+    )
 
 
 def rewrite(file: Path, text: bytes) -> None:

@@ -1,6 +1,7 @@
 """Whom the gate asks, whose answer counts, and for which bytes: read off the published table."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -33,10 +34,16 @@ from tests.pipelines.approval_examples import (
     audited_study,
     rewrite,
     rows_published,
+    study_by_sex,
 )
+from validation.evidence import load_evidence
 
 STUDY = "demo"
 ROWS = 4
+# Everything that a page could turn into a script or a link.
+SPELL = (
+    "<script>alert(1)</script> [x](javascript:1) | # * https://a.example WWW.a.example a@b.example"
+)
 SECONDS_A_DAY = 24 * 3600
 
 
@@ -442,6 +449,32 @@ def test_the_answers_stand_in_the_report_and_the_audited_bytes_stay(equipoise: C
     assert (own.read_bytes(), only().state) == (before, "rejected")
 
 
+@pytest.mark.parametrize("then", ["ask", "close"])
+def test_a_withheld_number_reaches_nobody_who_answers_or_looks(
+    equipoise: Command, then: str
+) -> None:
+    write_studies(settings().studies_dir, demo=study_by_sex(when_cannot_tell=then))
+    audit = audited_study(STUDY, withheld=("tpr",))
+    append_entry(JournalEntry(STUDY, "audit_model", audit, made=True, seconds=1.0, counts={}))
+    gate = load_evidence(evidence(audit)).gate
+    assert gate is not None
+    raw = {line.words for line in gate.lines if line.line == "Alike"}
+    assert {reason.removeprefix("Alike: ") for reason in gate.reasons} == raw
+
+    with pytest.raises(EquipoiseError) as refused:
+        release_model(STUDY, audit)
+    assert refused.value.exit_code == (25 if then == "ask" else 22)
+    shown = [str(refused.value)]
+    shown += [equipoise(*words)[1] for words in (("approvals",), ("show", STUDY))]
+    shown += [equipoise("show", STUDY, "--json")[1]]
+    shown += [page_of(listed) for listed in list_requests(STUDY)]
+    kept = (settings().approvals_dir / STUDY).glob("*.json")
+    shown += [file.read_text() for file in kept]
+    assert len(shown) >= (7 if then == "ask" else 4)
+    assert [text for text in shown if any(words in text for words in raw)] == []
+    assert "too few subjects" in shown[0]
+
+
 def test_nothing_waits_where_nobody_was_asked(equipoise: Command) -> None:
     write_studies(settings().studies_dir, demo=asking_study())
     assert equipoise.approve("Ada") == 26
@@ -453,7 +486,7 @@ def test_the_page_for_people_names_the_bytes_and_renders_no_word_of_a_source(
     equipoise: Command,
 ) -> None:
     asked(approvers=2)
-    assert equipoise.approve("Ada", "<script>alert(1)</script> [x](javascript:1) | # *") == 0
+    assert equipoise.approve("Ada", SPELL) == 0
     listed = only()
     page = page_of(listed)
     for name, value in listed.request.bound.model_dump(exclude={"study", "verdict"}).items():
@@ -461,5 +494,6 @@ def test_the_page_for_people_names_the_bytes_and_renders_no_word_of_a_source(
     assert "1 more person must approve" in page
     assert "<script" not in page
     assert "[x](" not in page
+    assert re.findall(r"(?i)://|www\.|\S@\S", page) == []
     assert request_in(subject_of(listed.request)) == listed.request.request_id
     assert request_in("Release the model? (request 0123)") is None
