@@ -88,7 +88,7 @@ def _mitigated(
     if limits is None or table is None:
         return Mitigated(found, predictions, evidence)
     moved, by = decided_scores(predictions, limits, policy), decided_by(scored_by, table)
-    decided = performance_of(spec, moved, None, before, by)
+    decided = performance_of(spec, moved, before, by)
     if decided.reason is not None:
         return Mitigated(decided, predictions)
     merged = mitigated_populations(found.populations, decided.populations)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import polars as pl
 from threadpoolctl import threadpool_limits
@@ -16,9 +15,7 @@ from validation.forecast_audit import audit_forecasts
 from validation.forecast_permutation import with_forecast_shares
 from validation.groups import UnauditableTable
 from validation.harms import harms
-from validation.incumbent import IncumbentEvidence
 from validation.interval_notes import forecast_interval_notes, interval_notes
-from validation.non_inferiority import compared_with_incumbent
 from validation.patient_harm_records import PatientHarms
 from validation.patient_harms import patient_harms
 from validation.permutation import with_permutation_shares
@@ -41,7 +38,6 @@ class Performance:
     checks: tuple[CheckResult, ...] = ()
     findings: tuple[Finding, ...] = ()
     harms: tuple[HarmFinding, ...] = ()
-    incumbent: IncumbentEvidence | None = None
     patient_harms: PatientHarms | None = None
     memories: tuple[ShownBefore, ...] = ()
     reason: str | None = None
@@ -73,7 +69,6 @@ class Performance:
 def performance_of(
     spec: Study,
     predictions: pl.DataFrame,
-    incumbent: Path | None,
     before: Sequence[ShownBefore] = (),
     scored_by: str = "",
 ) -> Performance:
@@ -81,22 +76,15 @@ def performance_of(
 
     In one thread: sums have one order on every machine, and no thread waits for a busy core.
 
-    Args:
-        incumbent: the table that the release that stands was audited on, where one is compared.
-        before, scored_by: of people, what earlier audits showed, and model and threshold.
+    before, scored_by: of people, what earlier audits showed, and model and threshold.
     """
     with threadpool_limits(limits=1):
         try:
             if spec.audit.is_forecast:
-                found = _of_forecasts(spec, predictions)
-            else:
-                found = _of_people(spec, predictions, before, scored_by)
+                return _of_forecasts(spec, predictions)
+            return _of_people(spec, predictions, before, scored_by)
         except UnauditableTable as error:
             return _nothing(error)
-        if incumbent is None:
-            return found
-        others = pl.read_parquet(incumbent)
-        return replace(found, incumbent=compared_with_incumbent(predictions, others, spec.audit))
 
 
 def _nothing(error: UnauditableTable) -> Performance:

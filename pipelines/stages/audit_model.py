@@ -12,9 +12,10 @@ from pipelines.artefacts import Counts, Recipe, hash_file
 from pipelines.declaration import declaration_of
 from pipelines.errors import GateClosed
 from pipelines.evidence import data_evidence, is_point_in_time, lineage, model_summary
+from pipelines.incumbent_evidence import against_incumbent
 from pipelines.incumbents import NOT_READABLE, NOTHING_STANDS, incumbent_of
 from pipelines.limits_order import note_look, order_of_limits
-from pipelines.mitigation_evidence import mitigated, write_table
+from pipelines.mitigation_evidence import Mitigated, mitigated, write_table
 from pipelines.patient_harm_evidence import with_tests
 from pipelines.performance import Performance, performance_of
 from pipelines.provenance import broken_links
@@ -123,10 +124,10 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
     inputs = open_inputs(keys)
     table = inputs["predictions"] / PREDICTIONS
     predictions = pl.read_parquet(table)
-    incumbent = inputs["incumbent"] / PREDICTIONS if "incumbent" in inputs else None
+    previous = _previous(inputs)
     before = shown_before(spec, keys["predictions"])
     shown_by = scored_by(spec, keys["model"])
-    measured = performance_of(spec, predictions, incumbent, before, shown_by)
+    measured = performance_of(spec, predictions, before, shown_by)
     done = mitigated(spec, inputs["model"], predictions, measured, before, shown_by)
     write_memories(done.found.memories, draft)
     write_table(done.evidence, draft)
@@ -149,10 +150,9 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
         limits_order=_limits_order(recipe),
         patient_harms=found.patient_harms,
         mitigation=done.evidence,
-        incumbent=found.incumbent or _without_comparison(recipe),
+        incumbent=_compared(spec, done, inputs, previous) or _without_comparison(recipe),
         declared=declaration_of(spec, inputs["sequences"]),
     )
-    previous = _previous(inputs)
     return _judged(evidence, spec, found.reason, Around(recipe.key, previous), draft)
 
 
@@ -178,6 +178,15 @@ def _judged(
 def _limits_order(recipe: Recipe) -> LimitsOrder | None:
     order: dict[str, Any] | None = recipe.config["limits_order"]
     return None if order is None else LimitsOrder(**order)
+
+
+def _compared(
+    spec: Study, done: Mitigated, inputs: Mapping[str, Path], previous: Evidence | None
+) -> IncumbentEvidence | None:
+    if "incumbent" not in inputs or done.found.reason is not None:
+        return None
+    table = inputs["incumbent"] / PREDICTIONS
+    return against_incumbent(spec, done.predictions, table, previous)
 
 
 def _without_comparison(recipe: Recipe) -> IncumbentEvidence:

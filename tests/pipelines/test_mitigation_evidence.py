@@ -66,7 +66,7 @@ def with_seeds(frame: pl.DataFrame) -> pl.DataFrame:
 
 def test_an_ensemble_is_judged_by_each_groups_threshold(tmp_path: Path) -> None:
     frame = with_seeds(unfair(8000))
-    found = performance_of(study(THRESHOLDS), frame, None)
+    found = performance_of(study(THRESHOLDS), frame)
     done = mitigated(study(THRESHOLDS), tmp_path, frame, found)
     assert done.found.reason is None
     assert done.evidence is not None
@@ -85,7 +85,7 @@ def test_what_the_decisions_show_is_remembered_and_weighed_against_what_was_show
     tmp_path: Path,
 ) -> None:
     frame = with_seeds(unfair(3000))
-    found = performance_of(study(THRESHOLDS), frame, None, (), "train_model/1 at 0.2")
+    found = performance_of(study(THRESHOLDS), frame, (), "train_model/1 at 0.2")
     done = mitigated(study(THRESHOLDS), tmp_path, frame, found, (), "train_model/1 at 0.2")
     plain, decided = done.found.memories
     assert plain.scored_by == "train_model/1 at 0.2"
@@ -95,7 +95,7 @@ def test_what_the_decisions_show_is_remembered_and_weighed_against_what_was_show
     healthy = (pl.col("sex") == "female") & (pl.col("label") == 0) & (pl.col("split") == "test")
     gone = frame.filter(healthy).head(3)["subject_id"]
     less = frame.filter(~pl.col("subject_id").is_in(gone.implode()))
-    before = performance_of(study(THRESHOLDS), less, None, (), "train_model/1 at 0.2").memories
+    before = performance_of(study(THRESHOLDS), less, (), "train_model/1 at 0.2").memories
     again = mitigated(study(THRESHOLDS), tmp_path, frame, found, before, "train_model/1 at 0.2")
     hidden = set(again.found.memories[1].hidden_keys) - set(decided.hidden_keys)
     assert any(key[3] == "female" for key in hidden)
