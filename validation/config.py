@@ -52,6 +52,10 @@ class GatingLine(_Section):
     a challenger's name) the difference "network minus challenger" is judged, and its limit is how
     much worse is still tolerated. `against: incumbent` compares likewise with the release that
     stands, and holds where none does.
+
+    A value and a difference are judged by their own 95 % interval. A gap is judged by the interval
+    that holds for all gaps of gating and reported lines at once: of patients by the largest |t| of
+    the bootstrap, of forecasts by Bonferroni (validation.simultaneous).
     """
 
     line: str = Field(min_length=1, max_length=120)

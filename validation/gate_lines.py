@@ -77,8 +77,9 @@ def _judge(line: GatingLine, candidate: Candidate, policy: AuditConfig) -> Judge
     if ends.high < limits.fails_below or ends.low > limits.fails_above:
         verdict = _verdict(line, candidate.level, candidate.estimate, "fail", words + FAILED)
         # Of a value the limit is no distance: an AUROC of .5625 is no narrow miss of .75.
-        share = policy.approval.narrow_fail_share if candidate.together else None
-        return Judged(verdict, sound=True, narrow=_is_narrow(value, limits, share))
+        share = policy.approval.narrow_fail_share or 0.0
+        narrow = candidate.together and _overstep(value, limits) <= share
+        return Judged(verdict, sound=True, narrow=narrow)
     if limits.lower <= ends.low and ends.high <= limits.upper:
         verdict = _verdict(line, candidate.level, candidate.estimate, "pass", words + HELD)
         return Judged(verdict, sound=True)
@@ -128,13 +129,10 @@ def _untold(line: GatingLine, candidate: Candidate, policy: AuditConfig, words: 
 HELD, FAILED, UNTOLD = "shown to hold", "shown not to hold", "cannot tell"
 
 
-def _is_narrow(value: float, limits: Limits, share: float | None) -> bool:
-    """Whether a failed gap oversteps its limit by no more than this share of the limit."""
-    if share is None:
-        return False
-    if value > limits.fails_above:
-        return value - limits.fails_above <= share * abs(limits.fails_above)
-    return limits.fails_below - value <= share * abs(limits.fails_below)
+def _overstep(value: float, limits: Limits) -> float:
+    """By which share of its limit a failed gap oversteps it; infinite of a limit of 0."""
+    limit = limits.fails_above if value > limits.fails_above else limits.fails_below
+    return abs(value - limit) / abs(limit) if limit else math.inf
 
 
 def _limit_words(line: GatingLine) -> str:

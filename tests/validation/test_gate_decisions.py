@@ -112,6 +112,36 @@ def test_a_network_shown_to_be_worse_is_never_narrow(share: float) -> None:
     assert decided(measured, narrow_fail_share=share) == "close"
 
 
+@pytest.mark.parametrize(
+    ("limit", "gap", "decision"),
+    [
+        # .0625 over .25 is a quarter of it, and a quarter is narrow.
+        ({"between": [-0.25, 0.25]}, 0.3125, "ask"),
+        ({"between": [-0.25, 0.25]}, -0.3125, "ask"),
+        ({"between": [-0.25, 0.25]}, 0.313, "close"),
+        ({"between": [-0.25, 0.25]}, -0.313, "close"),
+        ({"between": [-0.5, 0.25]}, 0.313, "close"),
+        ({"between": [-0.25, 0.5]}, -0.313, "close"),
+        # Of a limit of 0 there is no share.
+        ({"at_most": 0.0}, 0.03125, "close"),
+        ({"at_least": 0.0}, -0.03125, "close"),
+    ],
+)
+def test_a_gap_is_narrow_by_the_share_of_the_limit_that_it_oversteps(
+    limit: dict[str, Any], gap: float, decision: str
+) -> None:
+    config = policy(
+        gating=[
+            gating_line(line="tpr by sex", metric="tpr", group="sex", **limit),
+            gating_line(line="n", against="best_challenger", at_least=-0.02),
+        ],
+        approval={"narrow_fail_share": 0.25},
+    )
+    measured = both_gaps(together(gap, 0.015625), together(-gap, 0.015625))
+    verdict = judge(measured.model_copy(update={"policy": config}), config)
+    assert (verdict.verdict, verdict.decision) == ("fail", decision)
+
+
 @pytest.mark.parametrize(("limit", "value"), [("at_least", 0.55), ("at_most", 0.65)])
 def test_a_value_that_fails_is_never_narrow(limit: str, value: float) -> None:
     config = policy(
