@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from pipelines.publication.postgres.functions import TIMED
 from pipelines.publication.postgres.roles import OWNER
 from pipelines.publication.schema import CONTRACT
 from tests.publication.world import ANOTHER, HELD, WORLD, Row, guards, probe, sha
@@ -59,23 +60,33 @@ def drop(table: str, guard: str) -> str:
     return f"ALTER TABLE {table} DROP CONSTRAINT {table}_{guard}"
 
 
-def unchained(table: str) -> tuple[str, ...]:
-    """The trigger gives an event its number and hashes: what its columns demand stands behind."""
-    return ("ALTER TABLE event_log DISABLE TRIGGER chained",) if table == "event_log" else ()
+# A trigger fills columns (hashes of an event, moments), or lets no row in that is one too many:
+# what the columns demand stands behind it.
+BEFORE_THE_GUARDS = {
+    "event_log": "chained",
+    "predictions": "of_this_transaction",
+    **dict.fromkeys(TIMED, "timed"),
+}
+
+
+def let_in(table: str) -> tuple[str, ...]:
+    """What must be off for a row of any content to come to the table's constraints."""
+    trigger = BEFORE_THE_GUARDS.get(table)
+    return () if trigger is None else (f"ALTER TABLE {table} DISABLE TRIGGER {trigger}",)
 
 
 @pytest.mark.parametrize("table", ANOTHER)
 def test_another_row_of_each_table_goes_in(by_hand: Connection, table: str) -> None:
     first = next(row for name, row in WORLD.values() if name == table)
-    with tried(by_hand, *unchained(table)):
+    with tried(by_hand, *let_in(table)):
         insert(by_hand, table, first | ANOTHER[table])
 
 
 @pytest.mark.parametrize(("table", "guard"), ALONE)
 def test_a_constraint_alone_refuses_its_row(by_hand: Connection, table: str, guard: str) -> None:
-    with tried(by_hand, *unchained(table)), pytest.raises(psycopg.IntegrityError):
+    with tried(by_hand, *let_in(table)), pytest.raises(psycopg.IntegrityError):
         insert(by_hand, table, probe(table, guard))
-    with tried(by_hand, *unchained(table), drop(table, guard)):
+    with tried(by_hand, *let_in(table), drop(table, guard)):
         insert(by_hand, table, probe(table, guard))
 
 
@@ -175,6 +186,16 @@ def half_a_publication_is_refused(connection: Connection) -> bool:
     return False
 
 
+def backdating_is_replaced(table: str, column: str) -> Callable[[Connection], bool]:
+    """Whether a row that says 2020 is told to be of today."""
+
+    def is_replaced(connection: Connection) -> bool:
+        asked = f"SELECT bool_and(now() - {column} < interval '1 hour') FROM {table}"  # noqa: S608
+        return connection.execute(asked).fetchall() == [(True,)]
+
+    return is_replaced
+
+
 # (table, trigger) -> whether it does its work.
 TRIGGER_PROBES: dict[tuple[str, str], Callable[[Connection], bool]] = {
     **{
@@ -188,10 +209,23 @@ TRIGGER_PROBES: dict[tuple[str, str], Callable[[Connection], bool]] = {
         (table, "told"): is_told(table)
         for table in ("audits", "approvals", "releases", "publications", "withdrawals", "erasures")
     },
+    ("audits", "timed"): backdating_is_replaced("audits", "recorded_at"),
+    ("publications", "timed"): backdating_is_replaced("publications", "published_at"),
+    ("withdrawals", "timed"): backdating_is_replaced("withdrawals", "changed_at"),
     ("event_log", "chained"): forgery_is_replaced,
     ("predictions", "of_this_transaction"): late_rows_are_refused,
     ("publications", "whole"): half_a_publication_is_refused,
 }
+
+
+def test_a_publication_that_was_asked_early_whether_it_is_whole_takes_no_further_row(
+    by_hand: Connection,
+) -> None:
+    late = WORLD["prediction"][1] | ANOTHER["predictions"]
+    with tried(by_hand):
+        by_hand.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        with pytest.raises(psycopg.errors.RestrictViolation, match="no more predictions"):
+            insert(by_hand, "predictions", late)
 
 
 @pytest.mark.parametrize(("table", "trigger"), TRIGGER_PROBES)

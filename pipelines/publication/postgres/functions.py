@@ -19,6 +19,7 @@ _TOLD = {
     "withdrawals": "",
     "erasures": "erasure",
 }
+TIMED = ("audits", "publications", "withdrawals")
 TRIGGERS = (
     *(
         f"CREATE TRIGGER only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
@@ -29,6 +30,10 @@ TRIGGERS = (
         f"CREATE CONSTRAINT TRIGGER told AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED "
         f"FOR EACH ROW EXECUTE FUNCTION tell_event('{event}')"
         for table, event in _TOLD.items()
+    ),
+    *(
+        f"CREATE TRIGGER timed BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION say_when()"
+        for table in TIMED
     ),
     "CREATE TRIGGER chained BEFORE INSERT ON event_log FOR EACH ROW EXECUTE FUNCTION chain_event()",
     "CREATE TRIGGER of_this_transaction AFTER INSERT ON predictions "

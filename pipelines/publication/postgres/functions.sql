@@ -11,6 +11,19 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END $$;
 
+-- When it happened is the server's to say: a moment of the writer's could be of another day, and
+-- what readers are told that they saw would be another thing than they did.
+CREATE FUNCTION say_when() RETURNS trigger LANGUAGE plpgsql
+SET search_path = equipoise, pg_temp SET timezone = 'UTC' AS $$
+BEGIN
+    CASE TG_TABLE_NAME
+        WHEN 'audits' THEN NEW.recorded_at := clock_timestamp();
+        WHEN 'publications' THEN NEW.published_at := clock_timestamp();
+        WHEN 'withdrawals' THEN NEW.changed_at := clock_timestamp();
+    END CASE;
+    RETURN NEW;
+END $$;
+
 -- Told at commit, so that the chain's lock is held for no longer than that.
 CREATE FUNCTION tell_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = equipoise, pg_temp SET timezone = 'UTC' AS $$
@@ -73,6 +86,17 @@ BEGIN
         WHERE publications.generation_id IS NULL
     ) THEN
         RAISE EXCEPTION 'a publication gets its predictions in its own transaction'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    -- Not left to the end: who asks early whether a publication is whole adds no row afterwards.
+    IF EXISTS (
+        SELECT FROM publications
+        WHERE generation_id IN (SELECT generation_id FROM incoming_rows) AND row_count < (
+            SELECT count(*) FROM predictions
+            WHERE predictions.generation_id = publications.generation_id
+        )
+    ) THEN
+        RAISE EXCEPTION 'a publication has no more predictions than it says'
             USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NULL;

@@ -37,6 +37,7 @@ WHERE study = %(study)s AND audit_id = %(audit_id)s AND evidence_sha256 = %(evid
 GENERATION = """
 SELECT published_at, row_count, stands FROM publication_states WHERE generation_id = %s
 """
+PUBLISHED_AT = "SELECT published_at FROM publications WHERE generation_id = %s"
 
 
 def take_turn(connection: psycopg.Connection, publication: Publication) -> None:
@@ -97,13 +98,12 @@ def add_generation(
     Raises:
         PublicationGateClosed: a guard of the database refuses it.
     """
-    generation = Generation(datetime.now(UTC), rows.height, stands=True)
     committed = commit_rows(table_rows(publication, rows))
     task = committed["task"].item(0)
     described = publication_row(
         publication,
         task=task,
-        published_at=generation.published_at,
+        published_at=datetime.now(UTC),  # The server writes down its own.
         row_count=rows.height,
         digest=rows_digest(committed["commitment"]),
     )
@@ -116,7 +116,8 @@ def add_generation(
     except psycopg.IntegrityError:
         # The database's own message shows the key it refused, a pseudonym perhaps.
         raise rows_refused(publication, "a constraint of the database refuses them") from None
-    return generation
+    ((moment,),) = connection.execute(PUBLISHED_AT, (publication.generation_id,)).fetchall()
+    return Generation(moment.astimezone(UTC), rows.height, stands=True)
 
 
 def head_of(connection: psycopg.Connection) -> Head:
