@@ -26,7 +26,7 @@ from validation.interval_forms import form_of
 from validation.intervals import draw_weights
 from validation.rank_correlation import DailyRanks, daily_ranks
 from validation.ranking import FloatArray, IntArray
-from validation.sampled import Sampled, estimate_of, gap_between, paired
+from validation.sampled import Sampled, estimate_of, gap_between, paired, same_model
 from validation.tasks import MetricName, metric_names
 from validation.too_few import BLOCKS, RANKED_BLOCKS, fewer, to_compare_with
 
@@ -166,8 +166,7 @@ def difference(
 ) -> Estimate:
     """first minus second on the same rows, paired by draw; null where either cannot be told."""
     reason = why_not_both(first, second, name, least)
-    # Alike in every metric of every draw, the losses among them: one model's forecasts.
-    same = all(np.array_equal(first.samples[k], second.samples[k], True) for k in first.samples)
+    same = all(same_model(first.samples[each], second.samples[each]) for each in first.samples)
     return paired(first.sampled(name), second.sampled(name), reason, same_model=same)
 
 

@@ -15,7 +15,7 @@ from validation.intervals import draw_counts
 from validation.metrics import Measure, prepare
 from validation.populations import Population
 from validation.ranking import FloatArray, IntArray
-from validation.sampled import UNDEFINED, Sampled, estimate_of, gap_between, paired
+from validation.sampled import UNDEFINED, Sampled, estimate_of, gap_between, paired, same_model
 from validation.seed_spread import seed_offsets
 from validation.tasks import METRIC_NAMES, MetricName
 from validation.too_few import to_compare_with
@@ -111,8 +111,7 @@ def difference(
 ) -> Estimate:
     """first minus second on the same rows, paired by draw; null where either cannot be told."""
     reason = why_not_both(first, second, name, config)
-    # Alike in every metric of every draw, the Brier score among them: one model's scores.
-    same = np.array_equal(first.samples, second.samples, equal_nan=True)
+    same = same_model(first.samples, second.samples)
     return paired(first.sampled(name), second.sampled(name), reason, same_model=same)
 
 

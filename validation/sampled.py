@@ -14,6 +14,7 @@ UNDEFINED = "not defined on these subjects"
 NO_SPREAD = "the same difference in every draw, which says nothing of how sure it is"
 # A narrower interval is a point: what is left is the rounding of sums in another order.
 POINT = 1e-9
+_SAME = 1e-12
 SINGLE_TAIL = 0.5 * (1.0 - LEVEL)
 
 
@@ -68,10 +69,19 @@ def paired(
     spread nothing is told, unless they are the same model, whose difference is exactly 0.
     """
     fewest = min(first.clusters, second.clusters)
-    apart = first.samples - second.samples
-    value = first.value - second.value
+    rounding = 0.0 if same_model else 1.0
+    apart = rounding * (first.samples - second.samples)
+    value = rounding * (first.value - second.value) + 0.0  # and no -0
     found = estimate_of(Sampled(value, apart, "plain", fewest, fewest), reason)
     return found if same_model else _with_spread(found)
+
+
+def same_model(first: FloatArray, second: FloatArray) -> bool:
+    """Whether all metrics in all draws [draws, metrics] are one model's, but for rounding.
+
+    The Brier score, or the losses of a forecast, are among them: other scores would move them.
+    """
+    return np.allclose(first, second, rtol=_SAME, atol=_SAME, equal_nan=True)
 
 
 def gap_between(

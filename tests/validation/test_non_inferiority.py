@@ -37,6 +37,16 @@ def test_a_model_against_itself_differs_by_nothing() -> None:
             assert (estimate.value, estimate.low, estimate.high) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("task", ["volatility", "quantiles", "direction"])
+def test_forecasts_against_themselves_differ_by_nothing(task: Task) -> None:
+    market = forecast_examples.simulated(task)
+    config = forecast_examples.policy(task)
+    found = compared_with_incumbent(market, market, config)
+    for differences in found.differences.values():
+        for estimate in differences.values():
+            assert (estimate.value, estimate.low, estimate.high) == (0.0, 0.0, 0.0)
+
+
 def test_a_model_that_happens_to_select_the_same_subjects_is_not_shown_to_be_as_good() -> None:
     frame, limit = simulated(), policy().selected_from
     # Half as far above, or below, the threshold: other scores, ranks and losses; nobody moves.

@@ -72,6 +72,11 @@ def test_one_draw_in_a_hundred_may_be_undefined() -> None:
     assert estimate_of(sampled(2.0, samples)).value == 2.0
 
 
+def test_an_interval_without_an_end_is_undefined() -> None:
+    # A ratio whose logarithm varies by more than any number can hold.
+    assert estimate_of(sampled(1e-3, draws(1e-3, 0.5), "ratio")) == Estimate(reason=UNDEFINED)
+
+
 def test_a_reason_stands_before_any_number() -> None:
     one = sampled(2.0, draws(2.0, 0.5))
     few = Estimate(reason="too few")
