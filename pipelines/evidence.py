@@ -162,18 +162,19 @@ def _split_sizes(sequences: Path, predictions: pl.DataFrame, minimum: int) -> tu
 
 
 def _splits_of_people(predictions: pl.DataFrame, minimum: int) -> tuple[SplitSize, ...]:
-    """A column with one small count is hidden whole, since its sum is known."""
+    """A column with one small count is hidden whole, since its sum is known; so is `censored`
+    where few without the event would follow from the three."""
     sizes = predictions.group_by("split", maintain_order=True).agg(
         subjects=pl.len(),
         positives=(pl.col("label") == 1).sum(),
         censored=pl.col("label").is_null().sum(),
+        negatives=(pl.col("label") == 0).sum(),
     )
-    shown = [
-        name
-        for name in ("subjects", "positives", "censored")
-        if not sizes[name].is_between(1, minimum - 1).any()
-    ]
-    return _shown(sizes, shown)
+    counted = ("subjects", "positives", "censored", "negatives")
+    shown = [name for name in counted if not sizes[name].is_between(1, minimum - 1).any()]
+    if "negatives" not in shown:
+        shown = [name for name in shown if name != "censored"]
+    return _shown(sizes, [name for name in shown if name != "negatives"])
 
 
 def _shown(sizes: pl.DataFrame, names: Sequence[str]) -> tuple[SplitSize, ...]:

@@ -17,6 +17,7 @@ from validation.evidence import (
     LineVerdict,
     PopulationEvidence,
 )
+from validation.patient_harm_readers import harms_for_readers
 from validation.tasks import OVERALL, MetricName
 
 # As many as the page prints: with more, a rate tells its denominator.
@@ -38,6 +39,7 @@ def for_readers(evidence: Evidence) -> Evidence:
     if evidence.policy.is_forecast:
         return evidence
     withheld = _withheld(evidence)
+    evidence = harms_for_readers(evidence)
     return evidence.model_copy(
         update={
             "populations": tuple(_population(one, withheld) for one in evidence.populations),

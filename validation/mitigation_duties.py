@@ -6,8 +6,15 @@ from validation.evidence import Evidence
 from validation.mitigation_records import MitigatedPopulation, MitigationEvidence
 from validation.tasks import OVERALL
 
+# How every reason here begins, by which it is known among those of a gate.
+_BEGINNINGS = ("mitigation on ", "the mitigation ", "group_thresholds: ")
 # Below it a selection rate is nobody's.
 NOBODY = 1e-3
+
+
+def is_of_mitigation(reason: str) -> bool:
+    """Whether a reason of a closed gate is one of these."""
+    return reason.startswith(_BEGINNINGS)
 
 
 def broken_mitigation(evidence: Evidence) -> Iterator[str]:
@@ -24,7 +31,7 @@ def broken_mitigation(evidence: Evidence) -> Iterator[str]:
     if "group_thresholds" in told.kinds:
         yield from _broken_table(evidence, told)
     for population in told.populations:
-        yield from _nobody_selected(population, told)
+        yield from _nobody_selected(population, told, _withheld(population, evidence))
         yield from _left_out(population, evidence, told)
 
 
@@ -64,7 +71,20 @@ def _left_out(
         )
 
 
-def _nobody_selected(population: MitigatedPopulation, told: MitigationEvidence) -> Iterator[str]:
+def _withheld(population: MitigatedPopulation, evidence: Evidence) -> set[tuple[str, str]]:
+    """Groups whose share selected is for the auditor alone: a reason is read by everybody."""
+    return {
+        (group.attribute, group.level)
+        for audited in evidence.populations
+        if audited.population == population.population
+        for group in audited.groups
+        if "selection_rate" in (*group.withheld, *audited.overall.withheld)
+    }
+
+
+def _nobody_selected(
+    population: MitigatedPopulation, told: MitigationEvidence, withheld: set[tuple[str, str]]
+) -> Iterator[str]:
     where = population.population
     rates = [
         each for each in population.measured if each.metric == "selection_rate" and not each.is_gap
@@ -80,8 +100,11 @@ def _nobody_selected(population: MitigatedPopulation, told: MitigationEvidence) 
             why = each.after.reason or each.before.reason or "not measured"
             yield f"mitigation on {where}: whether it still selects {who} cannot be told, {why}"
         elif after < NOBODY or after < told.least_selected_share * before:
+            shares = f"{after:.1%} of {who}, {before:.1%} before"
+            if (each.attribute, each.level) in withheld:
+                shares = f"far fewer of {who} than before"
             yield (
-                f"mitigation on {where}: it selects {after:.1%} of {who}, {before:.1%} before; "
+                f"mitigation on {where}: it selects {shares}; "
                 f"less than {told.least_selected_share:.0%} of that is equality by selecting "
                 "nobody"
             )

@@ -24,6 +24,8 @@ from validation.ranking import FloatArray
 FITTED_ON = "validation"
 # With fewer cases, or fewer others, of a level its rates say too little to fit anything.
 LEAST_TO_FIT = 20
+# With fewer on either side, a rate gives away how few.
+LEAST_TO_TELL = 11
 # Fairlearn takes no weights: a row is repeated in proportion to its own, to a tenth.
 COPIES_PER_WEIGHT = 10
 RATES: Mapping[Constraint, tuple[str, ...]] = {
@@ -161,12 +163,18 @@ def _threshold(
         far = math.hypot(*(rates[name] - wanted for name, wanted in target.items()))
         distances.append((round(far, 12), abs(float(cut) - overall)))
     best = min(range(len(cuts)), key=lambda number: distances[number])
-    reached = rows.rates((rows.score >= cuts[best]).astype(np.float64))
-    said = ", ".join(
-        f"{name.replace('_', ' ')} {reached[name]:.3f} (wanted {wanted:.3f})"
-        for name, wanted in target.items()
-    )
+    said = ", ".join(_said(rows, rows.score >= cuts[best], *each) for each in target.items())
     return GroupThreshold(level=level, threshold=float(cuts[best]), fitted=True, words=said)
+
+
+def _said(rows: _Rows, selected: npt.NDArray[np.bool_], name: str, wanted: float) -> str:
+    """A level's rate for people to read: not one from which a count of few follows."""
+    title = name.replace("_", " ")
+    inside = {"tpr": rows.y == 1.0, "fpr": rows.y == 0.0}.get(name, np.ones_like(selected))
+    if min((inside & selected).sum(), (inside & ~selected).sum()) < LEAST_TO_TELL:
+        return f"{title} not shown, too few on one side (wanted {wanted:.2f})"
+    reached = rows.rates(selected.astype(np.float64))[name]
+    return f"{title} {reached:.2f} (wanted {wanted:.2f})"
 
 
 def _unfitted(level: str, overall: float) -> GroupThreshold:

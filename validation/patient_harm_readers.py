@@ -1,14 +1,23 @@
 """Harms to patients and mitigations as people read them: nothing that the tables withhold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from validation.estimates import Estimate
-from validation.evidence import Evidence
+from validation.evidence import Evidence, GroupPerformance, PopulationEvidence
 from validation.mitigation_records import BeforeAfter, MitigationEvidence
-from validation.patient_harm_records import PairedGap, PatientHarm, PatientHarms
-from validation.tasks import OVERALL, PopulationName
+from validation.patient_harm_records import PairedGap, PatientHarm, PatientHarms, QuantityName
+from validation.tasks import OVERALL, MetricName, PopulationName
 
 NOT_SHOWN = Estimate(reason="not shown: too few subjects, or it would give away how few")
+# What counts people of a group -> the metrics whose counts it gives away, besides those shown.
+COUNTING: Final[Mapping[QuantityName, tuple[MetricName, ...]]] = {
+    "alerts_per_100": ("selection_rate",),
+    "alerts_per_case": ("selection_rate", "tpr", "ppv"),
+    "false_alerts_per_100": ("fpr",),
+    "censored_per_100": (),
+    "cases_per_declared_case": (),
+}
 _Place = tuple[str, str, str, str]  # population, attribute, level, metric
 
 
@@ -35,6 +44,18 @@ def _hidden(evidence: Evidence) -> Iterable[_Place]:
                 withheld = metric in group.withheld or metric in population.overall.withheld
                 if withheld or found.value is None:
                     yield population.population, group.attribute, group.level, metric
+            yield from _counted(population, group)
+
+
+def _counted(population: PopulationEvidence, group: GroupPerformance) -> Iterable[_Place]:
+    """Numbers per 100 of a group: hidden with its counts, and with the rates that give them."""
+    counts = group.counts
+    is_hidden = None in (counts.subjects, counts.positives, counts.censored)
+    withheld = {*group.withheld, *population.overall.withheld}
+    withheld |= {name for name, found in group.metrics.items() if found.value is None}
+    for quantity, metrics in COUNTING.items():
+        if is_hidden or withheld.intersection(metrics):
+            yield population.population, group.attribute, group.level, quantity
 
 
 def _harms(harms: PatientHarms, hidden: frozenset[_Place]) -> PatientHarms:

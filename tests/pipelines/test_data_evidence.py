@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -23,7 +24,7 @@ ROWS = [
 ]
 
 
-def splits(folder: Path, task: str, minimum: int) -> dict[str, Counts]:
+def splits(folder: Path, task: str, minimum: int, rows: Any = ROWS) -> dict[str, Counts]:
     contents = {**FILES, "sequences": {**FILES["sequences"], "sequence.json": {"task": task}}}
     inputs = {name: folder / name for name in contents}
     for name, files in contents.items():
@@ -31,7 +32,7 @@ def splits(folder: Path, task: str, minimum: int) -> dict[str, Counts]:
         for file, words in files.items():
             (inputs[name] / file).write_text(json.dumps(words))
     columns = ["split", "subject_id", "cluster", "label"]
-    predictions = pl.DataFrame(ROWS, schema=columns, orient="row")
+    predictions = pl.DataFrame(rows, schema=columns, orient="row")
     found = data_evidence(inputs, predictions, minimum, None).splits
     return {each.split: each.counts for each in found}
 
@@ -56,4 +57,15 @@ def test_splits_of_people_count_subjects_cases_and_censored(tmp_path: Path) -> N
     assert splits(tmp_path, "risk", 1) == {
         "train": Counts(subjects=4, positives=1, censored=1),
         "test": Counts(subjects=3, positives=2, censored=1),
+    }
+
+
+def test_few_without_the_event_do_not_follow_from_the_other_counts(tmp_path: Path) -> None:
+    """Train: 5 subjects, 2 cases, 2 censored, so one without the event."""
+    rows = [("train", n, 7, label) for n, label in enumerate([1.0, 1.0, None, None, 0.0])]
+    rows += [("test", n, 7, label) for n, label in enumerate([1.0, 1.0, None, None, 0.0, 0.0])]
+    found = splits(tmp_path, "risk", 2, rows)
+    assert found == {
+        "train": Counts(subjects=5, positives=2),
+        "test": Counts(subjects=6, positives=2),
     }

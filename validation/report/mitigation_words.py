@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from validation.evidence import Evidence
-from validation.mitigation_duties import broken_mitigation
+from validation.mitigation_duties import broken_mitigation, is_of_mitigation
 from validation.mitigation_records import BeforeAfter, MitigationName, ThresholdTable
 from validation.patient_harm_readers import harms_for_readers
 from validation.report.formatting import interval, joined, number
@@ -72,11 +72,18 @@ def mitigation_view(evidence: Evidence) -> MitigationView | None:
         done=f"By {spoken(told.attribute)}, {done}.",
         attribute=spoken(told.attribute),
         words=told.words if told.table is None else (*told.words, told.table.words),
-        refused=tuple(broken_mitigation(evidence)),
+        refused=_refused(evidence),
         thresholds=() if told.table is None else _thresholds(told.table),
         overall="" if told.table is None else number(told.table.overall),
         tables=tuple(_table(each.population, each.measured) for each in told.populations),
     )
+
+
+def _refused(evidence: Evidence) -> tuple[str, ...]:
+    """As the gate said it: what readers do not see, it saw."""
+    if evidence.gate is None:
+        return tuple(broken_mitigation(evidence))
+    return tuple(reason for reason in evidence.gate.reasons if is_of_mitigation(reason))
 
 
 def _thresholds(table: ThresholdTable) -> tuple[ThresholdRow, ...]:
