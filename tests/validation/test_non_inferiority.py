@@ -16,7 +16,7 @@ from validation.non_inferiority import (
     compared_with_incumbent,
 )
 from validation.sampled import NO_SPREAD
-from validation.tasks import METRIC_NAMES, Task, metric_names
+from validation.tasks import METRIC_NAMES, MetricName, Task, metric_names
 
 
 def worse(frame: pl.DataFrame, noise: float = 1.5) -> pl.DataFrame:
@@ -55,9 +55,11 @@ def test_a_model_that_happens_to_select_the_same_subjects_is_not_shown_to_be_as_
     )
     incumbent = frame.with_columns(score=pl.Series(score), score_cross_fitted=pl.Series(score))
     found = compared_with_incumbent(frame, incumbent, policy()).differences["holdout"]
-    for name in ("tpr", "fpr", "ppv", "selection_rate", "net_benefit"):
+    decided: tuple[MetricName, ...] = ("tpr", "fpr", "ppv", "selection_rate", "net_benefit")
+    for name in decided:
         assert found[name] == Estimate(reason=NO_SPREAD)
-    for name in ("auroc", "brier"):
+    scored: tuple[MetricName, ...] = ("auroc", "brier")
+    for name in scored:
         assert (found[name].standard_error or 0.0) > 0
 
 
