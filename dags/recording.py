@@ -2,9 +2,9 @@
 
 import logging
 
-from dags.answers import read_answer
-from pipelines.approval_request import ListedRequest
-from pipelines.approvals import list_requests
+from dags.answers import RecordedAnswer, read_answer
+from pipelines.approval_request import ApprovalAnswer, ListedRequest
+from pipelines.approvals import SUPERSEDED, list_requests
 from pipelines.approving import answer, tell_store
 from pipelines.errors import ApprovalRefused
 
@@ -12,7 +12,8 @@ log = logging.getLogger(__name__)
 
 
 def record_answer(study: str, dag: str, run: str) -> str:
-    """Write down the answer to a run's question; returns the key of the audit it is about.
+    """Write down the answer to a run's question; returns the key of the audit it is about, empty
+    where another audit has taken its place.
 
     An answer that cannot count is refused and kept, and the question is put again while it waits.
 
@@ -21,10 +22,14 @@ def record_answer(study: str, dag: str, run: str) -> str:
     """
     read = read_answer(dag, run, "ask_people")
     known = _request(study, read.request_id)
-    if known is not None and any(each.run == run for each in known.answers):
+    if known is not None and any(_is_written(each, read, run) for each in known.answers):
         # This task was ended after it had written, and begins anew.
         tell_store(known)
         return known.request.bound.audit_key
+    if known is not None and known.why == SUPERSEDED:
+        # Its page may still stand open; the newer question is what people answer.
+        log.warning("request %s does not wait any more: %s", read.request_id, SUPERSEDED)
+        return ""
     try:
         listed = answer(
             study,
@@ -43,6 +48,12 @@ def record_answer(study: str, dag: str, run: str) -> str:
         log.warning("%s", refused)
         return waiting.request.bound.audit_key
     return listed.request.bound.audit_key
+
+
+def _is_written(known: ApprovalAnswer, read: RecordedAnswer, run: str) -> bool:
+    """Whether this is what was written before; of a cleared task another person may answer."""
+    written = (known.run, known.account, known.decision)
+    return written == (run, read.account, read.decision)
 
 
 def _request(study: str, request_id: str) -> ListedRequest | None:

@@ -24,11 +24,11 @@ def build_sequences(study: str, events: str) -> str:
 def train_model(study: str, sequences: str, started_by: str) -> str:
     """Train the network and its challengers; a killed attempt is taken up where it stopped."""
     from pipelines.approvals import note_trainer
-    from pipelines.people import starter
+    from pipelines.people import starter, starter_account
     from pipelines.stages.train_model import train_model as run
 
     model = run(study, sequences)
-    note_trainer(study, model, starter(started_by))
+    note_trainer(study, model, starter(started_by), starter_account(started_by))
     return model
 
 

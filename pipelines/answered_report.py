@@ -62,6 +62,6 @@ def _asked(one: ListedRequest) -> str:
 
 def _answers(one: ListedRequest) -> Iterator[str]:
     for said in one.answers:
-        yield f"{said.by} {said.decision} it on {said.at:%Y-%m-%d %H:%M} UTC: {said.reason}"
+        yield f"{said.by} {said.decision} it on {said.at:%Y-%m-%d %H:%M} UTC: {said.words}"
     for refused in one.refused:
         yield f"The answer of {refused.by} did not count: {refused.why}"

@@ -78,7 +78,7 @@ def _how(listed: ListedRequest) -> Iterator[str]:
         yield f"{_plain(request.trained_by)} started the training and cannot approve it."
     for said in listed.answers:
         yield ""
-        yield f"{_plain(said.by)} {said.decision} it: {_plain(said.reason)}"
+        yield f"{_plain(said.by)} {said.decision} it: {_plain(said.words)}"
     for refused in listed.refused:
         yield ""
         yield f"The answer of {_plain(refused.by)} did not count: {_plain(refused.why)}."

@@ -36,6 +36,7 @@ class ApprovalRequest(_Entry):
 
     reasons: the gate's own words for why it does not decide by itself.
     trained_by: who started the training of this model.
+    trained_from: the operating system's account that it was started from; None where unknown.
     approvers: so many different people must approve.
     """
 
@@ -48,6 +49,7 @@ class ApprovalRequest(_Entry):
     trainer_may_approve: bool
     requested_at: UtcMoment
     expires_at: UtcMoment
+    trained_from: str | None = None
 
     @classmethod
     def of(
@@ -60,6 +62,7 @@ class ApprovalRequest(_Entry):
         trainer_may_approve: bool,
         requested_at: datetime,
         expires_at: datetime,
+        trained_from: str | None = None,
     ) -> Self:
         """A request named by its content."""
         unnamed = cls.model_construct(
@@ -71,6 +74,7 @@ class ApprovalRequest(_Entry):
             trainer_may_approve=trainer_may_approve,
             requested_at=requested_at,
             expires_at=expires_at,
+            trained_from=trained_from,
         )
         return cls.model_validate(
             unnamed.model_dump(exclude={"request_id"}) | {"request_id": _identity(unnamed)}
@@ -87,6 +91,7 @@ class ApprovalAnswer(_Entry):
     """What one person answered.
 
     account: of the operating system, or the server's id of the person.
+    from_trainers_account: given on the command line from the account that started the training.
     run: of Airflow, in which the question was put; one question takes one answer.
     """
 
@@ -98,7 +103,14 @@ class ApprovalAnswer(_Entry):
     reason: Key
     through: Channel
     run: str | None = None
+    from_trainers_account: bool = False
     at: UtcMoment
+
+    @property
+    def words(self) -> str:
+        """The reason, and what must be known beside it."""
+        note = " (from the account that started the training)"
+        return self.reason + (note if self.from_trainers_account else "")
 
 
 class RefusedAnswer(_Entry):
@@ -123,11 +135,15 @@ class VoidedRequest(_Entry):
 
 
 class TrainingEntry(_Entry):
-    """Who started the training of a model: noted once, by whoever made it."""
+    """Who started the training of a model: noted once, by whoever made it.
+
+    account: of the operating system; None where a server's login started it.
+    """
 
     kind: Literal["training"] = "training"
     model_key: Key
     by: Key
+    account: str | None = None
     at: UtcMoment
 
 
@@ -165,6 +181,6 @@ class ListedRequest(_Entry):
 
 
 def _identity(request: ApprovalRequest) -> str:
-    """16 hex digits of the sha256 of the request's JSON; fields in their order."""
-    text = request.model_dump_json(exclude={"request_id"})
+    """16 hex digits of the sha256 of the request's JSON; fields in their order, none unsaid."""
+    text = request.model_dump_json(exclude={"request_id"}, exclude_none=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -28,7 +28,7 @@ def _row(listed: ListedRequest) -> tuple[str, ...]:
 
 def answers_in_words(listed: ListedRequest) -> str:
     """Who answered what and why, and how many are missing."""
-    said = [f"{each.by} {each.decision}: {each.reason}" for each in listed.answers]
+    said = [f"{each.by} {each.decision}: {each.words}" for each in listed.answers]
     said += [f"{each.by} refused: {each.why}" for each in listed.refused]
     if listed.state == "waiting":
         said.append(f"{listed.missing} missing")

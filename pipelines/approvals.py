@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import ValidationError
 
 from pipelines.approval_bytes import changed
-from pipelines.approval_record import GATE, ApprovalRecord, Decision
+from pipelines.approval_record import ApprovalRecord, Decision
 from pipelines.approval_request import (
     ENTRY,
     ApprovalAnswer,
@@ -27,7 +27,7 @@ from pipelines.approval_request import (
 )
 from pipelines.errors import ApprovalRefused
 from pipelines.ledger import Ledger, corrupt
-from pipelines.people import is_same_person
+from pipelines.people import is_same_person, no_person, shown_name
 from pipelines.releases import list_releases, require_study_name
 from pipelines.settings import settings
 from validation.config import ApprovalConfig
@@ -35,21 +35,31 @@ from validation.config import ApprovalConfig
 SUPERSEDED = "another audit was put before people afterwards"
 
 
-def note_trainer(study: str, model_key: str, by: str) -> None:
-    """Write down who started the training of a model; of one that is known already, nothing."""
+def note_trainer(study: str, model_key: str, by: str, account: str | None = None) -> None:
+    """Write down who started the training of a model; of one that is known already, nothing.
+
+    Args:
+        account: of the operating system; None where a server's login started it.
+    """
     ledger = _ledger(study)
     with ledger.writing():
         if _trainer(_entries(study), model_key) is None:
-            _add(ledger, TrainingEntry(model_key=model_key, by=by, at=_now()))
+            entry = TrainingEntry(model_key=model_key, by=by, account=account, at=_now())
+            _add(ledger, entry)
 
 
 def trainer_of(study: str, model_key: str) -> str | None:
     """Who started the training of a model, if that was noted."""
-    return _trainer(_entries(study), model_key)
+    found = _trainer(_entries(study), model_key)
+    return found and found.by
 
 
 def open_request(
-    bound: Binding, reasons: Sequence[str], policy: ApprovalConfig, started_by: str
+    bound: Binding,
+    reasons: Sequence[str],
+    policy: ApprovalConfig,
+    started_by: str,
+    started_from: str | None = None,
 ) -> tuple[ListedRequest, bool]:
     """Ask people about these bytes; the same bytes have one open request.
 
@@ -57,6 +67,7 @@ def open_request(
 
     Args:
         started_by: who started this run; the trainer where nobody else was noted.
+        started_from: the operating system's account of this run, where it is known.
 
     Returns:
         The request, and whether it was made now.
@@ -71,10 +82,12 @@ def open_request(
             if known.state in ("waiting", "approved"):
                 _add(ledger, _void(known.request.request_id, SUPERSEDED))
         now = _now()
+        trainer = _trainer(_entries(bound.study), bound.model_key)
         request = ApprovalRequest.of(
             bound,
-            reasons=tuple(reasons),
-            trained_by=_trainer(_entries(bound.study), bound.model_key) or started_by,
+            reasons=(*reasons, *_rejections(bound, listed)),
+            trained_by=trainer.by if trainer else started_by,
+            trained_from=trainer.account if trainer else started_from,
             approvers=policy.approvers,
             trainer_may_approve=policy.trainer_may_approve,
             requested_at=now,
@@ -97,6 +110,9 @@ def answer_request(
 ) -> ListedRequest:
     """Write down one person's answer to a request; the newest one if none is named.
 
+    Where the newest follows one that was never decided, it must be named: people may have read
+    the other one.
+
     Raises:
         ApprovalRefused: there is no such request or it is no longer open, a byte of what it is
             about was changed, or this person cannot answer it. The attempt is kept.
@@ -106,8 +122,12 @@ def answer_request(
         listed = _wanted(study, request_id)
         if listed.state == "void" and not _was_voided(study, listed.request.request_id):
             _add(ledger, _void(listed.request.request_id, listed.why or "changed"))
-        why = _refusal(listed, decision, by, reason)
-        named = {"request_id": listed.request.request_id, "by": by.strip() or "nobody"}
+        by = shown_name(by)
+        is_trainers = through == "command line" and account == listed.request.trained_from
+        why = _refusal(listed, decision, by, reason) or _refused_account(
+            listed, decision, account, through, is_trainers=is_trainers
+        )
+        named = {"request_id": listed.request.request_id, "by": by or "nobody"}
         if why is not None:
             entry = RefusedAnswer(**named, account=account, why=why, through=through, at=_now())
             _add(ledger, entry)
@@ -121,6 +141,7 @@ def answer_request(
                 reason=reason.strip(),
                 through=through,
                 run=run,
+                from_trainers_account=is_trainers,
                 at=_now(),
             ),
         )
@@ -173,7 +194,7 @@ def record_of(listed: ListedRequest) -> ApprovalRecord | None:
         request_id=request.request_id,
         decision="rejected" if rejection else "approved",
         decided_by=tuple(answer.by for answer in deciding),
-        reason="; ".join(f"{a.by}: {a.reason}" if named else a.reason for a in deciding),
+        reason="; ".join(f"{a.by}: {a.words}" if named else a.words for a in deciding),
         decided_at=deciding[-1].at,
         expires_at=request.expires_at,
     )
@@ -229,10 +250,10 @@ def _refusal(listed: ListedRequest, decision: Decision, by: str, reason: str) ->
         return f"it is void: {listed.why}"
     if listed.state in _CLOSED_BECAUSE:
         return _CLOSED_BECAUSE[listed.state]
-    if not by.strip() or not reason.strip():
+    if not reason.strip():
         return "an answer needs a reason and the name of a person"
-    if is_same_person(by, GATE):
-        return "the gate answers for itself alone"
+    if (why := no_person(by)) is not None:
+        return why
     if any(is_same_person(answer.by, by) for answer in listed.answers):
         return f"{by} has answered already"
     request = listed.request
@@ -240,6 +261,27 @@ def _refusal(listed: ListedRequest, decision: Decision, by: str, reason: str) ->
     if decision == "approved" and is_trainer and not request.trainer_may_approve:
         return f"{by} started the training: another person must approve"
     return None
+
+
+def _refused_account(
+    listed: ListedRequest, decision: Decision, account: str, through: Channel, *, is_trainers: bool
+) -> str | None:
+    """A name on the command line is what somebody says of themselves; an account is known."""
+    request = listed.request
+    if any((each.through, each.account) == (through, account) for each in listed.answers):
+        return f"an answer was given from the account {account} already"
+    strict = request.approvers > 1 and not request.trainer_may_approve
+    if decision == "approved" and is_trainers and strict:
+        return f"the training was started from the account {account}: another one must approve"
+    return None
+
+
+def _rejections(bound: Binding, listed: Sequence[ListedRequest]) -> Iterator[str]:
+    """That people rejected this very model before, under whatever audit, in words."""
+    for one in listed:
+        said = one.rejection
+        if said is not None and one.request.bound.model_sha256 == bound.model_sha256:
+            yield f"{said.by} rejected this very model on {said.at:%Y-%m-%d}: {said.reason}"
 
 
 def _refused(listed: ListedRequest, why: str) -> ApprovalRefused:
@@ -257,12 +299,24 @@ def _refused(listed: ListedRequest, why: str) -> ApprovalRefused:
 def _wanted(study: str, request_id: str | None) -> ListedRequest:
     listed = list_requests(study)
     named = [each for each in listed if request_id in (None, each.request.request_id)]
+    if request_id is None and len(listed) > 1 and listed[-2].state in ("void", "expired"):
+        raise _unnamed(listed[-1])
     if named:
         return named[-1]
     raise ApprovalRefused(
         f"Nobody was asked about {study}{f' in a request {request_id}' if request_id else ''}.",
         where=str(_ledger(study).folder),
         remedy=f"See what waits: equipoise approvals {study}",
+    )
+
+
+def _unnamed(newest: ListedRequest) -> ApprovalRefused:
+    """Whoever read the request before answers another one than they read."""
+    request = newest.request
+    return ApprovalRefused(
+        f"The newest request of {request.bound.study} follows one that people never decided.",
+        where=f"request {request.request_id} on {request.bound.audit_key}",
+        remedy=f"Read it, then name what you answer: --request {request.request_id}",
     )
 
 
@@ -280,14 +334,9 @@ def _was_voided(study: str, request_id: str) -> bool:
     )
 
 
-def _trainer(entries: Sequence[ApprovalEntry], model_key: str) -> str | None:
-    return next(_trainers(entries, model_key), None)
-
-
-def _trainers(entries: Sequence[ApprovalEntry], model_key: str) -> Iterator[str]:
-    for entry in entries:
-        if isinstance(entry, TrainingEntry) and entry.model_key == model_key:
-            yield entry.by
+def _trainer(entries: Sequence[ApprovalEntry], model_key: str) -> TrainingEntry | None:
+    training = (entry for entry in entries if isinstance(entry, TrainingEntry))
+    return next((entry for entry in training if entry.model_key == model_key), None)
 
 
 def _now() -> datetime:

@@ -18,8 +18,13 @@ _SAYS: dict[Verdict, str] = {
 }
 
 
-def approval_by_people(found: Audited, *, started_by: str) -> ApprovalRecord:
+def approval_by_people(
+    found: Audited, *, started_by: str, started_from: str | None
+) -> ApprovalRecord:
     """The approval of people that stands for these very bytes; without one they are asked.
+
+    Args:
+        started_from: the operating system's account of this run; None under a server.
 
     Raises:
         AwaitingApproval: they have not all answered.
@@ -44,7 +49,8 @@ def approval_by_people(found: Audited, *, started_by: str) -> ApprovalRecord:
         # An approval releases once; what was withdrawn or superseded since is asked about anew.
         if listed.state == "approved" or (listed.state == "used" and record in current):
             return record
-    listed, made = open_request(bound, found.reasons, found.spec.audit.approval, started_by)
+    policy = found.spec.audit.approval
+    listed, made = open_request(bound, found.reasons, policy, started_by, started_from)
     key = f"approvals/{listed.request.request_id}"
     append_entry(
         JournalEntry(bound.study, "request_approval", key, made=made, seconds=0.0, counts={})
@@ -75,8 +81,8 @@ def awaiting(listed: ListedRequest, where: str) -> AwaitingApproval:
         where=where,
         remedy=f"{people} more {'person' if people == 1 else 'people'} must approve by "
         f"{request.expires_at:%Y-%m-%d %H:%M} UTC{other}; one rejection rejects:\n"
-        f"  equipoise approve {study} --as NAME --reason …\n"
-        f"  equipoise reject {study} --as NAME --reason …",
+        f"  equipoise approve {study} --request {request.request_id} --as NAME --reason …\n"
+        f"  equipoise reject {study} --request {request.request_id} --as NAME --reason …",
     )
 
 

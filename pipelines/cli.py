@@ -19,6 +19,9 @@ app = typer.Typer(
 
 StudyName = Annotated[str, typer.Argument(help="A study: the name of its YAML file.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded and shown.")]
+RequestName = Annotated[
+    str | None, typer.Option("--request", help="Which request; the newest one if none is named.")
+]
 Person = Annotated[str, typer.Option("--as", help="Who decides; it is recorded and shown.")]
 
 
@@ -160,7 +163,9 @@ def reinstate(
 
 
 @app.command()
-def approve(study: StudyName, reason: Reason, person: Person) -> None:
+def approve(
+    study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
+) -> None:
     """Approve what a study's newest audit put before people; the last approval releases."""
     from pipelines.approving import answer
     from pipelines.people import local_account
@@ -174,6 +179,7 @@ def approve(study: StudyName, reason: Reason, person: Person) -> None:
         account=local_account(),
         reason=reason,
         through="command line",
+        request_id=request_id,
     )
     request = listed.request
     print(f"approved: request {request.request_id} on {request.bound.audit_key}, by {person}")
@@ -185,7 +191,9 @@ def approve(study: StudyName, reason: Reason, person: Person) -> None:
 
 
 @app.command()
-def reject(study: StudyName, reason: Reason, person: Person) -> None:
+def reject(
+    study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
+) -> None:
     """Reject what a study's newest audit put before people: this model is not released."""
     from pipelines.approving import answer
     from pipelines.people import local_account
@@ -198,6 +206,7 @@ def reject(study: StudyName, reason: Reason, person: Person) -> None:
         account=local_account(),
         reason=reason,
         through="command line",
+        request_id=request_id,
     )
     request = listed.request
     print(f"rejected: request {request.request_id} on {request.bound.audit_key}, by {person}")

@@ -5,7 +5,7 @@ from pipelines.audit_drift import incumbent_drift
 from pipelines.audited import Audited, audited
 from pipelines.awaiting import approval_by_people
 from pipelines.journal import JournalEntry, append_entry
-from pipelines.people import local_person
+from pipelines.people import local_account, local_person
 from pipelines.provenance import records_sha256
 from pipelines.releases import Release, list_releases, record_release
 
@@ -27,7 +27,9 @@ def release_model(study: str, audit: str) -> str:
             **found.bound.model_dump(exclude={"verdict", "model_key"})
         )
     else:
-        approval = approval_by_people(found, started_by=local_person())
+        approval = approval_by_people(
+            found, started_by=local_person(), started_from=local_account()
+        )
     known = {listed.release.release_id for listed in list_releases(study)}
     recorded = record_release(
         study,

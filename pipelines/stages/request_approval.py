@@ -4,7 +4,7 @@ from pipelines.approvals import newest_request
 from pipelines.audited import audited
 from pipelines.awaiting import approval_by_people
 from pipelines.errors import AwaitingApproval, GateClosed
-from pipelines.people import starter
+from pipelines.people import starter, starter_account
 
 
 def request_approval(study: str, audit: str, started_by: str = "") -> str:
@@ -24,7 +24,9 @@ def request_approval(study: str, audit: str, started_by: str = "") -> str:
     if found.verdict.decision == "release":
         return ""
     try:
-        approval_by_people(found, started_by=starter(started_by))
+        approval_by_people(
+            found, started_by=starter(started_by), started_from=starter_account(started_by)
+        )
     except AwaitingApproval:
         newest = newest_request(study)
         return f"approvals/{newest.request.request_id}" if newest is not None else ""

@@ -30,7 +30,7 @@ def test_a_run_ends_awaiting_approval_and_the_one_after_the_approval_publishes(
     assert code == 25, output + errors
     assert "The audit of demo cannot tell and awaits approval:" in errors
     assert "Ranks well enough: 0.806" in errors
-    assert "equipoise approve demo --as NAME" in errors
+    assert "equipoise approve demo --request " in errors
     assert "not by Tess who trained it" in errors
     assert "Traceback" not in errors
     assert rows_read(STUDY) == 0

@@ -17,7 +17,7 @@ from pipelines.approvals import approvals_of, list_requests, newest_request, not
 from pipelines.cli import main
 from pipelines.errors import ArtefactCorrupt, AwaitingApproval, EquipoiseError, GateClosed
 from pipelines.journal import JournalEntry, append_entry
-from pipelines.people import local_person
+from pipelines.people import local_account, local_person
 from pipelines.publication.folders import PublicationFolders
 from pipelines.releases import current_release, list_releases, withdraw_release
 from pipelines.settings import settings
@@ -62,11 +62,21 @@ class Command:
         said = self.capture.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 
-    def approve(self, by: str, reason: str = "looked at it") -> int:
-        return self("approve", STUDY, "--as", by, "--reason", reason)[0]
+    def approve(self, by: str, reason: str = "looked at it", **further: str) -> int:
+        return self.answer("approve", by, reason, **further)
 
-    def reject(self, by: str, reason: str = "looked at it") -> int:
-        return self("reject", STUDY, "--as", by, "--reason", reason)[0]
+    def reject(self, by: str, reason: str = "looked at it", **further: str) -> int:
+        return self.answer("reject", by, reason, **further)
+
+    def answer(
+        self, command: str, by: str, reason: str, *, account: str | None = None, request: str = ""
+    ) -> int:
+        """The exit code. account: of the operating system; of each name its own if none is said."""
+        named = ["--request", request] if request else []
+        own = (account or f"account of {by.strip().casefold()}").strip()
+        with self.patch.context() as patch:
+            patch.setattr("pipelines.people.local_account", lambda: own)
+            return self(command, STUDY, "--as", by, "--reason", reason, *named)[0]
 
 
 @pytest.fixture
@@ -117,9 +127,12 @@ def test_an_approval_releases_and_the_verdict_stays_what_it_is(equipoise: Comman
     release = current_release(STUDY)
     assert f"released: release {release.release_id}" in output
     assert (release.verdict, release.approval.grounds) == ("cannot_tell", "people")
-    assert (release.approval.decided_by, release.approval.reason) == (("Ada",), "few subjects")
+    # One account on the machine: another person than the trainer may use it, and that is said.
+    reason = "few subjects (from the account that started the training)"
+    assert (release.approval.decided_by, release.approval.reason) == (("Ada",), reason)
+    assert reason in equipoise("approvals", STUDY)[1]
     assert release.audit_key == audit
-    assert decisions() == [("approved", "few subjects")]
+    assert decisions() == [("approved", reason)]
     assert rows_published(STUDY) == ROWS
     assert only().state == "used"
 
@@ -256,7 +269,7 @@ def test_two_approvers_are_two_people(equipoise: Command) -> None:
     approval = current_release(STUDY).approval
     assert approval.decided_by == ("Ada", "Grace")
     assert approval.reason == "Ada: the interval is wide; Grace: agreed"
-    assert [refused.why for refused in only().refused] == [" ada  has answered already"]
+    assert [refused.why for refused in only().refused] == ["ada has answered already"]
 
 
 def test_one_rejection_rejects_what_one_has_approved(equipoise: Command) -> None:
@@ -265,7 +278,62 @@ def test_one_rejection_rejects_what_one_has_approved(equipoise: Command) -> None
     assert (equipoise.approve("Joan"), outcome(audit), rows_published(STUDY)) == (26, 22, 0)
 
 
-@pytest.mark.parametrize("name", ["Tess", "tess", " TESS "])
+@pytest.mark.parametrize("again", ["account of ada", "another"])
+def test_one_person_by_two_names_is_one_account(equipoise: Command, again: str) -> None:
+    audit = asked(approvers=2)
+    assert equipoise.approve("Ada") == 0
+    code = 26 if again == "account of ada" else 0
+    assert equipoise.approve("Grace", account=again) == code
+    assert rows_published(STUDY) == (0 if code else ROWS)
+    assert outcome(audit) == (25 if code else 0)
+
+
+def test_the_trainers_account_is_no_second_pair_of_eyes_where_two_must_approve(
+    equipoise: Command,
+) -> None:
+    audit = asked(approvers=2)
+    assert equipoise.approve("Ada", account=local_account()) == 26
+    assert "another one must approve" in only().refused[0].why
+    assert (equipoise.approve("Grace"), equipoise.approve("Joan")) == (0, 0)
+    assert (outcome(audit), rows_published(STUDY)) == (0, ROWS)
+
+
+def test_no_variable_says_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = local_account()
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody")
+    assert local_account() == before != "somebody"
+
+
+def test_a_model_that_was_rejected_says_so_when_people_are_asked_anew(equipoise: Command) -> None:
+    asked()
+    assert equipoise.reject("Ada", "too few women") == 0
+    write_studies(settings().studies_dir, demo=asking_study(expires_after_days=3))
+    anew = audited_study(STUDY)
+    assert outcome(anew) == 25
+    newest = newest_request(STUDY)
+    assert newest is not None
+    assert newest.request.bound.audit_key == anew
+    words = "Ada rejected this very model on"
+    assert [words in reason for reason in newest.request.reasons] == [False, True]
+    assert words in page_of(newest)
+    assert equipoise("approvals", STUDY)[1].count(words) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Tess",
+        "tess",
+        " TESS ",
+        "T.e-s s.",
+        "Te\u200bss",
+        "Te\u00adss\ufe0f",
+        "\uff34\uff45\uff53\uff53",
+        "T\u0435ss",
+        "T\u03b5ss",
+    ],
+)
 def test_who_trained_does_not_approve(equipoise: Command, name: str) -> None:
     audit = asked()
     assert only().request.trained_by == "Tess"
@@ -300,7 +368,19 @@ def test_who_started_the_training_is_the_trainer_whoever_starts_the_run_that_ask
 
 
 @pytest.mark.parametrize(
-    ("by", "reason"), [("gate", "it passed"), ("Gate", "it passed"), (" ", "why"), ("Ada", " ")]
+    ("by", "reason"),
+    [
+        ("gate", "it passed"),
+        ("Gate", "it passed"),
+        ("g a t e.", "it passed"),
+        ("g\u0430te", "it passed"),
+        ("\u0399one", "two scripts"),
+        ("None", "it passed"),
+        ("sy\u2060stem", "it passed"),
+        (" ", "why"),
+        ("\u200b.", "why"),
+        ("Ada", " "),
+    ],
 )
 def test_nobody_answers_without_a_name_and_a_reason_or_as_the_gate(
     equipoise: Command, by: str, reason: str
@@ -314,8 +394,13 @@ def test_an_approval_releases_no_other_audit(equipoise: Command) -> None:
     first = asked()
     other = audited_study(STUDY, b"other weights")
     assert outcome(other) == 25
-    assert [listed.state for listed in list_requests(STUDY)] == ["void", "waiting"]
-    assert equipoise.approve("Ada") == 0
+    [read, newest] = list_requests(STUDY)
+    assert (read.state, newest.state) == ("void", "waiting")
+    # Who read the first one does not approve the second one unseen.
+    assert equipoise.approve("Ada") == 26
+    assert equipoise.approve("Ada", request=read.request.request_id) == 26
+    assert rows_published(STUDY) == 0
+    assert equipoise.approve("Ada", request=newest.request.request_id) == 0
     assert current_release(STUDY).audit_key == other
 
     with pytest.raises(GateClosed, match="another release stands"):
@@ -357,7 +442,9 @@ def test_a_model_that_waited_while_another_was_released_is_audited_again(
     first = asked(SHOWN, when_passed="ask")
     other = audited_study(STUDY, b"other weights")
     assert outcome(other) == 25
-    assert equipoise.approve("Ada") == 0
+    newest = newest_request(STUDY)
+    assert newest is not None
+    assert equipoise.approve("Ada", request=newest.request.request_id) == 0
 
     # The first was put before people and judged while nothing stood.
     assert outcome(first) == 22
@@ -430,7 +517,8 @@ def test_a_request_says_what_the_gate_could_not_tell_and_how_to_answer(equipoise
     words = str(waiting.value)
     assert "Ranks well enough: 0.806" in words
     assert "not by Tess who trained it" in words
-    assert "equipoise approve demo --as NAME" in words
+    named = only().request.request_id
+    assert f"equipoise approve demo --request {named} --as NAME" in words
     assert waiting.value.where.endswith("report.html")
 
 
