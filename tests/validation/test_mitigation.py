@@ -18,7 +18,7 @@ from validation.mitigation import (
     mitigated_populations,
 )
 from validation.mitigation_config import GroupThresholds, MitigationConfig
-from validation.mitigation_duties import broken_mitigation
+from validation.mitigation_duties import broken_mitigation, is_of_mitigation
 from validation.mitigation_records import BeforeAfter, MitigationEvidence, ThresholdTable
 from validation.mitigation_table import thresholds_of
 from validation.mitigation_thresholds import RATES, fit_thresholds
@@ -132,6 +132,49 @@ def made(frame: pl.DataFrame, table: ThresholdTable, **changes: Any) -> Evidence
         populations=mitigated_populations(plain, decided(frame, limits)),
         mitigation=before_and_after(frame, None, limits, POLICY, told),
     ).model_copy(update=changes)
+
+
+def test_a_levels_rates_are_told_to_two_decimals() -> None:
+    frame = unfair(4000).with_columns(split=pl.lit("validation"))
+    table = table_of(frame, "equalized_odds")
+    known = frame.filter(pl.col("weight") > 0)
+    by_hand = rates(known, thresholds_of(known["sex"], table))
+    for group in table.groups:
+        for name in ("tpr", "fpr"):
+            said = f"{name} {by_hand[name, group.level]:.2f} (wanted {table.target[name]:.2f})"
+            assert said in group.words
+
+
+def test_a_rate_of_few_on_one_side_is_not_told() -> None:
+    """Of level a whatever is chosen finds 20 of 25 cases, or all of them."""
+    rows = [("a", 1, 0.8)] * 20 + [("a", 1, 0.2)] * 5 + [("a", 0, 0.1)] * 50
+    rows += [("b", 1, 0.8)] * 13 + [("b", 1, 0.2)] * 12 + [("b", 0, 0.1)] * 50
+    frame = pl.DataFrame(rows, schema=["sex", "label", "score"], orient="row")
+    table = table_of(frame.with_columns(split=pl.lit("validation"), weight=1.0))
+    words = {group.level: group.words for group in table.groups}
+    assert words["a"].startswith("tpr not shown, too few on one side (wanted ")
+
+
+def test_a_refusal_says_no_share_that_is_for_the_auditor_alone() -> None:
+    frame = unfair(4000)
+    told = made(frame, with_thresholds(table_of(frame), female=0.55, male=0.55))
+    hidden = tuple(
+        each.model_copy(
+            update={
+                "groups": tuple(
+                    group.model_copy(update={"withheld": ("selection_rate",)})
+                    for group in each.groups
+                )
+            }
+        )
+        for each in told.populations
+    )
+    reasons = list(broken_mitigation(told.model_copy(update={"populations": hidden})))
+    assert all(is_of_mitigation(reason) for reason in reasons)
+    of_men = [reason for reason in reasons if "sex male" in reason]
+    assert of_men
+    assert all("it selects far fewer of sex male than before; less" in each for each in of_men)
+    assert not any("it selects far fewer of all" in reason for reason in reasons)
 
 
 def effect(told: Evidence, metric: str, level: str, is_gap: bool = False) -> BeforeAfter:

@@ -3,7 +3,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tests.validation.html_pages import Page
 from tests.validation.test_mitigation import made, table_of, unfair, with_thresholds
-from validation.evidence import Evidence
+from validation.disclosure_view import for_readers
+from validation.evidence import Evidence, GateVerdict
 from validation.report.mitigation_words import mitigation_view
 from validation.report.render import FILTERS
 
@@ -52,6 +53,25 @@ def test_a_refused_mitigation_says_why_on_its_own_page() -> None:
     page = rendered(made(frame, nobody))
     assert "Why it closes the gate" in page.text
     assert "equality by selecting nobody" in page.text
+
+
+def test_what_readers_do_not_see_is_not_called_a_refusal() -> None:
+    frame = unfair(2000)
+    told = made(frame, table_of(frame), gate=GateVerdict(verdict="pass"))
+    hidden = (
+        each.model_copy(
+            update={
+                "groups": tuple(
+                    group.model_copy(update={"withheld": ("selection_rate",)})
+                    for group in each.groups
+                )
+            }
+        )
+        for each in told.populations
+    )
+    read = for_readers(told.model_copy(update={"populations": tuple(hidden)}))
+    assert mitigation_view(read) is not None
+    assert "Why it closes the gate" not in rendered(read).text
 
 
 def test_without_a_mitigation_the_page_says_so() -> None:
