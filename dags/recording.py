@@ -26,10 +26,6 @@ def record_answer(study: str, dag: str, run: str) -> str:
         # This task was ended after it had written, and begins anew.
         tell_store(known)
         return known.request.bound.audit_key
-    if known is not None and known.why == SUPERSEDED:
-        # Its page may still stand open; the newer question is what people answer.
-        log.warning("request %s does not wait any more: %s", read.request_id, SUPERSEDED)
-        return ""
     try:
         listed = answer(
             study,
@@ -42,6 +38,10 @@ def record_answer(study: str, dag: str, run: str) -> str:
             run=run,
         )
     except ApprovalRefused as refused:
+        if known is not None and known.why == SUPERSEDED:
+            # The old question still stood open; the newer one is what people answer.
+            log.warning("%s", refused)
+            return ""
         waiting = _request(study, read.request_id)
         if waiting is None or waiting.state != "waiting":
             raise

@@ -3,6 +3,7 @@
 from pipelines.approval_record import Decision
 from pipelines.approval_request import Channel, ListedRequest
 from pipelines.approvals import answer_request, record_of
+from pipelines.errors import DatabaseUnavailable, StoreLocked
 from pipelines.publication.store import record_approval
 from pipelines.settings import settings
 
@@ -22,6 +23,8 @@ def answer(
 
     Raises:
         ApprovalRefused: the answer does not count.
+        StoreLocked, DatabaseUnavailable: the store cannot be told. The answer stands and is not
+            given again.
     """
     listed = answer_request(
         study,
@@ -33,7 +36,14 @@ def answer(
         request_id=request_id,
         run=run,
     )
-    tell_store(listed)
+    try:
+        tell_store(listed)
+    except (StoreLocked, DatabaseUnavailable) as away:
+        raise type(away)(
+            f"The answer is written down and counts; the store could not be told: {away.cause}",
+            where=away.where,
+            remedy=f"Do not answer again. Once the store can be used: equipoise run {study}",
+        ) from None
     return listed
 
 

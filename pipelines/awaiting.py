@@ -8,6 +8,7 @@ from pipelines.audited import Audited
 from pipelines.errors import AwaitingApproval, GateClosed
 from pipelines.identity import Verdict
 from pipelines.journal import JournalEntry, append_entry
+from pipelines.notices import Asked, send
 from pipelines.releases import list_releases, withdrawal_of_model
 from pipelines.stage import store
 
@@ -55,6 +56,8 @@ def approval_by_people(
     append_entry(
         JournalEntry(bound.study, "request_approval", key, made=made, seconds=0.0, counts={})
     )
+    if made:
+        send(_notice(listed))
     raise awaiting(listed, str(found.report))
 
 
@@ -84,6 +87,14 @@ def awaiting(listed: ListedRequest, where: str) -> AwaitingApproval:
         f"  equipoise approve {study} --request {request.request_id} --as NAME --reason …\n"
         f"  equipoise reject {study} --request {request.request_id} --as NAME --reason …",
     )
+
+
+def _notice(listed: ListedRequest) -> Asked:
+    request = listed.request
+    until, at = (
+        f"{each:%Y-%m-%dT%H:%M:%S+00:00}" for each in (request.expires_at, request.requested_at)
+    )
+    return Asked(study=request.bound.study, request=request.request_id, until=until, at=at)
 
 
 def _not_released(found: Audited, why: str) -> GateClosed:

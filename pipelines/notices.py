@@ -1,4 +1,4 @@
-"""Notices of a failure, by webhook and by mail, as the environment says.
+"""Notices of a failure and of a request that awaits people, as the environment says.
 
 ``EQUIPOISE_ALERT_WEBHOOK``    an http(s) URL that takes a JSON POST
 ``EQUIPOISE_ALERT_MAIL_TO``    addresses, separated by commas
@@ -45,11 +45,21 @@ class Notice:
     at: str
 
 
+@dataclass(frozen=True)
+class Asked:
+    """People are asked about a release: which study, which request, until when; no number."""
+
+    study: str
+    request: str
+    until: str
+    at: str
+
+
 class NotDelivered(Exception):
     """A server was reached and would not take the notice."""
 
 
-def send(notice: Notice) -> list[str]:
+def send(notice: Notice | Asked) -> list[str]:
     """Send a notice by every way that is configured; a way that fails never stops another.
 
     A notice that somebody took is kept in the journal's folder.
@@ -57,7 +67,7 @@ def send(notice: Notice) -> list[str]:
     Returns:
         The ways that took it: ``webhook``, ``mail``.
     """
-    ways: dict[str, tuple[str, Callable[[str, Notice], None]]] = {
+    ways: dict[str, tuple[str, Callable[[str, Notice | Asked], None]]] = {
         "webhook": ("EQUIPOISE_ALERT_WEBHOOK", post),
         "mail": ("EQUIPOISE_ALERT_MAIL_TO", mail),
     }
@@ -81,7 +91,7 @@ def _record() -> Path:
     return settings().journal_dir / "notices.jsonl"
 
 
-def post(url: str, notice: Notice) -> None:
+def post(url: str, notice: Notice | Asked) -> None:
     """POST a notice as JSON.
 
     Raises:
@@ -104,7 +114,7 @@ def post(url: str, notice: Notice) -> None:
         raise NotDelivered(f"the server answered {status}")
 
 
-def mail(addresses: str, notice: Notice) -> None:
+def mail(addresses: str, notice: Notice | Asked) -> None:
     """Mail a notice to addresses separated by commas.
 
     Raises:
@@ -130,17 +140,23 @@ def mail(addresses: str, notice: Notice) -> None:
         server.send_message(_message(addresses, notice))
 
 
-def _message(addresses: str, notice: Notice) -> EmailMessage:
+def _message(addresses: str, notice: Notice | Asked) -> EmailMessage:
     message = EmailMessage()
     message["To"] = addresses
     message["From"] = os.environ.get("EQUIPOISE_ALERT_MAIL_FROM", "equipoise@localhost")
-    message["Subject"] = f"Equipoise: {notice.task} of {notice.dag} failed ({notice.error})"
+    message["Subject"] = _subject(notice)
     message.set_content("\n".join(f"{name}: {value}" for name, value in asdict(notice).items()))
     return message
 
 
+def _subject(notice: Notice | Asked) -> str:
+    if isinstance(notice, Asked):
+        return f"Equipoise: {notice.study} awaits an approval (request {notice.request})"
+    return f"Equipoise: {notice.task} of {notice.dag} failed ({notice.error})"
+
+
 def _delivered(
-    way: str, deliver: Callable[[str, Notice], None], target: str, notice: Notice
+    way: str, deliver: Callable[[str, Notice | Asked], None], target: str, notice: Notice | Asked
 ) -> bool:
     for attempt in range(1, ATTEMPTS + 1):
         try:

@@ -115,6 +115,39 @@ def test_a_task_that_begins_anew_writes_the_answer_once(api: Api, tmp_path: Path
     assert (listed.refused, listed.state) == ((), "waiting")
 
 
+def test_another_persons_answer_in_the_same_run_is_another_answer(api: Api, tmp_path: Path) -> None:
+    write_studies(tmp_path / "studies", demo=asking_study(approvers=2))
+    audit = audited_study(STUDY)
+    request = request_approval(STUDY, audit, "Tess").removeprefix("approvals/")
+    api.record = ANSWERED | {"subject": f"Release the model of demo? (request {request})"}
+    assert record_answer(STUDY, "approve__demo", RUN) == audit
+    # Somebody cleared the task, and Grace answers the question that is put again.
+    api.record |= {
+        "responded_by_user": {"id": "8", "name": "Grace"},
+        "chosen_options": ["Reject"],
+    }
+
+    assert record_answer(STUDY, "approve__demo", RUN) == audit
+    [listed] = list_requests(STUDY)
+    said = [(answer.by, answer.decision) for answer in listed.answers]
+    assert said == [("Ada", "approved"), ("Grace", "rejected")]
+    assert listed.state == "rejected"
+
+
+def test_an_answer_to_a_question_that_another_audit_took_the_place_of_is_kept_without_alarm(
+    api: Api, tmp_path: Path
+) -> None:
+    write_studies(tmp_path / "studies", demo=asking_study())
+    request = request_approval(STUDY, audited_study(STUDY), "Tess").removeprefix("approvals/")
+    assert request_approval(STUDY, audited_study(STUDY, b"other weights"), "Tess")
+    api.record = ANSWERED | {"subject": f"Release the model of demo? (request {request})"}
+
+    assert record_answer(STUDY, "approve__demo", RUN) == ""
+    [old, new] = list_requests(STUDY)
+    assert (old.state, old.answers, len(old.refused)) == ("void", (), 1)
+    assert (new.state, new.answers, new.refused) == ("waiting", (), ())
+
+
 def test_an_answer_to_a_request_that_is_not_there_is_refused(api: Api, tmp_path: Path) -> None:
     write_studies(tmp_path / "studies", demo=asking_study())
     with pytest.raises(ApprovalRefused, match="Nobody was asked"):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import duckdb
 import pytest
@@ -19,6 +20,7 @@ from pipelines.errors import ArtefactCorrupt, AwaitingApproval, EquipoiseError, 
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.people import local_account, local_person
 from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.writer import open_writer
 from pipelines.releases import current_release, list_releases, withdraw_release
 from pipelines.settings import settings
 from pipelines.stage import store
@@ -26,6 +28,7 @@ from pipelines.stages.release_model import release_model
 from pipelines.stages.request_approval import request_approval
 from pipelines.study import load_study
 from tests.dags.installations import write_studies
+from tests.dags.listeners import mail_server, webhook_server
 from tests.pipelines.approval_examples import (
     OUT_OF_REACH,
     SHOWN,
@@ -561,6 +564,47 @@ def test_a_withheld_number_reaches_nobody_who_answers_or_looks(
     assert len(shown) >= (7 if then == "ask" else 4)
     assert [text for text in shown if any(words in text for words in raw)] == []
     assert "too few subjects" in shown[0]
+
+
+def test_an_answer_that_the_store_could_not_be_told_is_not_asked_for_again(
+    equipoise: Command,
+) -> None:
+    audit = asked()
+    folders = PublicationFolders(settings().publication_dir)
+    with open_writer(folders, 5):
+        file = folders.writer
+    held = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(1, flush=True); input()"
+    with Popen([sys.executable, "-c", held, str(file)], stdin=PIPE, stdout=PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        code, _, errors = equipoise("approve", STUDY, "--as", "Ada", "--reason", "few subjects")
+        other.communicate(b"\n")
+
+    assert code == 31
+    assert "The answer is written down and counts" in errors
+    assert f"equipoise run {STUDY}" in errors
+    assert (only().state, len(only().answers)) == ("approved", 1)
+    assert (outcome(audit), rows_published(STUDY)) == (0, ROWS)
+
+
+def test_who_answers_is_told_once_that_a_request_awaits_and_no_number(equipoise: Command) -> None:
+    with webhook_server() as hooks, mail_server() as mails:
+        equipoise.patch.setenv("EQUIPOISE_ALERT_WEBHOOK", f"http://127.0.0.1:{hooks.port}/")
+        equipoise.patch.setenv("EQUIPOISE_ALERT_SMTP", f"smtp://127.0.0.1:{mails.port}")
+        equipoise.patch.setenv("EQUIPOISE_ALERT_MAIL_TO", "ana@example.org")
+        audit = asked()
+        assert outcome(audit) == 25
+    request = only().request
+    [told] = hooks.bodies
+    assert {**told, "until": "", "at": ""} == {
+        "study": STUDY,
+        "request": request.request_id,
+        "until": "",
+        "at": "",
+    }
+    [mail] = mails.mails
+    subject = f"Subject: Equipoise: {STUDY} awaits an approval"
+    assert subject in mail.replace("\r\n ", " ").replace("\n ", " ")
 
 
 def test_nothing_waits_where_nobody_was_asked(equipoise: Command) -> None:
