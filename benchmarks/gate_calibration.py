@@ -34,13 +34,11 @@ from benchmarks.simulated_patients import (
     true_values,
 )
 from validation.config import AuditConfig
+from validation.data_evidence import CheckResult, DataEvidence, FileRows
 from validation.estimates import Counts, Estimate
 from validation.evidence import (
     Challenger,
-    CheckResult,
-    DataEvidence,
     Evidence,
-    FileRows,
     Gap,
     GroupPerformance,
     PopulationEvidence,

@@ -9,18 +9,16 @@ from typing import Any
 import polars as pl
 
 from pipelines.stage import store
-from validation.estimates import Counts
-from validation.evidence import (
+from validation.data_evidence import (
     CheckResult,
     DataEvidence,
     FileRows,
     Finding,
-    LineageEntry,
-    ModelSummary,
-    PopulationEvidence,
     QuarantineRule,
     SplitSize,
 )
+from validation.estimates import Counts
+from validation.evidence import LineageEntry, ModelSummary, PopulationEvidence
 from validation.flow import StepCounts, disclosed_flow
 
 

@@ -9,8 +9,9 @@ from threadpoolctl import threadpool_limits
 
 from pipelines.study import Study
 from validation.audit import audit_predictions_table, cells_shown
+from validation.data_evidence import CheckResult, Finding, FlowStep
 from validation.disclosure_memory import ShownBefore
-from validation.evidence import CheckResult, Finding, FlowStep, HarmFinding, PopulationEvidence
+from validation.evidence import HarmFinding, PopulationEvidence
 from validation.forecast_audit import audit_forecasts
 from validation.forecast_permutation import with_forecast_shares
 from validation.groups import UnauditableTable

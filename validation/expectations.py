@@ -13,7 +13,7 @@ from typing import Literal
 import polars as pl
 
 from validation.contract import TableContract
-from validation.evidence import CheckResult
+from validation.data_evidence import CheckResult
 from validation.tables import PREPARATIONS, scan_table
 
 TableName = Literal["events", "subjects", "quarantine", "copies"]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from validation.evidence import Finding, PopulationEvidence
+from validation.data_evidence import Finding
+from validation.evidence import PopulationEvidence
 from validation.populations import Population
 
 KIND = "what an interval holds"

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
+from validation.data_evidence import FlowStep
 from validation.estimates import Estimate
-from validation.evidence import FlowStep
 from validation.intervals import LEVEL
 from validation.patient_harm_records import PatientHarm
 

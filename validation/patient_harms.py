@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 
 from validation.config import AuditConfig
+from validation.data_evidence import FlowStep
 from validation.estimates import Estimate
-from validation.evidence import FlowStep, PopulationEvidence
+from validation.evidence import PopulationEvidence
 from validation.groups import UnauditableTable
 from validation.mitigation_records import THRESHOLD
 from validation.patient_harm_family import judged

@@ -14,8 +14,9 @@ import polars as pl
 from sklearn.metrics import precision_score
 
 from validation.config import AuditConfig
+from validation.data_evidence import CheckResult
 from validation.estimates import Estimate
-from validation.evidence import CheckResult, PopulationEvidence
+from validation.evidence import PopulationEvidence
 from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
 from validation.forecasts import centre
 from validation.groups import JOIN, groups_of

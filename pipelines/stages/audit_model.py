@@ -25,9 +25,9 @@ from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
+from validation.data_evidence import DataEvidence
 from validation.disclosure_view import for_readers
 from validation.evidence import (
-    DataEvidence,
     Evidence,
     LimitsOrder,
     PredictionSource,

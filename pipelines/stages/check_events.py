@@ -12,7 +12,7 @@ from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.channels import copied_channels
 from validation.contract import TableContract
-from validation.evidence import CheckResult
+from validation.data_evidence import CheckResult
 from validation.expectations import check_tables, contract_checks
 
 

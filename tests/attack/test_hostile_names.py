@@ -22,7 +22,8 @@ from tests.validation.audit_examples import (
 )
 from tests.validation.html_pages import Page
 from validation.audit import audit_predictions_table
-from validation.evidence import CheckResult, Evidence, Finding, PredictionSource
+from validation.data_evidence import CheckResult, Finding
+from validation.evidence import Evidence, PredictionSource
 from validation.gate import judge
 from validation.report.render import render_report
 

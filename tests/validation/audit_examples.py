@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from validation.config import AuditConfig
-from validation.evidence import CheckResult, DataEvidence, FileRows
+from validation.data_evidence import CheckResult, DataEvidence, FileRows
 from validation.ranking import FloatArray
 
 CHALLENGERS = ("logistic_regression", "prevalence")

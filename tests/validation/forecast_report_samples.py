@@ -10,19 +10,16 @@ from tests.validation.forecast_examples import REFERENCES, simulated, with_owed_
 from tests.validation.forecast_examples import section as section_of
 from tests.validation.report_samples import lineage
 from validation.config import AuditConfig
-from validation.estimates import Counts, Estimate
-from validation.evidence import (
+from validation.data_evidence import (
     CheckResult,
     DataEvidence,
-    Evidence,
     FileRows,
     FlowStep,
-    ModelSummary,
-    PredictionEvidence,
-    PredictionSource,
     QuarantineRule,
     SplitSize,
 )
+from validation.estimates import Counts, Estimate
+from validation.evidence import Evidence, ModelSummary, PredictionEvidence, PredictionSource
 from validation.forecast_audit import audit_forecasts
 from validation.gate import judge
 from validation.harms import harms

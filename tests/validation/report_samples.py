@@ -8,24 +8,26 @@ import polars as pl
 
 from validation.audit import audit_predictions_table
 from validation.config import AuditConfig
-from validation.declaration import Declaration
-from validation.estimates import Counts, Estimate
-from validation.evidence import (
+from validation.data_evidence import (
     CheckResult,
     DataEvidence,
-    Evidence,
     FileRows,
     Finding,
     FlowGroup,
     FlowStep,
+    QuarantineRule,
+    SplitSize,
+)
+from validation.declaration import Declaration
+from validation.estimates import Counts, Estimate
+from validation.evidence import (
+    Evidence,
     GateVerdict,
     LimitsOrder,
     LineageEntry,
     ModelSummary,
     PredictionEvidence,
     PredictionSource,
-    QuarantineRule,
-    SplitSize,
 )
 from validation.gate import judge
 from validation.incumbent import IncumbentEvidence

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.validation.audit_examples import policy
+from validation.data_evidence import FileRows
 from validation.estimates import Counts, Estimate
 from validation.evidence import (
     Evidence,
-    FileRows,
     GroupPerformance,
     PopulationEvidence,
     dump_evidence,

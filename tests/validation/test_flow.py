@@ -4,8 +4,9 @@ import pytest
 
 from tests.validation.audit_examples import CHALLENGERS, policy, simulated
 from validation.audit import audit_predictions_table
+from validation.data_evidence import FlowStep
 from validation.estimates import Counts
-from validation.evidence import FlowStep, GroupPerformance, PopulationEvidence
+from validation.evidence import GroupPerformance, PopulationEvidence
 from validation.flow import StepCounts, disclosed_flow
 
 STEPS = [

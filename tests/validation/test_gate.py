@@ -21,14 +21,9 @@ from tests.validation.gate_examples import (
     with_population,
 )
 from validation.config import AuditConfig
+from validation.data_evidence import CheckResult, DataEvidence, FileRows
 from validation.estimates import Estimate
-from validation.evidence import (
-    CheckResult,
-    DataEvidence,
-    Evidence,
-    FileRows,
-    GateVerdict,
-)
+from validation.evidence import Evidence, GateVerdict
 from validation.gate import judge
 
 NAN = float("nan")

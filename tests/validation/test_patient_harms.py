@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.validation.audit_examples import gating_line, policy, simulated
 from validation.audit import audit_predictions_table
 from validation.config import AuditConfig
+from validation.data_evidence import FlowGroup, FlowStep
 from validation.estimates import Estimate
-from validation.evidence import FlowGroup, FlowStep
 from validation.groups import Group, UnauditableTable
 from validation.patient_harm_family import judged
 from validation.patient_harm_flow import exclusions

@@ -15,7 +15,7 @@ from tests.validation.report_samples import (
     model_evidence,
     policy,
 )
-from validation.evidence import DataEvidence, FlowStep
+from validation.data_evidence import DataEvidence, FlowStep
 from validation.report.flow_chart import flow_chart, flow_words
 from validation.report.plans import inventory_entry, monitoring_plan, policy_sha256
 from validation.report.render import render_report

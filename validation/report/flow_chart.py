@@ -5,7 +5,7 @@ from textwrap import wrap
 
 from markupsafe import Markup
 
-from validation.evidence import DataEvidence, FlowStep, SplitSize
+from validation.data_evidence import DataEvidence, FlowStep, SplitSize
 from validation.report.formatting import count, tally
 from validation.report.svg import drawing, element, line, text
 

@@ -6,16 +6,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from validation.config import AuditConfig
+from validation.data_evidence import CheckResult, FlowGroup, FlowStep
 from validation.estimates import Estimate
-from validation.evidence import (
-    CheckResult,
-    Evidence,
-    FlowGroup,
-    FlowStep,
-    Gap,
-    GroupPerformance,
-    PopulationEvidence,
-)
+from validation.evidence import Evidence, Gap, GroupPerformance, PopulationEvidence
 from validation.report.charts import calibration_chart, precision_recall_chart, roc_chart
 from validation.report.forecast_charts import coverage_chart, series_chart
 from validation.report.forests import ForestRow, forest_chart
