@@ -11,6 +11,7 @@ from pathlib import Path
 from pipelines.approval_request import ListedRequest
 from pipelines.approvals import approvals_of
 from pipelines.durable import PRIVATE_FILE_MODE, private_folder, rename_into_place
+from pipelines.errors import ArtefactCorrupt, PdfMissing
 from pipelines.settings import settings
 from pipelines.stage import store
 
@@ -29,10 +30,38 @@ def report_with_answers(audit: str) -> Path:
     text = (store().open(audit) / "report.html").read_text(encoding="utf-8")
     section = "\n".join(_section(listed))
     answered = text.replace(BEFORE_THE_FIRST_SECTION, f"{BEFORE_THE_FIRST_SECTION}{section}\n", 1)
-    file = settings().reports_dir / f"{audit.replace('/', '-')}.html"
+    return _written(audit, ".html", answered.encode())
+
+
+def pdf_with_answers(audit: str) -> Path:
+    """The path of the same report as PDF, beside the artefacts.
+
+    Raises:
+        PdfMissing: WeasyPrint or a library that it needs is not installed.
+        ArtefactCorrupt: a file of the audit is not the one that was written, or it asks for an
+            address, which no report does.
+    """
+    from validation.report.pdf import ForeignAddress, PdfUnavailable, render_pdf
+
+    page = report_with_answers(audit)
+    try:
+        printed = render_pdf(page.read_text(encoding="utf-8"))
+    except PdfUnavailable as missing:
+        raise PdfMissing(missing.cause, where=str(page), remedy=missing.remedy) from None
+    except ForeignAddress:
+        raise ArtefactCorrupt(
+            "The report asks for an address: it is not the one that was written.",
+            where=str(page),
+            remedy="Remove the artefact of audit_model and run the study again.",
+        ) from None
+    return _written(audit, ".pdf", printed)
+
+
+def _written(audit: str, ending: str, content: bytes) -> Path:
+    file = settings().reports_dir / f"{audit.replace('/', '-')}{ending}"
     private_folder(file.parent)
-    draft = file.with_suffix(".draft")
-    draft.write_text(answered, encoding="utf-8")
+    draft = file.with_suffix(f"{ending}.draft")
+    draft.write_bytes(content)
     rename_into_place(draft, file, PRIVATE_FILE_MODE)
     return file
 

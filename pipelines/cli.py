@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipelines import cli_people, cli_store
+from pipelines.cli_options import Person, Reason, StudyName, require_known
 from pipelines.errors import EquipoiseError
 
 app = typer.Typer(
@@ -16,13 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-StudyName = Annotated[str, typer.Argument(help="A study: the name of its YAML file.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded and shown.")]
-RequestName = Annotated[
-    str | None, typer.Option("--request", help="Which request; the newest one if none is named.")
-]
-Person = Annotated[str, typer.Option("--as", help="Who decides; it is recorded and shown.")]
+app.add_typer(cli_people.app)
+app.add_typer(cli_store.app)
+app.add_typer(cli_store.database, name="database")
 
 
 def main() -> None:
@@ -68,7 +66,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Releases, the newest audit with its metrics, published generations, and where they are."""
-    _require_known(study)
+    require_known(study)
     from pipelines.study_summary import summarise
 
     summary = summarise(study)
@@ -83,7 +81,7 @@ def show(
 @app.command()
 def explain(study: StudyName) -> None:
     """What each stage would do now: reuse its artefact, or run, and why."""
-    _require_known(study)
+    require_known(study)
     from pipelines.console import print_table
     from pipelines.explain import explain_study
 
@@ -95,26 +93,30 @@ def explain(study: StudyName) -> None:
 def report(
     study: StudyName,
     show_it: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = True,
+    as_pdf: Annotated[bool, typer.Option("--pdf", help="Print it as PDF.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Name the one for programs.")] = False,
 ) -> None:
     """Open the newest audit report; its path is printed."""
-    _require_known(study)
+    require_known(study)
     from pipelines.errors import SourceMissing
     from pipelines.journal import read_entries
     from pipelines.settings import settings
 
     entries = [entry for entry in read_entries(study) if entry.stage == "audit_model"]
-    path = settings().artefacts_dir / entries[-1].key / "report.html" if entries else None
+    name = "report.json" if as_json else "report.html"
+    path = settings().artefacts_dir / entries[-1].key / name if entries else None
     if path is None or not path.exists():
         raise SourceMissing(
             f"{study} has no audit report yet.",
             where=str(settings().artefacts_dir / "audit_model"),
             remedy=f"Train and audit it: equipoise run {study}",
         )
-    from pipelines.answered_report import report_with_answers
+    from pipelines.answered_report import pdf_with_answers, report_with_answers
 
-    path = report_with_answers(entries[-1].key)
+    if not as_json:
+        path = (pdf_with_answers if as_pdf else report_with_answers)(entries[-1].key)
     print(path)
-    if show_it:
+    if show_it and not as_json:
         webbrowser.open(path.as_uri())
 
 
@@ -138,7 +140,7 @@ def withdraw(study: StudyName, reason: Reason, person: Person) -> None:
     except NoRelease as error:
         missing.append(error)
     if len(missing) == 2:
-        _require_known(study)
+        require_known(study)
         raise missing[0]
 
 
@@ -160,76 +162,6 @@ def reinstate(
         return
     for generation in reinstate_predictions(study, name, reason, person, settings()):
         print(f"reinstated: predictions {generation}")
-
-
-@app.command()
-def approve(
-    study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
-) -> None:
-    """Approve what a study's newest audit put before people; the last approval releases."""
-    from pipelines.approving import answer
-    from pipelines.people import local_account
-    from pipelines.stages.release_model import release_model
-
-    _require_known(study)
-    listed = answer(
-        study,
-        "approved",
-        by=person,
-        account=local_account(),
-        reason=reason,
-        through="command line",
-        request_id=request_id,
-    )
-    request = listed.request
-    print(f"approved: request {request.request_id} on {request.bound.audit_key}, by {person}")
-    if listed.missing:
-        print(f"{listed.missing} more must approve by {request.expires_at:%Y-%m-%d %H:%M} UTC")
-        return
-    print(f"released: release {release_model(study, request.bound.audit_key).split('/')[-1]}")
-    print(f"score and publish with it: equipoise run {study}")
-
-
-@app.command()
-def reject(
-    study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
-) -> None:
-    """Reject what a study's newest audit put before people: this model is not released."""
-    from pipelines.approving import answer
-    from pipelines.people import local_account
-
-    _require_known(study)
-    listed = answer(
-        study,
-        "rejected",
-        by=person,
-        account=local_account(),
-        reason=reason,
-        through="command line",
-        request_id=request_id,
-    )
-    request = listed.request
-    print(f"rejected: request {request.request_id} on {request.bound.audit_key}, by {person}")
-
-
-@app.command()
-def approvals(
-    study: Annotated[str | None, typer.Argument(help="A study; all of them if none.")] = None,
-) -> None:
-    """What people were asked, what they answered, until when, and what changed since."""
-    from pipelines.approval_tables import COLUMNS, request_rows
-    from pipelines.approvals import list_requests
-    from pipelines.console import print_table
-    from pipelines.study import study_names
-
-    if study is not None:
-        _require_known(study)
-    names = study_names() if study is None else [study]
-    listed = [request for name in names for request in list_requests(name)]
-    if listed:
-        print_table(COLUMNS, request_rows(listed))
-    else:
-        print("nobody was asked for an approval")
 
 
 @app.command()
@@ -255,11 +187,3 @@ def _study_row(name: str) -> tuple[str, str, str, str]:
     except NoRelease:
         released = "none"
     return (name, study.title, study.schedule.when_scored, released)
-
-
-def _require_known(study: str) -> None:
-    """A study that has a YAML file; otherwise the error that lists those there are."""
-    from pipelines.study import load_study, study_names
-
-    if study not in study_names():
-        load_study(study)

@@ -105,6 +105,12 @@ class DatabaseUnavailable(EquipoiseError):
     exit_code = 33
 
 
+class PdfMissing(EquipoiseError):
+    """What prints a report as PDF is not installed."""
+
+    exit_code = 34
+
+
 class TrainingFailed(EquipoiseError):
     """The training process ended without a model."""
 

@@ -7,14 +7,21 @@ import sys
 from pathlib import Path
 from subprocess import run
 
+import duckdb
+import polars as pl
 import pytest
 
 from pipelines.approval_record import ApprovalRecord
 from pipelines.console import print_table
 from pipelines.errors import NoRelease
 from pipelines.journal import JournalEntry, append_entry
+from pipelines.publication.crosswalk import write_crosswalk
+from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.reading import read_current
 from pipelines.releases import Release, current_release, list_releases, record_release
+from pipelines.settings import settings
 from tests.dags.installations import environment, python, study_text, write_studies
+from tests.pipelines.publication_examples import STUDY, publish_number
 
 HEAVY = {
     *("torch", "polars", "pandas", "numpy", "duckdb", "sklearn", "airflow"),
@@ -82,7 +89,7 @@ def test_help_imports_nothing_heavy_and_takes_less_than_a_second() -> None:
     assert "pipelines" in packages
     assert float(seconds) < 1.0
     commands = "run show explain report approve reject approvals withdraw reinstate studies"
-    for command in commands.split():
+    for command in [*commands.split(), "erase", "verify", "database"]:
         assert f" {command} " in done.stdout
 
 
@@ -188,6 +195,74 @@ def test_the_newest_report_is_named_and_its_absence_is_an_error_of_its_own(home:
     code, output, _ = equipoise(home, "report", "demo", "--no-open")
     assert code == 0
     assert output == f"{folder / 'report.html'}\n"
+
+
+def test_the_report_is_printed_as_pdf_or_named_for_programs(home: Path) -> None:
+    folder = home / "artefacts" / "audit_model" / "0123456789abcdef"
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("<html><title>A report</title><p>Words</p></html>")
+    append_entry(entry("audit_model", "audit_model/0123456789abcdef"))
+    assert equipoise(home, "report", "demo", "--json")[0] == 11
+    (folder / "report.json").write_text("{}")
+    assert equipoise(home, "report", "demo", "--json")[1] == f"{folder / 'report.json'}\n"
+
+    code, output, errors = equipoise(home, "report", "demo", "--pdf", "--no-open")
+    assert code == 0, errors
+    printed = Path(output.strip())
+    assert printed.read_bytes().startswith(b"%PDF")
+    assert printed.stat().st_mode & 0o077 == 0
+    assert printed.parent != folder
+
+
+def test_without_what_prints_a_report_the_command_says_what_to_install(
+    home: Path, tmp_path: Path
+) -> None:
+    folder = home / "artefacts" / "audit_model" / "0123456789abcdef"
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("<html></html>")
+    append_entry(entry("audit_model", "audit_model/0123456789abcdef"))
+    broken = tmp_path / "without"
+    broken.mkdir()
+    (broken / "weasyprint.py").write_text("raise ImportError")
+    paths = os.pathsep.join([str(broken), os.environ.get("PYTHONPATH", "")])
+    code, output, errors = equipoise(home, "report", "demo", "--pdf", "--no-open", PYTHONPATH=paths)
+    assert (code, output) == (34, "")
+    assert "pip install 'equipoise[pdf]'" in errors
+
+
+def test_a_person_is_erased_by_an_id_that_no_output_repeats(home: Path, tmp_path: Path) -> None:
+    publish_number(settings(), 1)
+    pairs = pl.DataFrame({"subject_id": [1, 2], "source_id": ["mrn-1", "mrn-2"]})
+    write_crosswalk(STUDY, pairs, settings())
+    words = ["erase", STUDY, "-", "--as", "Ada", "--ground", "Art. 17 GDPR"]
+    command = [sys.executable, "-m", "tests.pipelines.equipoise", *words]
+    env = environment(home, home.parent / "studies")
+    first, second = (
+        run(command, env=env, input="mrn-2\n", capture_output=True, text=True, check=False)
+        for _ in range(2)
+    )
+    assert (first.returncode, first.stdout) == (0, f"erased: 1 rows of {STUDY}\n")
+    assert second.returncode == 11
+    assert "mrn-2" not in first.stdout + first.stderr + second.stdout + second.stderr
+    assert read_current(STUDY, settings())["subject_id"].sort().to_list() == [1, 3, 4]
+    assert equipoise(home, "verify")[0] == 0
+
+
+def test_verifying_finds_what_was_changed_past_the_store(home: Path) -> None:
+    assert equipoise(home, "verify")[0] == 0
+    publish_number(settings(), 1)
+    assert equipoise(home, "verify")[0] == 0
+    with duckdb.connect(PublicationFolders(settings().publication_dir).writer) as writer:
+        writer.execute("DELETE FROM predictions WHERE subject_id = 1")
+    code, output, errors = equipoise(home, "verify")
+    assert (code, output) == (30, "")
+    assert "its predictions are not those that were published" in errors
+
+
+def test_a_database_is_set_up_where_one_is_named(home: Path) -> None:
+    code, output, errors = equipoise(home, "database", "setup", EQUIPOISE_DATABASE_URL="")
+    assert (code, output) == (33, "")
+    assert "No PostgreSQL is named." in errors
 
 
 def test_a_terminal_is_shown_a_drawn_table(home: Path) -> None:

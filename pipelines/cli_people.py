@@ -1,0 +1,87 @@
+"""``equipoise approve``, ``reject`` and ``approvals``: people answer, and see what they were asked.
+
+The name is what a person says of themselves; the account of the operating system is kept beside it,
+and four eyes on the command line rest on accounts.
+"""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli_options import Person, Reason, StudyName, require_known
+
+app = typer.Typer()
+
+RequestName = Annotated[
+    str | None, typer.Option("--request", help="Which request; the newest one if none is named.")
+]
+
+
+@app.command()
+def approve(
+    study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
+) -> None:
+    """Approve what a study's newest audit put before people; the last approval releases."""
+    from pipelines.approving import answer
+    from pipelines.people import local_account
+    from pipelines.stages.release_model import release_model
+
+    require_known(study)
+    listed = answer(
+        study,
+        "approved",
+        by=person,
+        account=local_account(),
+        reason=reason,
+        through="command line",
+        request_id=request_id,
+    )
+    request = listed.request
+    print(f"approved: request {request.request_id} on {request.bound.audit_key}, by {person}")
+    if listed.missing:
+        print(f"{listed.missing} more must approve by {request.expires_at:%Y-%m-%d %H:%M} UTC")
+        return
+    print(f"released: release {release_model(study, request.bound.audit_key).split('/')[-1]}")
+    print(f"score and publish with it: equipoise run {study}")
+
+
+@app.command()
+def reject(
+    study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
+) -> None:
+    """Reject what a study's newest audit put before people: this model is not released."""
+    from pipelines.approving import answer
+    from pipelines.people import local_account
+
+    require_known(study)
+    listed = answer(
+        study,
+        "rejected",
+        by=person,
+        account=local_account(),
+        reason=reason,
+        through="command line",
+        request_id=request_id,
+    )
+    request = listed.request
+    print(f"rejected: request {request.request_id} on {request.bound.audit_key}, by {person}")
+
+
+@app.command()
+def approvals(
+    study: Annotated[str | None, typer.Argument(help="A study; all of them if none.")] = None,
+) -> None:
+    """What people were asked, what they answered, until when, and what changed since."""
+    from pipelines.approval_tables import COLUMNS, request_rows
+    from pipelines.approvals import list_requests
+    from pipelines.console import print_table
+    from pipelines.study import study_names
+
+    if study is not None:
+        require_known(study)
+    names = study_names() if study is None else [study]
+    listed = [request for name in names for request in list_requests(name)]
+    if listed:
+        print_table(COLUMNS, request_rows(listed))
+    else:
+        print("nobody was asked for an approval")
