@@ -36,15 +36,18 @@ def approval_row(approval: ApprovalRecord) -> Row:
 
 
 def release_row(release: Release, task: str) -> Row:
-    """What it was trained and judged under is in its name; the table has no column for it."""
-    unsaid = {"records_sha256", "policy_sha256", "approval", "audit_key", "audit_sha256", "verdict"}
+    """The records that it was trained under are in its name; the table has no column for them."""
+    unsaid = {"records_sha256", "approval", "audit_key", "audit_sha256", "verdict"}
     return release.model_dump(exclude=unsaid) | {
         "task": task,
         "audit_id": release.audit_key,
         "evidence_sha256": release.audit_sha256,
         "audit_verdict": release.verdict,
+        "data_sha256": release.approval.data_sha256,
         "approval_id": release.approval.approval_id,
+        "approval_grounds": release.approval.grounds,
         "approval_decision": release.approval.decision,
+        "approval_expires_at": release.approval.expires_at,
     }
 
 

@@ -54,6 +54,12 @@ AUDITS = Table(
     },
 )
 
+# What an approval is bound to, and a release with it.
+_DECIDED = (
+    "approval_id, study, audit_id, evidence_sha256, audit_verdict, model_sha256, data_sha256,"
+    " policy_sha256"
+)
+
 APPROVALS = Table(
     "approvals",
     {
@@ -90,12 +96,14 @@ APPROVALS = Table(
             "audits",
             "study, audit_id, evidence_sha256, kind, verdict",
         ),
-        "decided": "UNIQUE (approval_id, study, audit_id, evidence_sha256, audit_verdict,"
-        " model_sha256, decision)",
+        "decided": f"UNIQUE ({_DECIDED}, grounds, decision)",
+        "ends": "UNIQUE (approval_id, expires_at)",
     },
     frozenset({"expires_at"}),
 )
 
+# One approval carries one release: it cannot be replayed for another. An end that is not said would
+# pass its foreign key, so grounds that people gave demand one. The writer says ``created_at``.
 RELEASES = Table(
     "releases",
     {
@@ -110,8 +118,12 @@ RELEASES = Table(
         "audit_id": TEXT,
         "evidence_sha256": TEXT,
         "audit_verdict": TEXT,
+        "data_sha256": TEXT,
+        "policy_sha256": TEXT,
         "approval_id": TEXT,
+        "approval_grounds": TEXT,
         "approval_decision": TEXT,
+        "approval_expires_at": MOMENT,
         "created_at": MOMENT,
     },
     ("release_id",),
@@ -122,14 +134,20 @@ RELEASES = Table(
         " THEN threshold IS NOT NULL AND threshold BETWEEN 0 AND 1 ELSE threshold IS NULL END)",
         "is_approved": "CHECK (approval_decision = 'approved')",
         "approval": _keys(
-            "approval_id, study, audit_id, evidence_sha256, audit_verdict, model_sha256,"
-            " approval_decision",
+            f"{_DECIDED}, approval_grounds, approval_decision",
             "approvals",
-            "approval_id, study, audit_id, evidence_sha256, audit_verdict, model_sha256, decision",
+            f"{_DECIDED}, grounds, decision",
         ),
+        "approval_ends": _keys(
+            "approval_id, approval_expires_at", "approvals", "approval_id, expires_at"
+        ),
+        "people_approve_for_a_time": "CHECK ((approval_grounds = 'people')"
+        " = (approval_expires_at IS NOT NULL))",
+        "made_in_time": "CHECK (approval_expires_at IS NULL OR created_at < approval_expires_at)",
+        "one_per_approval": "UNIQUE (approval_id)",
         "predicts": "UNIQUE (release_id, study, task)",
     },
-    frozenset({"threshold"}),
+    frozenset({"threshold", "approval_expires_at"}),
 )
 
 PUBLICATIONS = Table(
@@ -175,6 +193,7 @@ QUANTILE_COLUMNS = ("quantile_05", "quantile_25", "quantile_50", "quantile_75", 
 
 # A NaN is greater than every number in both databases, so BETWEEN and <= refuse it. A risk is a
 # patient's, who has a pseudonym and no name; an instrument is no person and is named.
+# A threshold is each row's own: groups may have others, and no patient's group is published.
 PREDICTIONS = Table(
     "predictions",
     {

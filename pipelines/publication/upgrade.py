@@ -30,9 +30,10 @@ FROM old.main.releases
 COPIES = (
     "INSERT INTO audits BY NAME FROM old.main.audits",
     APPROVALS,
-    "INSERT INTO releases BY NAME SELECT * EXCLUDE (audit_kind), "
-    "'upgraded-' || release_id AS approval_id, 'approved' AS approval_decision "
-    "FROM old.main.releases",
+    "INSERT INTO releases BY NAME SELECT old_releases.* EXCLUDE (audit_kind), approval_id, "
+    "data_sha256, policy_sha256, grounds AS approval_grounds, decision AS approval_decision, "
+    "expires_at AS approval_expires_at FROM old.main.releases AS old_releases "
+    "JOIN approvals ON approval_id = 'upgraded-' || old_releases.release_id",
 )
 GENERATIONS = "FROM old.main.generations ORDER BY generation_number"
 PREDICTIONS = """

@@ -17,6 +17,8 @@ from pipelines.settings import Settings
 
 STUDY = "toy_study"
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
+# Releases are made now, while an approval by people still holds.
+DECIDED_AT = datetime.now(UTC)
 PASSED = AuditReference(audit_id="audit_predictions/00aa", verdict="pass", evidence_sha256="b" * 64)
 
 
@@ -75,8 +77,8 @@ def approval_of(
         decision=decision,
         decided_by=("a person",),
         reason="looked at by a person",
-        decided_at=FIRST_DAY,
-        expires_at=FIRST_DAY + timedelta(days=14),
+        decided_at=DECIDED_AT,
+        expires_at=DECIDED_AT + timedelta(days=14),
     )
 
 

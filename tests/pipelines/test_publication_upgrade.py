@@ -35,8 +35,8 @@ from tests.pipelines.publication_examples import (
 # Each table of the version before, out of those of today.
 OLD = {
     "audits": "FROM new.audits",
-    "releases": "SELECT * EXCLUDE (approval_id, approval_decision), 'model' AS audit_kind "
-    "FROM new.releases",
+    "releases": "SELECT * EXCLUDE (approval_id, approval_grounds, approval_decision, "
+    "approval_expires_at, data_sha256, policy_sha256), 'model' AS audit_kind FROM new.releases",
     "generations": "SELECT * EXCLUDE (rows_digest) FROM new.publications",
     "predictions": "SELECT * EXCLUDE (study, {keys}) FROM new.predictions",
     "state_changes": "SELECT * EXCLUDE (study) FROM new.withdrawals",
@@ -45,7 +45,7 @@ OLD = {
 ANEW = {
     "publications": ["rows_digest"],
     "predictions": ["row_key", "commitment"],
-    "releases": ["approval_id"],
+    "releases": ["approval_id", "data_sha256", "policy_sha256"],
 }
 OLD_VIEW = "CREATE VIEW predictions_current AS SELECT score FROM predictions"
 

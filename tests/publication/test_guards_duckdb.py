@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.publication.connection import connect
 from pipelines.publication.schema import CONTRACT
-from tests.publication.world import ANOTHER, HELD, WORLD, Row, guards, probe
+from tests.publication.world import ANOTHER, HELD, WORLD, Row, guards, probe, sha
 
 ALONE = [named for named in guards() if named not in HELD]
 
@@ -84,3 +84,25 @@ def test_the_guards_tried_are_all_that_the_catalogue_knows(
     for (table_name, kind), number in expected.items():
         if kind == "FOREIGN KEY":
             assert counted[table_name, kind] >= number
+
+
+@pytest.mark.parametrize("name", ["model_sha256", "data_sha256", "policy_sha256"])
+def test_a_release_of_other_bytes_than_were_approved_is_refused(
+    whole: duckdb.DuckDBPyConnection, name: str
+) -> None:
+    other = WORLD["release"][1] | ANOTHER["releases"] | {name: sha("7")}
+    whole.begin()
+    with pytest.raises(duckdb.ConstraintException):
+        insert(whole, "releases", other)
+    whole.rollback()
+
+
+def test_a_release_by_the_gate_on_an_approval_of_people_is_refused(
+    whole: duckdb.DuckDBPyConnection,
+) -> None:
+    """Else it would have no end: the gate's approvals do not expire."""
+    other = WORLD["release"][1] | ANOTHER["releases"] | {"approval_id": "free_people"}
+    whole.begin()
+    with pytest.raises(duckdb.ConstraintException):
+        insert(whole, "releases", other)
+    whole.rollback()

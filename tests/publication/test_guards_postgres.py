@@ -90,6 +90,20 @@ def test_a_constraint_alone_refuses_its_row(by_hand: Connection, table: str, gua
         insert(by_hand, table, probe(table, guard))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({name: sha("7")} for name in ("model_sha256", "data_sha256", "policy_sha256")),
+        {"approval_id": "free_people"},
+    ],
+)
+def test_a_release_on_other_bytes_or_grounds_than_were_approved_is_refused(
+    by_hand: Connection, change: Row
+) -> None:
+    with tried(by_hand), pytest.raises(psycopg.errors.ForeignKeyViolation):
+        insert(by_hand, "releases", WORLD["release"][1] | ANOTHER["releases"] | change)
+
+
 @pytest.mark.parametrize(("table", "guard"), sorted(HELD_HERE))
 def test_a_constraint_that_others_stand_on_cannot_be_dropped(
     by_hand: Connection, table: str, guard: str

@@ -1,6 +1,6 @@
 """Rows of every table that break nothing, and what makes each guard, and no other, refuse one."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipelines.publication.schema import CONTRACT, PREDICTIONS, PUBLICATIONS
@@ -39,10 +39,12 @@ def _approval(name: str, study: str, **change: Any) -> Row:
     } | change
 
 
-BY_PEOPLE = {"grounds": "people", "request_id": "request-1", "expires_at": NOW}
+LATER = NOW + timedelta(days=14)
+BY_PEOPLE = {"grounds": "people", "request_id": "request-1", "expires_at": LATER}
+RELEASED_BY_PEOPLE = {"approval_grounds": "people", "approval_expires_at": LATER}
 
 
-def _release(name: str, study: str, approval: str, task: str) -> Row:
+def _release(name: str, study: str, approval: str, task: str, **change: Any) -> Row:
     return {
         "release_id": name,
         "study": study,
@@ -55,10 +57,14 @@ def _release(name: str, study: str, approval: str, task: str) -> Row:
         "audit_id": "model_audit",
         "evidence_sha256": sha("a"),
         "audit_verdict": "pass",
+        "data_sha256": sha("2"),
+        "policy_sha256": sha("3"),
         "approval_id": approval,
+        "approval_grounds": "gate",
         "approval_decision": "approved",
+        "approval_expires_at": None,
         "created_at": NOW,
-    }
+    } | change
 
 
 def _publication(name: str, number: int, study: str, release: str, task: str) -> Row:
@@ -114,12 +120,18 @@ WORLD: dict[str, tuple[str, Row]] = {
     "other audit": ("audits", _audit("other", "audit", "b", "generation", "pass")),
     "failed": ("audits", _audit("toy", "failed", "c", "generation", "fail")),
     "approval": ("approvals", _approval("by_gate", "toy")),
+    "approval too": ("approvals", _approval("by_gate_too", "toy")),
+    "free approval": ("approvals", _approval("free", "toy")),
+    "free people": ("approvals", _approval("free_people", "toy", **BY_PEOPLE)),
     "people": ("approvals", _approval("by_people", "toy", **BY_PEOPLE)),
     "rejection": ("approvals", _approval("no", "toy", **BY_PEOPLE, decision="rejected")),
     "other approval": ("approvals", _approval("other_by_gate", "other")),
     "release": ("releases", _release("risk_release", "toy", "by_gate", "risk")),
-    "volatility": ("releases", _release("volatility_release", "toy", "by_gate", "volatility")),
-    "quantiles": ("releases", _release("quantiles_release", "toy", "by_people", "quantiles")),
+    "volatility": ("releases", _release("volatility_release", "toy", "by_gate_too", "volatility")),
+    "quantiles": (
+        "releases",
+        _release("quantiles_release", "toy", "by_people", "quantiles", **RELEASED_BY_PEOPLE),
+    ),
     "other release": ("releases", _release("other_release", "other", "other_by_gate", "risk")),
     "publication": ("publications", RISK),
     "volatility_1": ("publications", VOLATILITY),
@@ -155,7 +167,7 @@ WORLD: dict[str, tuple[str, Row]] = {
 ANOTHER: dict[str, Row] = {
     "audits": {"audit_id": "another"},
     "approvals": {"approval_id": "another"},
-    "releases": {"release_id": "another"},
+    "releases": {"release_id": "another", "approval_id": "free"},
     "publications": {"generation_id": "another", "generation_number": 99},
     "predictions": {"subject_id": 99},
     "withdrawals": {"change_number": 99},
@@ -187,9 +199,22 @@ PROBES: dict[tuple[str, str], tuple[str, Row]] = {
     ("releases", "threshold_fits_task"): ("release", {"threshold": None}),
     ("releases", "is_approved"): (
         "release",
-        {"approval_id": "no", "approval_decision": "rejected"},
+        RELEASED_BY_PEOPLE | {"approval_id": "no", "approval_decision": "rejected"},
     ),
     ("releases", "approval"): ("release", {"model_sha256": sha("7")}),
+    ("releases", "approval_ends"): (
+        "quantiles",
+        {"approval_id": "free_people", "approval_expires_at": LATER + timedelta(days=1)},
+    ),
+    ("releases", "people_approve_for_a_time"): (
+        "quantiles",
+        {"approval_id": "free_people", "approval_expires_at": None},
+    ),
+    ("releases", "made_in_time"): (
+        "quantiles",
+        {"approval_id": "free_people", "created_at": LATER},
+    ),
+    ("releases", "one_per_approval"): ("release", {"approval_id": "by_gate"}),
     ("publications", "key"): (
         "publication",
         {"generation_id": "risk_1", "study": "other", "release_id": "other_release"},
@@ -238,6 +263,7 @@ PROBES: dict[tuple[str, str], tuple[str, Row]] = {
 HELD = {
     ("audits", "judged"),
     ("approvals", "decided"),
+    ("approvals", "ends"),
     ("releases", "predicts"),
     ("publications", "predicts"),
     ("publications", "study_once"),
