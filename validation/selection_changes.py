@@ -88,12 +88,15 @@ def _changes(
         enough = [side.rows >= least[group, level] for side in (now, before)]
         if not any(enough):
             continue
-        found = Measurement(name=SELECTION_CHANGE, group=group, level=level)
-        if all(enough):
-            told = {"value": now.rate - before.rate, "withheld": group in withheld}
-        else:
-            told = {"reason": f"fewer than {least[group, level]} subjects, then or now"}
-        yield found.model_copy(update=told)
+        found = Measurement(
+            name=SELECTION_CHANGE,
+            group=group,
+            level=level,
+            value=now.rate - before.rate if all(enough) else None,
+            withheld=all(enough) and group in withheld,
+        )
+        why = f"fewer than {least[group, level]} subjects, then or now"
+        yield found if all(enough) else found.model_copy(update={"reason": why})
 
 
 def _withheld(sides: Iterable[Mapping[_Place, _Selected]], smallest: int) -> frozenset[str]:
@@ -111,7 +114,8 @@ def _withheld(sides: Iterable[Mapping[_Place, _Selected]], smallest: int) -> fro
 
 def _selected(frame: pl.DataFrame, config: AuditConfig) -> dict[_Place, _Selected]:
     """Rows and how many are selected, per (attribute, level) and overall."""
-    score, limits = values_of(frame), config.selected_from
+    score = values_of(frame)
+    limits: FloatArray = np.full(len(score), config.selected_from)
     if THRESHOLD in frame.columns:
         limits = values_of(frame, THRESHOLD)
     if len(score) == 0 or not (is_probability(score) & is_probability(limits)).all():

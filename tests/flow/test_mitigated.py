@@ -86,4 +86,4 @@ def test_each_row_is_published_with_the_threshold_of_its_group_and_decided_by_it
     for sex, limit in limits.items():
         now = known.filter(pl.col("sex").cast(pl.String) == sex)["decision"].mean()
         before = (reference.filter(pl.col("sex").cast(pl.String) == sex)["score"] >= limit).mean()
-        assert changes["sex", sex] == pytest.approx(now - before)  # type: ignore[operator]
+        assert changes["sex", sex] == pytest.approx(now - before)

@@ -56,8 +56,8 @@ def test_what_the_tables_withhold_stands_nowhere_else() -> None:
 
 def finding_of(told: Evidence, quantity: str, level: str) -> PatientHarm:
     assert told.patient_harms is not None
-    found = [(e.quantity, e.level) for e in told.patient_harms.findings]
-    return told.patient_harms.findings[found.index((quantity, level))]
+    findings = told.patient_harms.findings
+    return next(e for e in findings if (e.quantity, e.level) == (quantity, level))
 
 
 @pytest.mark.parametrize(
