@@ -9,6 +9,7 @@ from tests.validation.gate_examples import evidence, interval
 from validation.estimates import Estimate
 from validation.evidence import Evidence
 from validation.gate import judge
+from validation.mitigation_duties import is_of_mitigation
 from validation.mitigation_records import BeforeAfter, MitigatedPopulation, MitigationEvidence
 
 ASKING = policy(approval={"when_cannot_tell": "ask", "narrow_fail_share": 0.25})
@@ -68,3 +69,6 @@ def test_the_gate_closes_on_a_mitigation_that_selects_nobody_or_does_not_say(
     verdict = judge(measured, ASKING)
     assert (verdict.verdict, verdict.decision) == ("cannot_tell", "close")
     assert words in " ".join(verdict.reasons)
+    # Readers are told these apart from what lines say.
+    assert all(is_of_mitigation(reason) for reason in verdict.reasons)
+    assert not is_of_mitigation("tpr by sex: f: cannot tell, fewer than 30 positives")
