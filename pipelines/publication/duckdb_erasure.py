@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 import duckdb
 
+from pipelines.people import local_account
 from pipelines.publication.anchor import write_anchor
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.recording import add_row, head_of
 from pipelines.publication.rewriting import rewrite
 from pipelines.publication.schema import CONTRACT
+from pipelines.publication.tombstones import key_sha256, subject_hash, tombstone_key
 from pipelines.publication.writer import LOCK_WAIT_SECONDS, alone, open_held
 from pipelines.settings import Settings
 
@@ -28,9 +30,7 @@ FROM old.main.predictions WHERE {IS_SUBJECT}
 """  # noqa: S608 - own words
 
 
-def erase_subject(
-    study: str, subject_id: int, hashed: str, ground: str, by: str, settings: Settings
-) -> int:
+def erase_subject(study: str, subject_id: int, ground: str, by: str, settings: Settings) -> int:
     """Erase the subject's rows of the study, leave a tombstone; returns the rows erased.
 
     Again for the same subject: what is left of an erasure that was killed is done.
@@ -44,10 +44,11 @@ def erase_subject(
     with alone(folders, LOCK_WAIT_SECONDS):
         with open_held(folders) as writer:
             ((found,),) = writer.execute(COUNT, subject).fetchall()
-            named = {"study": study, "subject_hash": hashed}
+            named = {"study": study, "subject_hash": subject_hash(study, subject_id)}
             known = writer.execute(NUMBER, named).fetchall()
         if found or not known:
-            row = named | {"ground": ground, "erased_by": by, "erased_at": datetime.now(UTC)}
+            row = named | {"key_sha256": key_sha256(tombstone_key(study)), "ground": ground}
+            row |= {"erased_by": by, "login": local_account(), "erased_at": datetime.now(UTC)}
             rewrite(folders, lambda new: _copy(new, subject, row | {"row_count": found}))
         # Opening it shows readers what was erased, as it shows them what was withdrawn.
         with open_held(folders) as writer:

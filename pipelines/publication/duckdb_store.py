@@ -39,8 +39,8 @@ class DuckDBStore:
     def reinstate(self, study: str, generation_id: str, reason: str, by: str) -> tuple[str, ...]:
         return duckdb_withdrawal.reinstate(study, generation_id, reason, by, self.settings)
 
-    def erase_subject(self, study: str, subject_id: int, hashed: str, ground: str, by: str) -> int:
-        return duckdb_erasure.erase_subject(study, subject_id, hashed, ground, by, self.settings)
+    def erase_subject(self, study: str, subject_id: int, ground: str, by: str) -> int:
+        return duckdb_erasure.erase_subject(study, subject_id, ground, by, self.settings)
 
     def finish_changes(self) -> None:
         duckdb_withdrawal.finish_changes(self.settings)

@@ -99,9 +99,10 @@ def _make(connection: psycopg.Connection) -> None:
     for statement in statements():
         connection.execute(statement)
     connection.execute("RESET ROLE")
-    function = f"{SCHEMA}.erase_subject(text, bigint, text, text, text)"
+    function = f"{SCHEMA}.erase_subject(text, bigint, bytea, text, text)"
     connection.execute(f"ALTER FUNCTION {function} OWNER TO {ERASURE}")
-    connection.execute(f"GRANT EXECUTE ON FUNCTION {SCHEMA}.granted_studies() TO {ERASURE}")
+    for called in ("granted_studies()", "keyed_hash(bytea, text)"):
+        connection.execute(f"GRANT EXECUTE ON FUNCTION {SCHEMA}.{called} TO {ERASURE}")
 
 
 def main() -> None:

@@ -281,20 +281,23 @@ WITHDRAWALS = Table(
 )
 
 # The tombstone of a person whose rows were erased; ``subject_hash`` is keyed by the installation.
+# ``erased_by`` is who asked, ``login`` whom the database or the system knew.
 ERASURES = Table(
     "erasures",
     {
         "erasure_number": "BIGINT",
         "study": TEXT,
         "subject_hash": TEXT,
+        "key_sha256": TEXT,
         "ground": TEXT,
         "erased_by": TEXT,
+        "login": TEXT,
         "erased_at": MOMENT,
         "row_count": "BIGINT",
     },
     ("erasure_number",),
-    _said("study", "ground", "erased_by")
-    | _hashes("subject_hash")
+    _said("study", "ground", "erased_by", "login")
+    | _hashes("subject_hash", "key_sha256")
     | {
         "rows_are_no_debt": "CHECK (row_count >= 0)",
         "once": "UNIQUE (study, subject_hash)",

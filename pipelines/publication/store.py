@@ -34,8 +34,8 @@ class PublicationStore(Protocol):
         """Bring a withdrawn generation back."""
         ...
 
-    def erase_subject(self, study: str, subject_id: int, hashed: str, ground: str, by: str) -> int:
-        """Erase a subject's rows, leave the tombstone ``hashed``; returns the rows erased."""
+    def erase_subject(self, study: str, subject_id: int, ground: str, by: str) -> int:
+        """Erase a subject's rows, leave a tombstone; returns the rows erased."""
         ...
 
     def finish_changes(self) -> None:

@@ -1,4 +1,8 @@
-"""The tombstone of an erased subject: a keyed hash, which this installation alone can match."""
+"""The tombstone of an erased subject: a keyed hash, which this installation alone can match.
+
+The key is the study's own, made from the installation's: PostgreSQL is lent it for one erasure, so
+that its function hashes the subject by itself, and keeps no more of it than its sha256.
+"""
 
 import hashlib
 import hmac
@@ -14,7 +18,22 @@ def subject_hash(study: str, subject_id: int) -> str:
     Raises:
         SecretMissing: the key is readable by others, or is no key.
     """
-    return _hash(_key(), study, subject_id)
+    return _hash(tombstone_key(study), subject_id)
+
+
+def tombstone_key(study: str, *, was_used: bool = False) -> bytes:
+    """32 bytes: HMAC-SHA256 of the study's name under the installation's own key.
+
+    Raises:
+        SecretMissing: the installation's key is no key, or ``was_used`` and is gone.
+    """
+    key = pseudonym_key(records_are_public=False, was_used=lambda: was_used)
+    return hmac.digest(key, f"equipoise: tombstones\n{study}".encode(), hashlib.sha256)
+
+
+def key_sha256(key: bytes) -> str:
+    """By which a key is known again, and not found."""
+    return hashlib.sha256(key).hexdigest()
 
 
 def leave_out(rows: pl.DataFrame, study: str, erased: set[str]) -> pl.DataFrame:
@@ -28,15 +47,10 @@ def leave_out(rows: pl.DataFrame, study: str, erased: set[str]) -> pl.DataFrame:
     """
     if not erased:
         return rows
-    key = _key(was_used=True)
-    stays = [_hash(key, study, subject) not in erased for subject in rows["subject_id"]]
+    key = tombstone_key(study, was_used=True)
+    stays = [_hash(key, subject) not in erased for subject in rows["subject_id"]]
     return rows.filter(pl.Series(stays, dtype=pl.Boolean))
 
 
-def _key(*, was_used: bool = False) -> bytes:
-    return pseudonym_key(records_are_public=False, was_used=lambda: was_used)
-
-
-def _hash(key: bytes, study: str, subject_id: int) -> str:
-    said = f"equipoise: tombstone\n{study}\n{subject_id}".encode()
-    return hmac.digest(key, said, hashlib.sha256).hex()
+def _hash(key: bytes, subject_id: int) -> str:
+    return hmac.digest(key, str(subject_id).encode(), hashlib.sha256).hex()

@@ -47,7 +47,7 @@ FUNCTIONS: dict[str, set[str]] = {
     "equipoise_auditor": READING
     | {"granted_studies", "granted_and_told", "log_head", "broken_event_numbers", "event_hash"},
     "equipoise_eraser": {"granted_studies", "log_head", "erase_subject"},
-    "equipoise_erasure": {"granted_studies", "erase_subject"},
+    "equipoise_erasure": {"granted_studies", "keyed_hash", "erase_subject"},
     "public": set(),
 }
 ASKED_FUNCTIONS = """
@@ -202,7 +202,7 @@ POLICY_PROBES: dict[tuple[str, str], tuple[str, str]] = {
     ("kept", "erased_rows"): (_ERASER, "erase"),
 }
 POLICIES = "SELECT policyname, tablename FROM pg_policies WHERE schemaname = 'equipoise'"
-ERASE = "SELECT erase_subject('toy', 1, repeat('9', 64), 'asked', 'Ada')"
+ERASE = "SELECT erase_subject('toy', 1, convert_to(repeat('k', 32), 'UTF8'), 'asked', 'Ada')"
 
 
 def works(connection: Connection, table: str, statement: str) -> bool:
@@ -275,7 +275,7 @@ def test_a_writer_who_is_granted_another_study_adds_nothing_to_this_one(
         "INSERT INTO study_grants VALUES ('equipoise_test_writer', '*')",
         "INSERT INTO erasures (study, subject_hash, ground, erased_by, erased_at, row_count) "
         "VALUES ('toy', repeat('8', 64), 'none', 'me', now(), 0)",
-        "SELECT erase_subject('toy', 1, repeat('9', 64), 'asked', 'me')",
+        "SELECT erase_subject('toy', 1, convert_to(repeat('k', 32), 'UTF8'), 'asked', 'me')",
         "SELECT row_key FROM predictions",
         "SELECT * FROM access_log",
     ],

@@ -1,5 +1,6 @@
 """Rows of every table that break nothing, and what makes each guard, and no other, refuse one."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,6 +40,8 @@ def _approval(name: str, study: str, **change: Any) -> Row:
     } | change
 
 
+# Of the key of the tests that erase: 32 bytes k.
+KEY_SHA256 = hashlib.sha256(b"k" * 32).hexdigest()
 LATER = NOW + timedelta(days=14)
 BY_PEOPLE = {"grounds": "people", "request_id": "request-1", "expires_at": LATER}
 RELEASED_BY_PEOPLE = {"approval_grounds": "people", "approval_expires_at": LATER}
@@ -147,7 +150,13 @@ WORLD: dict[str, tuple[str, Row]] = {
     "erasure": (
         "erasures",
         {"erasure_number": 1001, "study": "toy", "subject_hash": sha("e"), "ground": "asked"}
-        | {"erased_by": "Ada", "erased_at": NOW, "row_count": 1},
+        | {
+            "key_sha256": KEY_SHA256,
+            "login": "ada",
+            "erased_by": "Ada",
+            "erased_at": NOW,
+            "row_count": 1,
+        },
     ),
     "erased row": (
         "erased_rows",

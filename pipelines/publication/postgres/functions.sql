@@ -145,24 +145,49 @@ BEGIN
     GRANT SELECT, INSERT ON pg_temp.incoming TO equipoise_writer;
 END $$;
 
--- Runs as a role that nobody has: ``refuse_change`` knows it by that.
+-- HMAC-SHA256 (RFC 2104) of a text, for a key of 32 bytes; as 64 hex digits.
+CREATE FUNCTION keyed_hash(key bytea, said text) RETURNS text LANGUAGE plpgsql IMMUTABLE
+SET search_path = equipoise, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+    inner_pad bytea := decode(repeat('36', 64), 'hex');
+    outer_pad bytea := decode(repeat('5c', 64), 'hex');
+BEGIN
+    FOR place IN 0..31 LOOP
+        inner_pad := set_byte(inner_pad, place, get_byte(key, place) # 54);
+        outer_pad := set_byte(outer_pad, place, get_byte(key, place) # 92);
+    END LOOP;
+    RETURN encode(sha256(outer_pad || sha256(inner_pad || convert_to(said, 'UTF8'))), 'hex');
+END $$;
+
+-- Runs as a role that nobody has: ``refuse_change`` knows it by that. It hashes the subject itself,
+-- with a key that it is lent and that must be the one of the study's first erasure: nobody is
+-- erased under the tombstone of another, who would be left out in their place.
 CREATE FUNCTION erase_subject(
-    of_study text, subject bigint, hash text, for_ground text, by_whom text
+    of_study text, subject bigint, tombstone_key bytea, for_ground text, by_whom text
 ) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = equipoise, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     found bigint;
     number bigint;
+    hash text := keyed_hash(tombstone_key, subject::text);
+    key_hash text := encode(sha256(tombstone_key), 'hex');
 BEGIN
     IF NOT granted_studies() && ARRAY[of_study, '*'] THEN
         RAISE EXCEPTION 'the study is not granted' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF length(tombstone_key) <> 32
+        OR EXISTS (SELECT FROM erasures WHERE study = of_study AND key_sha256 <> key_hash) THEN
+        RAISE EXCEPTION 'not the key that made the study''s tombstones'
+            USING ERRCODE = 'restrict_violation';
     END IF;
     SELECT count(*) INTO found FROM predictions WHERE study = of_study AND subject_id = subject;
     SELECT erasure_number INTO number FROM erasures
     WHERE study = of_study AND subject_hash = hash;
     IF number IS NULL THEN
-        INSERT INTO erasures (study, subject_hash, ground, erased_by, erased_at, row_count)
-        VALUES (of_study, hash, for_ground, by_whom, clock_timestamp(), found)
+        INSERT INTO erasures (
+            study, subject_hash, key_sha256, ground, erased_by, login, erased_at, row_count)
+        VALUES (
+            of_study, hash, key_hash, for_ground, by_whom, session_user, clock_timestamp(), found)
         RETURNING erasure_number INTO number;
     END IF;
     INSERT INTO erased_rows (generation_id, commitment, study, erasure_number)

@@ -56,7 +56,7 @@ FUNCTION_RIGHTS: tuple[tuple[str, str], ...] = (
     (WRITER, "open_incoming()"),
     (AUDITOR, "broken_event_numbers()"),
     (AUDITOR, "event_hash(bigint, text, text, text, text)"),
-    (ERASER, "erase_subject(text, bigint, text, text, text)"),
+    (ERASER, "erase_subject(text, bigint, bytea, text, text)"),
 )
 # Whose rows a policy lets through: (name, table, command, role, condition).
 _MINE = "(SELECT equipoise.granted_studies()) && ARRAY[study::text, '*']"

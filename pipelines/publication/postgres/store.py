@@ -96,10 +96,10 @@ class PostgresStore:
         """Bring a withdrawn generation back; raises as ``withdraw`` does."""
         return self._change("reinstated", study, reason, by, generation_id)
 
-    def erase_subject(self, study: str, subject_id: int, hashed: str, ground: str, by: str) -> int:
+    def erase_subject(self, study: str, subject_id: int, ground: str, by: str) -> int:
         """Erase the subject's rows, leave a tombstone; the login is an eraser."""
         with connect(self.url) as connection:
-            found = erasing.erase_subject(connection, study, subject_id, hashed, ground, by)
+            found = erasing.erase_subject(connection, study, subject_id, ground, by)
         self._write_anchor()
         return found
 
