@@ -12,6 +12,7 @@ from pipelines.publication.anchor import write_anchor
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.recording import add_row, head_of
 from pipelines.publication.rewriting import rewrite
+from pipelines.publication.rows import Row
 from pipelines.publication.schema import CONTRACT
 from pipelines.publication.tombstones import key_sha256, subject_hash, tombstone_key
 from pipelines.publication.writer import LOCK_WAIT_SECONDS, alone, open_held
@@ -47,7 +48,7 @@ def erase_subject(study: str, subject_id: int, ground: str, by: str, settings: S
             named = {"study": study, "subject_hash": subject_hash(study, subject_id)}
             known = writer.execute(NUMBER, named).fetchall()
         if found or not known:
-            row = named | {"key_sha256": key_sha256(tombstone_key(study)), "ground": ground}
+            row: Row = {**named, "key_sha256": key_sha256(tombstone_key(study)), "ground": ground}
             row |= {"erased_by": by, "login": local_account(), "erased_at": datetime.now(UTC)}
             rewrite(folders, lambda new: _copy(new, subject, row | {"row_count": found}))
         # Opening it shows readers what was erased, as it shows them what was withdrawn.
