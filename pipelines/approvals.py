@@ -51,7 +51,7 @@ def note_trainer(study: str, model_key: str, by: str, account: str | None = None
 def trainer_of(study: str, model_key: str) -> str | None:
     """Who started the training of a model, if that was noted."""
     found = _trainer(_entries(study), model_key)
-    return found and found.by
+    return None if found is None else found.by
 
 
 def open_request(
