@@ -1,24 +1,27 @@
 """Would the tests notice? Mutates the gate and disclosure modules and counts what the tests kill.
 
     python -m benchmarks.mutation_score                 # all modules
-    python -m benchmarks.mutation_score --every 5 validation/gate.py     # a fifth of its mutants
+    python -m benchmarks.mutation_score --every 5 --offset 2 validation/gate.py    # a fifth of them
 
 mutmut 3 copies the repository, needs a section of setup.cfg and starts its own pytest plugins; this
 runner changes functions in memory instead, which makes a mutant cost half a second. One change at
 a time: a comparison, an operator, a boolean, a number, a word, a condition, a returned value, a
 raise, a break. Each mutant runs in a forked process with the tests that belong to its module; a
-failed test, an error or a hang kills it. Not mutated: docstrings, annotations, imports, decorators,
-and the text of a type name. Exits with 1 below 85 per cent.
+failed test, an error or a hang kills it (a hang: --seconds). Not mutated: docstrings, annotations,
+imports, decorators, and the text of a type name. --result adds one line of JSON for each mutant to
+a file, so that a run that was cut off still says how far it came. Exits with 1 below 85 per cent.
 """
 
 import argparse
 import ast
 import copy
+import json
 import os
 import signal
 import sys
 import time
 import types
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import islice
@@ -46,7 +49,6 @@ MODULES = {
 # Minutes with every mutant, and kills none that the others do not.
 LEFT_OUT = "not test_no_small_cell_of_a_table_can_be_derived"
 WANTED = 0.85
-SECONDS = 120
 OTHER: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -75,19 +77,17 @@ OTHER: dict[type[ast.AST], type[ast.AST]] = {
 def mutants(tree: ast.Module) -> Iterator[tuple[int, str, ast.Module]]:
     """Line, what was changed, and the changed module."""
     skipped = set(_not_mutated(tree))
-    count = sum(1 for _ in ast.walk(tree))
-    for i in range(count):
-        changes = 0
-        while True:
+    for i, original in enumerate(ast.walk(tree)):
+        if _place(original) in skipped and isinstance(original, ast.Constant | ast.BinOp):
+            continue
+        number = 0
+        # Tried on the node alone first: a copy of the whole tree for every node takes a minute.
+        while _change(copy.deepcopy(original), number) is not None:
             changed = copy.deepcopy(tree)
-            node = list(ast.walk(changed))[i]
-            if _place(node) in skipped and isinstance(node, ast.Constant | ast.BinOp):
-                break
-            words = _change(node, changes)
-            if words is None:
-                break
+            node = next(islice(ast.walk(changed), i, None))
+            words = _change(node, number) or ""
             yield getattr(node, "lineno", 0), words, ast.fix_missing_locations(changed)
-            changes += 1
+            number += 1
 
 
 def _place(node: ast.AST) -> tuple[int, int]:
@@ -219,52 +219,91 @@ def _replace_everywhere(key: str, old: object, new: object) -> None:
 # ---- running ---------------------------------------------------------------------------------
 
 
-def survives(name: str, tree: ast.Module, tests: list[str]) -> bool:
-    """Run the tests on a mutant in a forked process."""
+def fate(name: str, tree: ast.Module | None, tests: list[str], seconds: int) -> str:
+    """Run the tests on a mutant (None: the code as it is) in a forked process: "survives",
+    "dies" or "hangs".
+
+    Nothing runs in this process itself: the threads of Polars do not live on in a fork, so that
+    whatever uses it would hang there.
+    """
     child = os.fork()
     if child == 0:
-        signal.alarm(SECONDS)  # a hang is a death
+        signal.alarm(seconds)
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
         try:
-            put_in_place(name, tree)
+            if tree is not None:
+                put_in_place(name, tree)
         except BaseException:
             os._exit(1)
         os._exit(_run(tests))
     _, status = os.waitpid(child, 0)
-    return status == 0
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        return "hangs"
+    return "survives" if status == 0 else "dies"
 
 
 def _run(tests: list[str]) -> int:
-    options = ["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-k", LEFT_OUT]
+    options = [
+        "-x",
+        "-q",
+        "-o",
+        "addopts=",
+        "-p",
+        "no:cacheprovider",
+        "--assert=plain",
+        "-k",
+        LEFT_OUT,
+    ]
     return int(pytest.main([*options, *tests]))
+
+
+def of_module(path: str, given: argparse.Namespace) -> tuple[int, int]:
+    """Mutants run and killed of one module; prints the survivors as they are found."""
+    tests = [test for test in MODULES[path] if Path(test).exists()]
+    name = path.removesuffix(".py").replace("/", ".")
+    # What takes seconds to import is imported once, here; a test's asserts hold without rewriting.
+    for module in (name, *(test.removesuffix(".py").replace("/", ".") for test in tests)):
+        import_module(module)
+    if (found := fate(name, None, tests, given.seconds)) != "survives":
+        sys.exit(f"the code as it is {found} under the tests of {path}")
+    tree = ast.parse(Path(path).read_text())
+    begun, fates = time.monotonic(), Counter[str]()
+    for line, words, mutant in islice(mutants(tree), given.offset, None, given.every):
+        found = fate(name, mutant, tests, given.seconds)
+        fates[found] += 1
+        if found != "dies":
+            print(f"{path}:{line} {found}: {words}", flush=True)
+        if given.result is not None:
+            _note(given.result, {"module": path, "line": line, "mutant": words, "fate": found})
+    seconds, total = time.monotonic() - begun, fates.total()
+    killed = total - fates["survives"]
+    print(
+        f"{path}: {killed} of {total} killed, {fates['hangs']} of them by hanging, {seconds:.0f} s",
+        flush=True,
+    )
+    return total, killed
+
+
+def _note(path: Path, line: dict[str, object]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def main() -> None:
     """Print each survivor and the score; exit with 1 below the wanted score."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="run every n-th mutant")
-    parser.add_argument("modules", nargs="*")
+    parser.add_argument("--offset", type=int, default=0, help="begin with this one")
+    parser.add_argument("--seconds", type=int, default=60, help="a mutant's tests that hang")
+    parser.add_argument("--result", type=Path, help="a file to add a line to for each mutant")
+    parser.add_argument("modules", nargs="*", help="all if none is named")
     given = parser.parse_args()
-    wanted = given.modules or list(MODULES)
     total = killed = 0
-    for path in wanted:
-        tests = [test for test in MODULES[path] if Path(test).exists()]
-        if _run(tests) != 0:
-            sys.exit(f"the tests of {path} fail on the code as it is")
-        name = path.removesuffix(".py").replace("/", ".")
-        tree = ast.parse(Path(path).read_text())
-        begun, of_module, dead = time.monotonic(), 0, 0
-        for line, words, mutant in islice(mutants(tree), 0, None, given.every):
-            of_module += 1
-            if survives(name, mutant, tests):
-                print(f"{path}:{line} survives: {words}", flush=True)
-            else:
-                dead += 1
-        seconds = time.monotonic() - begun
-        print(f"{path}: {dead} of {of_module} killed, {seconds:.0f} s", flush=True)
-        total, killed = total + of_module, killed + dead
+    for path in given.modules or MODULES:
+        ran, dead = of_module(path, given)
+        total, killed = total + ran, killed + dead
     print(f"mutation score {killed}/{total} = {killed / max(total, 1):.1%}")
     sys.exit(0 if killed >= WANTED * total else 1)
 

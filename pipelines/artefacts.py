@@ -108,7 +108,7 @@ class ArtefactStore:
         file = self.path(key) / MANIFEST
         try:
             manifest: dict[str, Any] = json.loads(file.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise _corrupt(file, "is missing") from None
         except ValueError:
             raise _corrupt(file, "cannot be read as JSON") from None

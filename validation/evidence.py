@@ -321,7 +321,10 @@ def load_prediction_evidence(path: Path) -> PredictionEvidence:
 
 def _checked_text(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
-    json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_repeats)
+    try:
+        json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_repeats)
+    except RecursionError:
+        raise ValueError("evidence is nested too deeply") from None
     return text
 
 

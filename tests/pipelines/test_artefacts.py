@@ -139,3 +139,9 @@ def test_only_the_owner_enters_the_store_its_drafts_and_its_artefacts(
         os.umask(before)
     kept = [stat.S_IMODE(path.stat().st_mode) for path in (store.root, final.parent, final)]
     assert [*drafts, *kept] == [0o700] * 4
+
+
+def test_a_key_that_is_a_file_is_no_artefact(store: ArtefactStore, tmp_path: Path) -> None:
+    (tmp_path / "a_file").write_text("no folder")
+    with pytest.raises(ArtefactCorrupt, match="is missing"):
+        store.open("a_file")
