@@ -1,6 +1,6 @@
 """Make the publication's schema in a PostgreSQL.
 
-``python -m pipelines.publication.postgres_setup`` is run once, by a superuser of the server, whose
+``equipoise database setup`` is run once, by a superuser of the server, whose
 URL ``EQUIPOISE_DATABASE_URL`` (or ``_FILE``) names. Then make logins and give them a role:
 
     CREATE ROLE publisher LOGIN PASSWORD '...';  GRANT equipoise_writer TO publisher;

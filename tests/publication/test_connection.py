@@ -1,5 +1,6 @@
 """Which store an installation has, and how its URL is kept."""
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pipelines.publication.postgres.connection import connect, where
 from pipelines.publication.postgres.store import PostgresStore
 from pipelines.publication.store import open_store
 from pipelines.settings import settings
+from tests.pipelines.publication_examples import STUDY, predictions, publication
 
 URL = "postgresql://ada:open-sesame@db.example:5433/tables"
 
@@ -53,6 +55,31 @@ def test_a_url_that_others_can_read_or_that_is_not_there_is_refused(
 def test_where_the_database_is_tells_no_password() -> None:
     assert where(URL) == "host db.example, port 5433, dbname tables, user ada"
     assert where("no url at all, open-sesame") == "EQUIPOISE_DATABASE_URL"
+
+
+@pytest.mark.parametrize("reason", ["ssn-123\0", "ssn-123\ud800"])
+def test_a_reason_that_is_no_text_is_refused_without_being_said_again(
+    admin_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: str
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
+    monkeypatch.setenv("EQUIPOISE_DATABASE_URL", admin_url)
+    store = open_store(settings())
+    store.publish(publication(1), predictions(1))
+    with pytest.raises(DatabaseUnavailable, match="cannot hold a value") as refused:
+        store.withdraw(STUDY, reason, "Ada")
+    assert "ssn" not in "".join(traceback.format_exception(refused.value))
+    assert store.read_current(STUDY).height == 4
+
+
+def test_a_row_that_a_guard_refuses_is_told_as_that_and_not_shown(made: str) -> None:
+    audit = "INSERT INTO audits VALUES ('toy', 'ssn-123', 'short', 'model', 'pass', now())"
+    with (
+        pytest.raises(DatabaseUnavailable, match=r"guard .* refuses a row \(CheckV") as refused,
+        connect(made) as connection,
+    ):
+        connection.execute(audit)
+    assert "ssn" not in str(refused.value)
+    assert refused.value.__suppress_context__
 
 
 def test_what_the_server_says_of_a_row_is_not_said_again(made: str) -> None:

@@ -27,7 +27,7 @@ def connect(url: str) -> Iterator[psycopg.Connection]:
             application_name="equipoise",
         ) as connection:
             yield connection
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeError) as error:
         raise _unavailable(url, error) from None
 
 
@@ -41,7 +41,7 @@ def where(url: str) -> str:
     return ", ".join(f"{name} {value}" for name, value in named.items())
 
 
-def _unavailable(url: str, error: psycopg.Error) -> EquipoiseError:
+def _unavailable(url: str, error: psycopg.Error | UnicodeError) -> EquipoiseError:
     """The server's own text may hold a value of a row, or the URL: only its kind is told."""
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         cause, remedy = (
@@ -52,7 +52,17 @@ def _unavailable(url: str, error: psycopg.Error) -> EquipoiseError:
     elif isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedFunction):
         cause, remedy = (
             "The database holds no publication of this version.",
-            "Make it, as a superuser: python -m pipelines.publication.postgres_setup",
+            "Make it, as a superuser: equipoise database setup",
+        )
+    elif isinstance(error, psycopg.DataError | UnicodeError):
+        cause, remedy = (
+            "The publication's database cannot hold a value that it was given.",
+            "Look for a character that is no text in reasons and names; nothing was written.",
+        )
+    elif isinstance(error, psycopg.IntegrityError):
+        cause, remedy = (
+            f"A guard of the publication's database refuses a row ({type(error).__name__}).",
+            "Nothing was written. Look into what was asked for, not into the server.",
         )
     else:
         cause, remedy = (
