@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipelines.artefacts import hash_json
+from pipelines.artefacts import hash_file, hash_json
 from pipelines.errors import ArtefactCorrupt, NoRelease
 from pipelines.releases import Release, current_release, list_releases
 from pipelines.stage import store
@@ -59,7 +59,8 @@ def standing_release(spec: Study) -> Release:
 
     Raises:
         NoRelease: none stands, or it answers another question or another policy.
-        ArtefactCorrupt: the released model's bytes are no longer those that were audited.
+        ArtefactCorrupt: the released model's bytes, or its evidence's, are no longer those that
+            were audited.
     """
     release = current_release(spec.name)
     differing = ", ".join(_differences(release, spec))
@@ -68,6 +69,13 @@ def standing_release(spec: Study) -> Release:
             f"The release of {spec.name} was made under another {differing} than the study's now.",
             where=f"release {release.release_id}",
             remedy=f"Train and audit the study as it stands: equipoise run {spec.name}",
+        )
+    if hash_file(store().open(release.audit_key) / "evidence.json") != release.audit_sha256:
+        raise ArtefactCorrupt(
+            "The evidence that the release rests on is no longer the one that was judged.",
+            where=str(store().path(release.audit_key)),
+            remedy="Restore the audit from the backup, or remove it and audit again: "
+            f"equipoise run {spec.name}",
         )
     if store().content_sha256(release.model_key) != release.model_sha256:
         raise ArtefactCorrupt(

@@ -275,6 +275,24 @@ def test_a_model_remade_with_other_bytes_neither_scores_nor_is_released(released
         manifest.write_text(words)
 
 
+def test_evidence_edited_after_the_release_stops_scoring_even_under_a_manifest_that_agrees(
+    released: str,
+) -> None:
+    audit = store().path(released)
+    evidence, manifest = audit / "evidence.json", audit / "manifest.json"
+    before, words = evidence.read_bytes(), manifest.read_text()
+    evidence.chmod(0o600)
+    evidence.write_bytes(before.replace(b'"fail"', b'"pass"') + b"\n")
+    manifest.chmod(0o600)
+    manifest.write_text(words.replace(hashlib.sha256(before).hexdigest(), hash_file(evidence)))
+    try:
+        with pytest.raises(ArtefactCorrupt, match="no longer the one that was judged"):
+            score("2026-11-22")
+    finally:
+        evidence.write_bytes(before)
+        manifest.write_text(words)
+
+
 def test_a_model_that_cannot_score_a_store_says_which_and_what_to_do(
     released: str, tmp_path: Path
 ) -> None:
