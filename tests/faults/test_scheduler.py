@@ -61,6 +61,7 @@ def test_training_started_by_the_api_releases_and_its_release_starts_scoring(
     assert shown["rows"]["rows_in"] == 539_757
 
 
+@pytest.mark.slow
 def test_the_trigger_form_takes_a_date_and_refuses_anything_else(airflow: Airflow) -> None:
     runs = "/api/v2/dags/score__quick/dagRuns"
     wrong = {"logical_date": None, "conf": {"as_of": "last spring"}}
