@@ -30,29 +30,47 @@ AS_OF = "2026-11-22"
 
 @pytest.fixture(autouse=True)
 def _installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home of its own."""
+    (tmp_path / "studies").mkdir()
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path / "studies"))
+    write_study(seed=0)
+
+
+def write_study(seed: int) -> None:
     """The quick study, in which men and women have thresholds of their own."""
-    studies = tmp_path / "studies"
-    studies.mkdir()
     raw = yaml.safe_load(quick_study())
-    raw["model"] |= {"max_epochs": 3}
+    raw["model"] |= {"max_epochs": 3, "seeds": [seed]}
     raw["mitigation"] = {
         "attribute": "sex",
         "group_thresholds": {"constraint": "true_positive_rate_parity"},
         "least_selected_share": 0.1,
     }
-    (studies / f"{STUDY}.yaml").write_text(yaml.safe_dump(raw))
-    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("EQUIPOISE_STUDIES", str(studies))
+    (settings().studies_dir / f"{STUDY}.yaml").write_text(yaml.safe_dump(raw))
 
 
-@pytest.mark.slow
-def test_each_row_is_published_with_the_threshold_of_its_group_and_decided_by_it() -> None:
-    events = ingest_events(STUDY)
-    checks = check_events(STUDY, events)
+def audited(events: str, checks: str) -> tuple[str, str]:
+    """The predictions of a model trained now, and their audit."""
     sequences = build_sequences(STUDY, events)
     model = train_model(STUDY, sequences)
     predictions = predict_holdout(STUDY, sequences, model)
-    audit = audit_model(STUDY, events, checks, sequences, model, predictions)
+    return predictions, audit_model(STUDY, events, checks, sequences, model, predictions)
+
+
+def net_benefit(audit: str) -> float:
+    """Of the decisions that were audited, on the holdout."""
+    holdout = load_evidence(store().open(audit) / "evidence.json").population("holdout")
+    assert holdout is not None
+    found = holdout.overall.metrics["net_benefit"].value
+    assert found is not None
+    return found
+
+
+@pytest.mark.slow
+def test_each_row_is_published_and_each_release_compared_as_its_groups_are_decided_on() -> None:
+    events = ingest_events(STUDY)
+    checks = check_events(STUDY, events)
+    predictions, audit = audited(events, checks)
     release_model(STUDY, audit)
     to_score = build_scoring_sequences(STUDY, events, AS_OF)
     scores = score_subjects(STUDY, to_score)
@@ -87,3 +105,19 @@ def test_each_row_is_published_with_the_threshold_of_its_group_and_decided_by_it
         now = known.filter(pl.col("sex").cast(pl.String) == sex)["decision"].mean()
         before = (reference.filter(pl.col("sex").cast(pl.String) == sex)["score"] >= limit).mean()
         assert changes["sex", sex] == pytest.approx(now - before)
+
+    # The next model is compared with this release as each decides, and the report says so.
+    write_study(seed=1)
+    _, second = audited(events, checks)
+    folder = store().open(second)
+    found = load_evidence(folder / "evidence.json")
+    assert audit in {entry.key for entry in found.lineage}
+    assert found.incumbent is not None
+    gained = found.incumbent.differences["holdout"]["net_benefit"].value
+    assert gained is not None
+    own, theirs = (net_benefit(key) for key in (second, audit))
+    # Both audits held out the same people, so that the paired difference is that of the two.
+    assert gained == pytest.approx(own - theirs)
+    said = json.loads((folder / "report.json").read_text())["since_the_last_audit"]
+    assert said["words"][0].startswith("The verdict of the last audit was ")
+    assert any(change["metric"] == "net_benefit" and change["paired"] for change in said["changes"])
