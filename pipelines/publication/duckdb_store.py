@@ -60,5 +60,8 @@ class DuckDBStore:
     def list_generations(self, study: str) -> tuple[ListedGeneration, ...]:
         return duckdb_reading.list_generations(study, self.settings)
 
+    def erasures_by_login(self) -> dict[str, int]:
+        return duckdb_verification.erasures_by_login(self.settings)
+
     def verify(self) -> tuple[str, ...]:
         return duckdb_verification.verify(self.settings)

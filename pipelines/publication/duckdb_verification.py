@@ -7,6 +7,7 @@ from pipelines.publication.chain import Event
 from pipelines.publication.commitments import broken_commitments
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.verification import (
+    ERASURES,
     LOGGED,
     broken_chain,
     broken_publications,
@@ -38,6 +39,15 @@ def verify(settings: Settings) -> tuple[str, ...]:
         return tuple(broken_chain([], settings))
     with open_writer(folders, LOCK_WAIT_SECONDS) as writer:
         return (*_events(writer, settings), *_predictions(writer))
+
+
+def erasures_by_login(settings: Settings) -> dict[str, int]:
+    """How many persons each account erased; raises as ``verify`` does."""
+    folders = PublicationFolders(settings.publication_dir)
+    if not folders.writer.exists():
+        return {}
+    with open_writer(folders, LOCK_WAIT_SECONDS) as writer:
+        return dict(writer.execute(ERASURES).fetchall())
 
 
 def _events(writer: duckdb.DuckDBPyConnection, settings: Settings) -> list[str]:

@@ -62,6 +62,10 @@ class PublicationStore(Protocol):
         """Every generation of a study, oldest first."""
         ...
 
+    def erasures_by_login(self) -> dict[str, int]:
+        """How many persons each login erased: for an auditor to look at."""
+        ...
+
     def verify(self) -> tuple[str, ...]:
         """What was changed past the store, in words; empty where nothing was."""
         ...

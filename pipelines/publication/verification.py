@@ -8,6 +8,7 @@ written anew by one who may write both.
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import LiteralString
 
 from pipelines.publication.anchor import read_anchors
 from pipelines.publication.chain import Event, broken_events
@@ -24,6 +25,7 @@ TABLE_OF_EVENT = {
     "reinstated": "withdrawals",
     "erasure": "erasures",
 }
+ERASURES: LiteralString = "SELECT login, count(*) FROM erasures GROUP BY login ORDER BY login"
 LOGGED = tuple(dict.fromkeys(TABLE_OF_EVENT.values()))
 
 

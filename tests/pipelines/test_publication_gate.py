@@ -55,16 +55,6 @@ def test_a_generation_whose_audit_did_not_pass_leaves_the_readers_files_untouche
     assert (folders(home).snapshot.read_bytes(), folders(home).parquet.read_bytes()) == before
 
 
-@pytest.mark.parametrize("verdict", ["fail", "cannot_tell"])
-def test_a_release_that_people_approved_although_it_did_not_pass_is_published(
-    home: Settings, verdict: Verdict
-) -> None:
-    approved = record_release(STUDY, release(verdict=verdict))
-    publish(publication(1, of=approved), predictions(1), home)
-    assert numbers(read_current(STUDY, home)) == [1.0]
-    assert recorded_verdicts(home)[approved.audit_key] == verdict
-
-
 def test_a_release_whose_audit_did_not_pass_and_nobody_approved_publishes_nothing(
     home: Settings,
 ) -> None:
@@ -95,34 +85,9 @@ def test_readers_see_an_approval_beside_what_was_published(home: Settings) -> No
         assert snapshot.execute(asked).fetchall() == [("gate", "approved"), ("people", "approved")]
 
 
-def test_an_approval_of_an_audit_that_is_known_otherwise_is_refused(home: Settings) -> None:
-    publish_number(home, 1)
-    with pytest.raises(PublicationGateClosed, match="with verdict pass, and it is now said"):
-        record_approval(approval_of(verdict="fail"), home)
-
-
 def test_a_release_that_was_never_recorded_publishes_nothing(home: Settings) -> None:
     with pytest.raises(PublicationGateClosed, match="not in the record"):
         publish(publication(1, of=release()), predictions(1), home)
-
-
-def test_a_release_withdrawn_after_the_scoring_publishes_nothing(home: Settings) -> None:
-    scored = publication(1)
-    withdraw_release(STUDY, "why", "Ada")
-
-    with pytest.raises(PublicationGateClosed, match="release is withdrawn"):
-        publish(scored, predictions(1), home)
-
-
-def test_one_audit_cannot_have_failed_once_and_pass_now(home: Settings) -> None:
-    failed = PASSED.model_copy(update={"verdict": "fail"})
-    with pytest.raises(PublicationGateClosed, match="says fail"):
-        publish(publication(1, audit=failed), predictions(1), home)
-    with pytest.raises(
-        PublicationGateClosed, match=r"generation with verdict fail, and .* with verdict pass"
-    ):
-        publish(publication(1), predictions(1), home)
-    assert recorded_verdicts(home) == {PASSED.audit_id: "fail", "audit_model/of-0001": "pass"}
 
 
 def test_an_audit_that_passed_cannot_be_said_to_have_failed(home: Settings) -> None:
@@ -143,15 +108,6 @@ def test_a_contradicted_audit_takes_the_other_one_out_with_it(home: Settings) ->
     with pytest.raises(PublicationGateClosed, match="on the same evidence"):
         publish(publication(2, of=other, audit=failed), predictions(2), home)
     assert other.audit_key not in recorded_verdicts(home)
-
-
-def test_the_audit_of_a_model_is_no_audit_of_a_generation(home: Settings) -> None:
-    standing = recorded_release()
-    borrowed = AuditReference(
-        audit_id=standing.audit_key, verdict="pass", evidence_sha256=standing.audit_sha256
-    )
-    with pytest.raises(PublicationGateClosed, match=r"of a model with .* of a generation with"):
-        publish(publication(1, of=standing, audit=borrowed), predictions(1), home)
 
 
 def test_scores_under_way_when_a_newer_release_came_are_still_published(home: Settings) -> None:

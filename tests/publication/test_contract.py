@@ -104,6 +104,7 @@ def test_withdrawn_rows_are_read_apart_and_come_back(store: PublicationStore) ->
     assert withdrawn.height == 8
     assert store.reinstate(STUDY, first, "right units", "Grace") == (first,)
     assert numbers(store.read_current(STUDY)) == [1.0]
+    assert numbers(store.read_withdrawn(STUDY)) == [2.0]
     states = [listed.state for listed in store.list_generations(STUDY)]
     assert states == ["reinstated", "withdrawn"]
 

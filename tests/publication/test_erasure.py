@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.errors import GateClosed, PublicationGateClosed, SourceMissing
+from pipelines.people import local_account
 from pipelines.publication.crosswalk import read_crosswalk, write_crosswalk
 from pipelines.publication.erasure import erase
 from pipelines.publication.folders import PublicationFolders
@@ -54,6 +55,16 @@ def test_an_erased_subject_is_in_no_view_of_any_time_and_the_chain_still_verifie
     assert subjects(published.read_seen_at(STUDY, before)) == [1, 3, 4]
     assert published.verify() == ()
     assert [listed.row_count for listed in published.list_generations(STUDY)] == [4, 4]
+
+
+def test_who_erased_how_many_is_counted_by_login_not_by_the_name_given(
+    published: PublicationStore, home: Settings
+) -> None:
+    assert published.erasures_by_login() == {}
+    for source_id, name in (("mrn-2", "Ada"), ("mrn-3", "Grace")):
+        erase(STUDY, source_id, "Art. 17 GDPR", name, home)
+    login = "equipoise_test_pipeline" if home.database_url else local_account()
+    assert published.erasures_by_login() == {login: 2}
 
 
 def test_later_publications_leave_the_subject_out_and_count_it(

@@ -121,6 +121,9 @@ class PostgresStore:
     def list_generations(self, study: str) -> tuple[ListedGeneration, ...]:
         return reading.list_generations(self.url, study)
 
+    def erasures_by_login(self) -> dict[str, int]:
+        return verification.erasures_by_login(self.url)
+
     def verify(self) -> tuple[str, ...]:
         return verification.verify(self.url, self.settings)
 

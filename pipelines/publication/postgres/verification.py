@@ -11,6 +11,7 @@ from pipelines.publication.postgres.connection import connect
 from pipelines.publication.postgres.reading import OTHERS
 from pipelines.publication.schema import EVENT_LOG, PREDICTIONS
 from pipelines.publication.verification import (
+    ERASURES,
     LOGGED,
     broken_chain,
     broken_publications,
@@ -32,6 +33,12 @@ def verify(url: str, settings: Settings) -> tuple[str, ...]:
         rows = {table: _as_json(connection, table) for table in LOGGED}
         broken = broken_chain(events, settings) + broken_tables(events, rows)
         return (*broken, *_predictions(connection))
+
+
+def erasures_by_login(url: str) -> dict[str, int]:
+    """How many persons each login erased; raises as ``verify`` does."""
+    with connect(url) as connection:
+        return dict(connection.execute(ERASURES).fetchall())
 
 
 def _select(columns: dict[str, str]) -> sql.Composed:
