@@ -12,15 +12,15 @@ from validation.report.render import FILTERS
 HOSTILE = "<script>alert(1)</script>"
 
 
-def evidence() -> Evidence:
-    """Women are called far too often; one subject's sex is a script; another label is named so."""
+def evidence(hostile: int = 1) -> Evidence:
+    """Women are called far too often; some subjects' sex is a script; another label is named so."""
     frame = simulated(subjects=4000)
     score = pl.when((pl.col("sex") == "female") & (pl.col("label") == 0)).then(
         (pl.col("score") * 1.6).clip(0, 0.99)
     )
     frame = frame.with_columns(
         score.otherwise("score").alias("score_cross_fitted"),
-        sex=pl.when(pl.col("subject_id") == 0).then(pl.lit(HOSTILE)).otherwise("sex"),
+        sex=pl.when(pl.col("subject_id") < hostile).then(pl.lit(HOSTILE)).otherwise("sex"),
     )
     other = frame.select("subject_id", "label", "weight", title=pl.lit(HOSTILE))
     config = policy(crossings=[])
@@ -41,7 +41,7 @@ def rendered(told: Evidence) -> str:
 
 
 def test_the_page_says_who_is_called_in_vain_with_numbers_and_escapes_every_word() -> None:
-    told = evidence()
+    told = evidence(hostile=1300)
     html = rendered(told)
     page = Page(f"<body>{html}</body>")
     harms = told.patient_harms
