@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.validation.audit_examples import policy
 from validation.disclosure import Cell, hidden_cells
 from validation.disclosure_cube import POSITIVE, cells_of, cube_of, empty_cube
-from validation.group_counts import _withheld
+from validation.group_counts import _linked, _same, _withheld
 
 KEY = ("now", "holdout", "sex", "f")
 BOTH = {"auroc", "auprc", "brier"}
@@ -67,3 +68,17 @@ def test_rates_are_given_up_before_counts_crossings_before_attributes_totals_las
     assert rank(("sex", "site"), "subjects") == -2
     assert rank(("sex",), "found") == -11
     assert rank(("sex",), "selected") == -21
+
+
+def test_attributes_that_crossings_link_are_counted_in_one_cube() -> None:
+    config = policy(attributes=["a", "b", "c", "d"], crossings=[["a", "b"], ["b", "c"]])
+    assert sorted(_linked(config)) == [("a", "b", "c"), ("d",)]
+
+
+def test_two_reports_are_the_same_if_levels_and_counts_are() -> None:
+    empty, other = (empty_cube(("sex",), (levels,)) for levels in (("f", "m"), ("f", "x")))
+    one = empty_cube(("sex",), (("f", "m"),))
+    one.counts.flat[0] = 1
+    assert _same(empty, empty) is True
+    assert _same(empty, other) is False
+    assert _same(empty, one) is False
