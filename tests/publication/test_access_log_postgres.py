@@ -17,7 +17,7 @@ READS = "SELECT reader, relation FROM access_log ORDER BY read_number"
         "SELECT * FROM predictions_published",
         "SELECT * FROM predictions_withdrawn",
         "SELECT * FROM predictions_as_of('2030-01-01')",
-        "SELECT * FROM predictions_seen_at(now())",
+        "SELECT * FROM predictions_seen_at('infinity')",
         "COPY (SELECT subject_id FROM predictions) TO STDOUT",
         "DECLARE c CURSOR FOR SELECT subject_id FROM predictions; FETCH 1 FROM c",
         "SELECT task FROM predictions_current WHERE subject_id = 1",
