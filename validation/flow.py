@@ -1,6 +1,6 @@
 """The exclusions flow as it may be shown: who left at each step, by group, in no small cell."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -75,11 +75,13 @@ def _by_attribute(
     leaving = [[step.get(level, (0, 0))[0] for level in levels] for step in counts]
     staying = [counts[-1].get(level, (0, 0))[1] for level in levels]
     finest = np.array([*leaving, staying], dtype=np.int64)
+    hidden_before, shown_before = _decided(attribute, len(steps), audited)
     hidden = hidden_cells(
         finest.ravel(),
         list(_cells(finest.shape, levels)),
         minimum,
-        **_decided(attribute, len(steps), audited),
+        hidden_elsewhere=hidden_before,
+        shown_elsewhere=shown_before,
     )
 
     def shown(kind: str, i: int, level: str, count: int) -> FlowGroup:
@@ -111,13 +113,11 @@ def _cells(shape: tuple[int, ...], levels: Sequence[str]) -> Iterator[Cell]:
 
 def _decided(
     attribute: str, steps: int, audited: PopulationEvidence | None
-) -> Mapping[str, frozenset[Key]]:
-    """What the performance tables and the totals of the flow have shown or hidden before."""
+) -> tuple[frozenset[Key], frozenset[Key]]:
+    """What the performance tables and the totals of the flow have hidden, and shown, before."""
     last = str(steps - 1)
     groups = [] if audited is None else [g for g in audited.groups if g.attribute == attribute]
     totals = {(kind, str(i), _EVERYBODY) for kind in (_EXCLUDED, _REMAINING) for i in range(steps)}
     final = {(_REMAINING, last, g.level): g.counts.subjects is None for g in groups}
-    return {
-        "hidden_elsewhere": frozenset(key for key, is_hidden in final.items() if is_hidden),
-        "shown_elsewhere": frozenset(totals | {key for key, hidden in final.items() if not hidden}),
-    }
+    hidden = frozenset(key for key, is_hidden in final.items() if is_hidden)
+    return hidden, frozenset(totals | (final.keys() - hidden))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
@@ -60,7 +61,7 @@ def approval_of(
     evidence_sha256: str = "a" * 64,
 ) -> ApprovalRecord:
     """The approval of the toy study's model: by the gate where it passed, else by a person."""
-    bound = {
+    bound: dict[str, Any] = {
         "study": study,
         "audit_key": audit_key or f"audit_model/of-{model[-4:]}",
         "evidence_sha256": evidence_sha256,
@@ -84,19 +85,17 @@ def approval_of(
 
 def audited_anew(known: Release) -> Release:
     """The same model under another audit: another release of the same weights."""
-    anew = {"audit_key": "audit_model/anew", "evidence_sha256": "c" * 64}
+    anew: dict[str, Any] = {"audit_key": "audit_model/anew", "evidence_sha256": "c" * 64}
     bound = known.approval.model_dump(
         include={"study", "model_sha256", "data_sha256", "policy_sha256"}
     )
     content = known.model_dump(exclude={"release_id", "created_at", "audit_key", "audit_sha256"})
-    return Release.of(
-        **content
-        | {
-            "audit_key": anew["audit_key"],
-            "audit_sha256": anew["evidence_sha256"],
-            "approval": ApprovalRecord.by_gate(**bound, **anew),
-        }
-    )
+    audited = {
+        "audit_key": anew["audit_key"],
+        "audit_sha256": anew["evidence_sha256"],
+        "approval": ApprovalRecord.by_gate(**bound, **anew),
+    }
+    return Release.of(**content | audited)
 
 
 def recorded_release(
