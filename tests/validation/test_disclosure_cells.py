@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.validation.audit_examples import policy
+from tests.validation.audit_examples import gating_line, policy
 from validation.disclosure import Cell, hidden_cells
 from validation.disclosure_cube import POSITIVE, cells_of, cube_of, empty_cube
 from validation.group_counts import _linked, _same, _withheld
 
+NO_WORSE = gating_line(line="n", against="best_challenger", at_least=-0.02)
 KEY = ("now", "holdout", "sex", "f")
 BOTH = {"auroc", "auprc", "brier"}
 CALIBRATION = {"calibration_slope", "calibration_intercept", "observed_expected"}
@@ -71,7 +72,9 @@ def test_rates_are_given_up_before_counts_crossings_before_attributes_totals_las
 
 
 def test_attributes_that_crossings_link_are_counted_in_one_cube() -> None:
-    config = policy(attributes=["a", "b", "c", "d"], crossings=[["a", "b"], ["b", "c"]])
+    config = policy(
+        attributes=["a", "b", "c", "d"], crossings=[["a", "b"], ["b", "c"]], gating=[NO_WORSE]
+    )
     assert sorted(_linked(config)) == [("a", "b", "c"), ("d",)]
 
 
