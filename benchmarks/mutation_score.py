@@ -44,11 +44,11 @@ MODULES = {
     "validation/gate.py": GATE,
     "validation/gate_candidates.py": GATE,
     "validation/gate_lines.py": GATE,
-    "validation/disclosure.py": (CELLS[0], CELLS[2], CELLS[1]),
-    "validation/disclosure_cube.py": CELLS,
-    "validation/disclosure_memory.py": CELLS[1:2],
-    "validation/disclosure_view.py": ("tests/validation/test_disclosure_view.py",),
-    "validation/group_counts.py": CELLS,
+    "validation/disclosure/cells.py": (CELLS[0], CELLS[2], CELLS[1]),
+    "validation/disclosure/cube.py": CELLS,
+    "validation/disclosure/memory.py": CELLS[1:2],
+    "validation/disclosure/view.py": ("tests/validation/test_disclosure_view.py",),
+    "validation/disclosure/group_counts.py": CELLS,
 }
 # Minutes with every mutant, and kills none that the others do not.
 LEFT_OUT = "not test_no_small_cell_of_a_table_can_be_derived"

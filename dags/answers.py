@@ -15,7 +15,7 @@ from pipelines.errors import ApprovalRefused, SecretMissing
 from pipelines.settings import settings
 
 if TYPE_CHECKING:
-    from pipelines.approval_record import Decision
+    from pipelines.approvals.record import Decision
 
 SECONDS = 60.0
 APPROVE, REJECT = "Approve", "Reject"
@@ -41,7 +41,7 @@ def read_answer(dag: str, run: str, task: str) -> RecordedAnswer:
         ApprovalRefused: nobody answered, whatever the state of the task says.
         SecretMissing: the account that reads the record is not there.
     """
-    from pipelines.approval_page import request_in
+    from pipelines.approvals.page import request_in
 
     record = _record(dag, run, task)
     person, chosen = record.get("responded_by_user"), record.get("chosen_options") or []

@@ -25,7 +25,7 @@ def record_answer(study: str, asked_dag: str, asked_run: str) -> str:
 @stage(hours=0.5)
 def release_model(study: str, audit: str) -> str:
     """Release what enough people approved; skipped if they rejected it or more must answer."""
-    from pipelines.approvals import newest_request
+    from pipelines.approvals.requests import newest_request
     from pipelines.stages.release_model import release_model as run
 
     newest = newest_request(study, audit)
@@ -35,7 +35,7 @@ def release_model(study: str, audit: str) -> str:
 @stage(hours=0.5)
 def ask_again(study: str) -> str:
     """Ask once more while the request waits: more people must answer, or an answer was refused."""
-    from pipelines.approvals import newest_request
+    from pipelines.approvals.requests import newest_request
 
     newest = newest_request(study)
     if newest is None or newest.state != "waiting":

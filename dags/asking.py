@@ -69,7 +69,7 @@ class AskPeople(HITLOperator):
 
 def _expired(study: str) -> bool:
     """Whether the newest request ended without enough answers; without any, nothing did."""
-    from pipelines.approvals import newest_request
+    from pipelines.approvals.requests import newest_request
 
     listed = newest_request(study)
     return listed is not None and listed.state in ("expired", "waiting")
@@ -77,8 +77,8 @@ def _expired(study: str) -> bool:
 
 def _question(study: str) -> tuple[str, str, datetime] | None:
     """Subject, page and end of the request that waits; None if none does."""
-    from pipelines.approval_page import page_of, subject_of
-    from pipelines.approvals import newest_request
+    from pipelines.approvals.page import page_of, subject_of
+    from pipelines.approvals.requests import newest_request
 
     listed = newest_request(study)
     if listed is None or listed.state != "waiting":

@@ -3,9 +3,9 @@
 import logging
 
 from dags.answers import RecordedAnswer, read_answer
-from pipelines.approval_request import ApprovalAnswer, ListedRequest
-from pipelines.approvals import SUPERSEDED, list_requests
-from pipelines.approving import answer, tell_store
+from pipelines.approvals.answering import answer, tell_store
+from pipelines.approvals.request import ApprovalAnswer, ListedRequest
+from pipelines.approvals.requests import SUPERSEDED, list_requests
 from pipelines.errors import ApprovalRefused
 
 log = logging.getLogger(__name__)

@@ -125,7 +125,7 @@ def _tell(progress: "Progress") -> int:
 
 def _tell_of_waiting(study: str) -> int:
     """Say what people are asked and how to answer; returns the exit code."""
-    from pipelines.awaiting import awaiting_now
+    from pipelines.approvals.awaiting import awaiting_now
 
     waiting = awaiting_now(study)
     print(waiting, file=sys.__stderr__)

@@ -23,8 +23,8 @@ def build_sequences(study: str, events: str) -> str:
 @stage(hours=24, queue="gpu", pool="gpu")
 def train_model(study: str, sequences: str, started_by: str) -> str:
     """Train the network and its challengers; a killed attempt is taken up where it stopped."""
-    from pipelines.approvals import note_trainer
-    from pipelines.people import starter, starter_account
+    from pipelines.approvals.people import starter, starter_account
+    from pipelines.approvals.requests import note_trainer
     from pipelines.stages.train_model import train_model as run
 
     model = run(study, sequences)

@@ -111,7 +111,7 @@ def report(
             where=str(settings().artefacts_dir / "audit_model"),
             remedy=f"Train and audit it: equipoise run {study}",
         )
-    from pipelines.answered_report import pdf_with_answers, report_with_answers
+    from pipelines.approvals.answered_report import pdf_with_answers, report_with_answers
 
     if not as_json:
         path = (pdf_with_answers if as_pdf else report_with_answers)(entries[-1].key)

@@ -22,8 +22,8 @@ def approve(
     study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
 ) -> None:
     """Approve what a study's newest audit put before people; the last approval releases."""
-    from pipelines.approving import answer
-    from pipelines.people import local_account
+    from pipelines.approvals.answering import answer
+    from pipelines.approvals.people import local_account
     from pipelines.stages.release_model import release_model
 
     require_known(study)
@@ -50,8 +50,8 @@ def reject(
     study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
 ) -> None:
     """Reject what a study's newest audit put before people: this model is not released."""
-    from pipelines.approving import answer
-    from pipelines.people import local_account
+    from pipelines.approvals.answering import answer
+    from pipelines.approvals.people import local_account
 
     require_known(study)
     listed = answer(
@@ -72,8 +72,8 @@ def approvals(
     study: Annotated[str | None, typer.Argument(help="A study; all of them if none.")] = None,
 ) -> None:
     """What people were asked, what they answered, until when, and what changed since."""
-    from pipelines.approval_tables import COLUMNS, request_rows
-    from pipelines.approvals import list_requests
+    from pipelines.approvals.requests import list_requests
+    from pipelines.approvals.tables import COLUMNS, request_rows
     from pipelines.console import print_table
     from pipelines.study import study_names
 

@@ -10,8 +10,8 @@ from pipelines.study import Study
 from validation.evidence import Evidence
 from validation.incumbent import IncumbentEvidence
 from validation.incumbent_decisions import compared_as_decided
-from validation.mitigation_records import THRESHOLD
-from validation.mitigation_table import thresholds_of
+from validation.mitigation.records import THRESHOLD
+from validation.mitigation.table import thresholds_of
 from validation.non_inferiority import compared_with_incumbent
 from validation.ranking import FloatArray
 

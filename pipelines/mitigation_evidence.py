@@ -12,22 +12,22 @@ from pipelines.performance import Performance, performance_of
 from pipelines.shown_before import decided_by
 from pipelines.study import Study
 from pipelines.training_mitigation import TWIN
-from validation.disclosure_memory import ShownBefore
+from validation.disclosure.memory import ShownBefore
 from validation.groups import UnauditableTable
-from validation.mitigation import (
+from validation.mitigation.config import MitigationConfig
+from validation.mitigation.mitigated import (
     before_and_after,
     decided_scores,
     mitigated_populations,
 )
-from validation.mitigation_config import MitigationConfig
-from validation.mitigation_records import (
+from validation.mitigation.records import (
     THRESHOLD,
     MitigationEvidence,
     MitigationName,
     ThresholdTable,
 )
-from validation.mitigation_table import thresholds_of
-from validation.mitigation_thresholds import fit_thresholds
+from validation.mitigation.table import thresholds_of
+from validation.mitigation.thresholds import fit_thresholds
 from validation.ranking import FloatArray
 
 TABLE = "thresholds.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from validation.patient_harms import TESTS
+from validation.patient_harms.harms import TESTS
 from validation.ranking import FloatArray
 
 

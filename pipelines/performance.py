@@ -10,15 +10,15 @@ from threadpoolctl import threadpool_limits
 from pipelines.study import Study
 from validation.audit import audit_predictions_table, cells_shown
 from validation.data_evidence import CheckResult, Finding, FlowStep
-from validation.disclosure_memory import ShownBefore
+from validation.disclosure.memory import ShownBefore
 from validation.evidence import HarmFinding, PopulationEvidence
 from validation.forecast_audit import audit_forecasts
 from validation.forecast_permutation import with_forecast_shares
 from validation.groups import UnauditableTable
 from validation.harms import harms
 from validation.interval_notes import forecast_interval_notes, interval_notes
-from validation.patient_harm_records import PatientHarms
-from validation.patient_harms import patient_harms
+from validation.patient_harms.harms import patient_harms
+from validation.patient_harms.records import PatientHarms
 from validation.permutation import with_permutation_shares
 from validation.pooling import with_pooled
 from validation.populations import populations_of

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.errors import GateClosed, NoRelease, StudyInvalid
 from pipelines.identity import STUDY_NAME, Key, Sha256, StudyName, UtcMoment, Verdict
 from pipelines.ledger import Ledger, corrupt

@@ -10,8 +10,8 @@ from pipelines.provenance import policy_sha256
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.study import Study
-from validation.disclosure_memory import MEMORY_FILE, ShownBefore, read_memory, write_memory
-from validation.mitigation_records import ThresholdTable
+from validation.disclosure.memory import MEMORY_FILE, ShownBefore, read_memory, write_memory
+from validation.mitigation.records import ThresholdTable
 
 # Where an audit keeps what it showed of the decisions by each group's own threshold.
 DECIDED = "decided"

@@ -17,7 +17,7 @@ from pipelines.settings import settings
 from pipelines.splits import SplitSection
 from pipelines.strict_yaml import strict_yaml
 from validation.config import AuditConfig
-from validation.mitigation_config import MitigationConfig
+from validation.mitigation.config import MitigationConfig
 
 MAXIMUM_STUDY_BYTES = 256 * 1024
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.approval_request import ListedRequest
-from pipelines.approvals import list_requests
+from pipelines.approvals.request import ListedRequest
+from pipelines.approvals.requests import list_requests
 from pipelines.artefacts import ArtefactStore
 from pipelines.errors import ArtefactCorrupt
 from pipelines.journal import JournalEntry, read_entries
@@ -13,7 +13,7 @@ from pipelines.publication.reading import ListedGeneration, list_generations
 from pipelines.releases import ListedRelease, list_releases
 from pipelines.run_summary import paths_of
 from pipelines.settings import settings
-from validation.disclosure_view import for_readers
+from validation.disclosure.view import for_readers
 from validation.estimates import Estimate, VerdictName
 from validation.evidence import load_evidence
 from validation.tasks import Task

@@ -1,6 +1,6 @@
 """A study's summary as tables for people."""
 
-from pipelines.approval_tables import COLUMNS, request_rows
+from pipelines.approvals.tables import COLUMNS, request_rows
 from pipelines.console import print_table
 from pipelines.study_summary import AuditSummary, StudySummary
 from validation.estimates import Estimate

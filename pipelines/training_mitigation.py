@@ -5,7 +5,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models.config import TrainingMitigation
-from validation.mitigation_config import MitigationConfig
+from validation.mitigation.config import MitigationConfig
 
 # The folder, in a mitigated model's own, of the model trained without the mitigation.
 TWIN = "unmitigated"

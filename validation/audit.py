@@ -9,11 +9,7 @@ import polars as pl
 
 from validation.config import AuditConfig
 from validation.curves import curves
-from validation.disclosure_memory import ShownBefore
-from validation.estimates import Estimate
-from validation.evidence import Challenger, Gap, GroupPerformance, PopulationEvidence
-from validation.forecast_audit import audit_forecasts
-from validation.group_counts import (
+from validation.disclosure.group_counts import (
     ALL_LEVELS,
     CENSORED,
     NEGATIVE,
@@ -21,6 +17,10 @@ from validation.group_counts import (
     ShownGroups,
     shown_groups,
 )
+from validation.disclosure.memory import ShownBefore
+from validation.estimates import Estimate
+from validation.evidence import Challenger, Gap, GroupPerformance, PopulationEvidence
+from validation.forecast_audit import audit_forecasts
 from validation.groups import Group, gap_of, groups_of
 from validation.measuring import (
     Measured,

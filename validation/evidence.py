@@ -16,9 +16,9 @@ from validation.data_evidence import DataEvidence
 from validation.declaration import Declaration
 from validation.estimates import Count, Counts, Estimate, Number, Record, VerdictName
 from validation.incumbent import IncumbentEvidence
-from validation.mitigation_records import MitigationEvidence
+from validation.mitigation.records import MitigationEvidence
 from validation.overfitting import OverfittingEvidence
-from validation.patient_harm_records import PatientHarms
+from validation.patient_harms.records import PatientHarms
 from validation.tasks import HarmName, LineKind, MetricName, PopulationName
 
 SCHEMA_VERSION: Literal[1] = 1

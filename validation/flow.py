@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from validation.data_evidence import FlowGroup, FlowStep
-from validation.disclosure import Cell, Key, hidden_cells
+from validation.disclosure.cells import Cell, Key, hidden_cells
 from validation.evidence import PopulationEvidence
 
 _EXCLUDED, _REMAINING = "excluded", "remaining"

@@ -9,6 +9,7 @@ import polars as pl
 
 from validation.break_even import break_even_cost
 from validation.config import AuditConfig
+from validation.disclosure.group_counts import ALL_LEVELS
 from validation.estimates import Counts, Estimate
 from validation.evidence import (
     Challenger,
@@ -33,7 +34,6 @@ from validation.forecast_measuring import (
 )
 from validation.forecast_populations import NETWORK, ForecastPopulation, forecast_populations
 from validation.forecasts import LEVELS, QUANTILES, Ratio
-from validation.group_counts import ALL_LEVELS
 from validation.groups import Group, gap_of, groups_of
 from validation.ranking import IntArray
 from validation.simultaneous import Family, GapKey, Sides, family_of

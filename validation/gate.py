@@ -14,7 +14,7 @@ from validation.estimates import VerdictName
 from validation.evidence import DecisionName, Evidence, GateVerdict
 from validation.forecast_duties import broken_forecast
 from validation.gate_lines import Judged, judge_line
-from validation.mitigation_duties import broken_mitigation
+from validation.mitigation.duties import broken_mitigation
 from validation.tasks import BEST_CHALLENGER
 
 

@@ -12,7 +12,7 @@ from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.groups import UnauditableTable
 from validation.incumbent import IncumbentEvidence
-from validation.mitigation import AT_THRESHOLD, decided_scores
+from validation.mitigation.mitigated import AT_THRESHOLD, decided_scores
 from validation.non_inferiority import compared_with_incumbent
 from validation.ranking import FloatArray
 from validation.tasks import MetricName, PopulationName

@@ -14,7 +14,7 @@ import polars as pl
 from validation.config import AuditConfig
 from validation.evidence import Measurement
 from validation.groups import with_named_levels
-from validation.mitigation_records import THRESHOLD
+from validation.mitigation.records import THRESHOLD
 from validation.prediction_gate import SELECTION_CHANGE
 from validation.ranking import FloatArray
 from validation.tasks import OVERALL

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import duckdb
 import polars as pl
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.publication.anchor import write_anchor
 from pipelines.publication.commitments import commit_rows, rows_digest
 from pipelines.publication.contract import (

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from pipelines.people import local_account
+from pipelines.approvals.people import local_account
 from pipelines.publication.anchor import write_anchor
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.recording import add_row, head_of

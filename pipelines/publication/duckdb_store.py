@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import polars as pl
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.publication import (
     duckdb,
     duckdb_erasure,

@@ -2,7 +2,7 @@
 
 import duckdb
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.publication.chain import GENESIS, Head, next_event
 from pipelines.publication.contract import Publication
 from pipelines.publication.gate import require_no_contradiction

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.publication.contract import AuditReference, Publication
 from pipelines.releases import Release
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.publication.contract import GenerationReceipt, ListedGeneration, Publication
 from pipelines.settings import Settings
 

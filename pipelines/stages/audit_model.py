@@ -26,7 +26,7 @@ from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
 from validation.data_evidence import DataEvidence
-from validation.disclosure_view import for_readers
+from validation.disclosure.view import for_readers
 from validation.evidence import (
     Evidence,
     LimitsOrder,

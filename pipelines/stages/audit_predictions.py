@@ -13,8 +13,8 @@ from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage, store
 from pipelines.study import Study, load_study
 from validation.evidence import dump_evidence, load_evidence
-from validation.mitigation_records import THRESHOLD
-from validation.mitigation_table import thresholds_of
+from validation.mitigation.records import THRESHOLD
+from validation.mitigation.table import thresholds_of
 from validation.prediction_audit import audit_scores
 from validation.prediction_readers import predictions_for_readers
 from validation.report.render import render_prediction_report

@@ -1,11 +1,11 @@
 """release_model: a model becomes the study's release on the gate's pass or on people's approval."""
 
-from pipelines.approval_record import ApprovalRecord
-from pipelines.audit_drift import incumbent_drift
-from pipelines.audited import Audited, audited
-from pipelines.awaiting import approval_by_people
+from pipelines.approvals.audit_drift import incumbent_drift
+from pipelines.approvals.audited import Audited, audited
+from pipelines.approvals.awaiting import approval_by_people
+from pipelines.approvals.people import local_account, local_person
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.journal import JournalEntry, append_entry
-from pipelines.people import local_account, local_person
 from pipelines.provenance import records_sha256
 from pipelines.releases import Release, list_releases, record_release
 

@@ -1,10 +1,10 @@
 """request_approval: a verdict that the study puts before people waits for their answer."""
 
-from pipelines.approvals import newest_request
-from pipelines.audited import audited
-from pipelines.awaiting import approval_by_people
+from pipelines.approvals.audited import audited
+from pipelines.approvals.awaiting import approval_by_people
+from pipelines.approvals.people import starter, starter_account
+from pipelines.approvals.requests import newest_request
 from pipelines.errors import AwaitingApproval, GateClosed
-from pipelines.people import starter, starter_account
 
 
 def request_approval(study: str, audit: str, started_by: str = "") -> str:

@@ -15,8 +15,8 @@ from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
 from pipelines.stages.predict_holdout import SPLIT_NAMES, scores_of
 from pipelines.study import Study, load_study
 from validation.evidence import load_evidence
-from validation.mitigation_records import THRESHOLD
-from validation.mitigation_table import thresholds_of
+from validation.mitigation.records import THRESHOLD
+from validation.mitigation.table import thresholds_of
 
 
 def score_subjects(study: str, sequences: str) -> str:

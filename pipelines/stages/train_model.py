@@ -19,7 +19,7 @@ from pipelines.errors import TrainingFailed
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
 from pipelines.study import load_study
 from pipelines.training_mitigation import group_numbers, training_mitigation
-from validation.mitigation_config import MitigationConfig
+from validation.mitigation.config import MitigationConfig
 
 log = logging.getLogger(__name__)
 

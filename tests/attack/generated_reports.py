@@ -12,8 +12,8 @@ import polars as pl
 from tests.attack.linear_attacker import RATES, Columns, Place, Reader, Report
 from tests.validation.audit_examples import policy
 from validation.config import AuditConfig
-from validation.disclosure_cube import CENSORED, NEGATIVE, POSITIVE
-from validation.group_counts import ShownGroups, shown_groups
+from validation.disclosure.cube import CENSORED, NEGATIVE, POSITIVE
+from validation.disclosure.group_counts import ShownGroups, shown_groups
 from validation.tasks import PopulationName
 
 MINIMUM = 11

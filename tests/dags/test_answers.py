@@ -11,7 +11,7 @@ import pytest
 
 from dags.answers import read_answer
 from dags.recording import record_answer
-from pipelines.approvals import list_requests
+from pipelines.approvals.requests import list_requests
 from pipelines.errors import ApprovalRefused, SecretMissing
 from pipelines.stages.request_approval import request_approval
 from tests.dags.installations import write_studies

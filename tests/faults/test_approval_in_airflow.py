@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.approvals import list_requests
+from pipelines.approvals.requests import list_requests
 from tests.faults.airflow_services import FINISHED, Airflow, wait_for
 from tests.faults.approval_services import ROWS, answer, asking, ended, question
 from tests.pipelines.approval_examples import asking_study, rewrite, rows_read

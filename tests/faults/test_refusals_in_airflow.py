@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.approvals import list_requests
+from pipelines.approvals.requests import list_requests
 from tests.faults.airflow_services import Airflow, refusal
 from tests.faults.approval_services import answer, asking, ended, question
 from tests.pipelines.approval_examples import asking_study, rows_read

@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipelines.approvals.audit_drift import WORDS
 from pipelines.artefacts import Counts, Recipe, hash_file
-from pipelines.audit_drift import WORDS
 from pipelines.errors import NoRelease, SourceMissing
 from pipelines.incumbents import incumbent_of
 from pipelines.publication.duckdb import publish

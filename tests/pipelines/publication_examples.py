@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.approval_record import ApprovalRecord, Decision
+from pipelines.approvals.record import ApprovalRecord, Decision
 from pipelines.identity import Verdict
 from pipelines.publication.contract import AuditReference, Publication
 from pipelines.publication.duckdb import publish

@@ -12,13 +12,13 @@ from subprocess import PIPE, Popen
 import duckdb
 import pytest
 
-from pipelines.approval_page import page_of, request_in, subject_of
-from pipelines.approval_request import ListedRequest
-from pipelines.approvals import approvals_of, list_requests, newest_request, note_trainer
+from pipelines.approvals.page import page_of, request_in, subject_of
+from pipelines.approvals.people import local_account, local_person
+from pipelines.approvals.request import ListedRequest
+from pipelines.approvals.requests import approvals_of, list_requests, newest_request, note_trainer
 from pipelines.cli import main
 from pipelines.errors import ArtefactCorrupt, AwaitingApproval, EquipoiseError, GateClosed
 from pipelines.journal import JournalEntry, append_entry
-from pipelines.people import local_account, local_person
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.writer import open_writer
 from pipelines.releases import current_release, list_releases, withdraw_release
@@ -78,7 +78,7 @@ class Command:
         named = ["--request", request] if request else []
         own = (account or f"account of {by.strip().casefold()}").strip()
         with self.patch.context() as patch:
-            patch.setattr("pipelines.people.local_account", lambda: own)
+            patch.setattr("pipelines.approvals.people.local_account", lambda: own)
             return self(command, STUDY, "--as", by, "--reason", reason, *named)[0]
 
 

@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.console import print_table
 from pipelines.errors import NoRelease
 from pipelines.journal import JournalEntry, append_entry

@@ -9,7 +9,7 @@ from pipelines.study import load_study
 from tests.validation.test_mitigation import POLICY, made, table_of, unfair
 from validation.evidence import Evidence
 from validation.incumbent_decisions import UNKNOWN_DECISIONS
-from validation.mitigation_records import GroupThreshold
+from validation.mitigation.records import GroupThreshold
 
 FRAME = unfair(3000)
 MEN = GroupThreshold(level="male", threshold=0.1, fitted=True, words="")

@@ -21,7 +21,7 @@ from tests.validation.audit_examples import CHALLENGERS
 from tests.validation.test_mitigation import POLICY, made, table_of, unfair
 from validation.audit import audit_predictions_table
 from validation.evidence import dump_evidence
-from validation.mitigation_config import MitigationConfig
+from validation.mitigation.config import MitigationConfig
 
 STUDIES = Path(__file__).parents[2] / "studies"
 BOOSTING = "hist_gradient_boosting"

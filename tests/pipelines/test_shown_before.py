@@ -11,7 +11,7 @@ from pipelines.settings import settings
 from pipelines.shown_before import fingerprints, shown_before, write_memories
 from pipelines.stage import store
 from pipelines.study import Study, load_study
-from validation.disclosure_memory import ShownBefore
+from validation.disclosure.memory import ShownBefore
 
 FIRST, SECOND, THIRD = (f"predict_holdout/{number:04d}" for number in (1, 2, 3))
 

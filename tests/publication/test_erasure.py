@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.approvals.people import local_account
 from pipelines.errors import GateClosed, PublicationGateClosed, SourceMissing
-from pipelines.people import local_account
 from pipelines.publication.crosswalk import read_crosswalk, write_crosswalk
 from pipelines.publication.erasure import erase
 from pipelines.publication.folders import PublicationFolders

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.validation.audit_examples import policy
-from validation.disclosure import Cell, CountArray, Key, extreme, hidden_cells
-from validation.group_counts import CENSORED, NEGATIVE, POSITIVE, shown_counts
+from validation.disclosure.cells import Cell, CountArray, Key, extreme, hidden_cells
+from validation.disclosure.group_counts import CENSORED, NEGATIVE, POSITIVE, shown_counts
 
 MINIMUM = 11
 

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 from tests.validation.audit_examples import gating_line, policy
-from validation.disclosure import Cell, hidden_cells
-from validation.disclosure_cube import POSITIVE, cells_of, cube_of, empty_cube
-from validation.group_counts import _linked, _same, _withheld
+from validation.disclosure.cells import Cell, hidden_cells
+from validation.disclosure.cube import POSITIVE, cells_of, cube_of, empty_cube
+from validation.disclosure.group_counts import _linked, _same, _withheld
 
 NO_WORSE = gating_line(line="n", against="best_challenger", at_least=-0.02)
 KEY = ("now", "holdout", "sex", "f")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.validation.audit_examples import gating_line, policy
-from validation.disclosure_cube import (
+from validation.disclosure.cube import (
     ALL_LEVELS,
     cells_of,
     compared,
@@ -17,8 +17,14 @@ from validation.disclosure_cube import (
     finest_of,
     ties_of,
 )
-from validation.disclosure_memory import ShownBefore, read_memory, write_memory
-from validation.group_counts import CENSORED, NEGATIVE, POSITIVE, ShownGroups, shown_groups
+from validation.disclosure.group_counts import (
+    CENSORED,
+    NEGATIVE,
+    POSITIVE,
+    ShownGroups,
+    shown_groups,
+)
+from validation.disclosure.memory import ShownBefore, read_memory, write_memory
 
 CONFIG = policy(
     attributes=["sex"],

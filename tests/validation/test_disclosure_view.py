@@ -6,7 +6,7 @@ import pytest
 
 from tests.validation.audit_examples import policy
 from tests.validation.gate_examples import evidence, performance, population, together
-from validation.disclosure_view import NOT_SHOWN, for_readers
+from validation.disclosure.view import NOT_SHOWN, for_readers
 from validation.estimates import Estimate
 from validation.evidence import Evidence, Gap, GroupPerformance
 from validation.gate import judge

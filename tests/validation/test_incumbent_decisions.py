@@ -7,7 +7,7 @@ import pytest
 from tests.validation.audit_examples import policy, simulated
 from tests.validation.test_non_inferiority import worse
 from validation.incumbent_decisions import UNKNOWN_DECISIONS, compared_as_decided
-from validation.mitigation import AT_THRESHOLD
+from validation.mitigation.mitigated import AT_THRESHOLD
 from validation.non_inferiority import compared_with_incumbent
 from validation.ranking import FloatArray
 from validation.tasks import METRIC_NAMES

@@ -11,17 +11,17 @@ from tests.validation.audit_examples import CHALLENGERS, policy, simulated
 from validation.audit import audit_predictions_table
 from validation.evidence import Evidence, GroupPerformance, PopulationEvidence
 from validation.groups import UnauditableTable
-from validation.mitigation import (
+from validation.mitigation.config import GroupThresholds, MitigationConfig
+from validation.mitigation.duties import broken_mitigation, is_of_mitigation
+from validation.mitigation.mitigated import (
     AT_THRESHOLD,
     before_and_after,
     decided_scores,
     mitigated_populations,
 )
-from validation.mitigation_config import GroupThresholds, MitigationConfig
-from validation.mitigation_duties import broken_mitigation, is_of_mitigation
-from validation.mitigation_records import BeforeAfter, MitigationEvidence, ThresholdTable
-from validation.mitigation_table import thresholds_of
-from validation.mitigation_thresholds import RATES, fit_thresholds
+from validation.mitigation.records import BeforeAfter, MitigationEvidence, ThresholdTable
+from validation.mitigation.table import thresholds_of
+from validation.mitigation.thresholds import RATES, fit_thresholds
 from validation.ranking import FloatArray
 
 POLICY = policy(crossings=[], minimum_positives=20)

@@ -9,8 +9,8 @@ from tests.validation.gate_examples import evidence, interval
 from validation.estimates import Estimate
 from validation.evidence import Evidence
 from validation.gate import judge
-from validation.mitigation_duties import is_of_mitigation
-from validation.mitigation_records import BeforeAfter, MitigatedPopulation, MitigationEvidence
+from validation.mitigation.duties import is_of_mitigation
+from validation.mitigation.records import BeforeAfter, MitigatedPopulation, MitigationEvidence
 
 ASKING = policy(approval={"when_cannot_tell": "ask", "narrow_fail_share": 0.25})
 

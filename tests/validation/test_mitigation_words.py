@@ -3,7 +3,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tests.validation.html_pages import Page
 from tests.validation.test_mitigation import made, table_of, unfair, with_thresholds
-from validation.disclosure_view import for_readers
+from validation.disclosure.view import for_readers
 from validation.evidence import Evidence, GateVerdict
 from validation.report.mitigation_words import mitigation_view
 from validation.report.render import FILTERS

@@ -3,11 +3,11 @@ from functools import cache
 import pytest
 
 from tests.validation.test_mitigation import made, table_of, unfair
-from validation.disclosure_view import for_readers
+from validation.disclosure.view import for_readers
 from validation.evidence import Evidence, PopulationEvidence
-from validation.patient_harm_readers import NOT_SHOWN, harms_for_readers
-from validation.patient_harm_records import PatientHarm
-from validation.patient_harms import patient_harms
+from validation.patient_harms.harms import patient_harms
+from validation.patient_harms.readers import NOT_SHOWN, harms_for_readers
+from validation.patient_harms.records import PatientHarm
 
 
 @cache

@@ -5,7 +5,7 @@ from tests.validation.audit_examples import CHALLENGERS, policy, simulated
 from tests.validation.html_pages import Page
 from validation.audit import audit_predictions_table
 from validation.evidence import Evidence
-from validation.patient_harms import patient_harms
+from validation.patient_harms.harms import patient_harms
 from validation.report.patient_harm_words import patient_harm_view
 from validation.report.render import FILTERS
 

@@ -14,11 +14,11 @@ from validation.config import AuditConfig
 from validation.data_evidence import FlowGroup, FlowStep
 from validation.estimates import Estimate
 from validation.groups import Group, UnauditableTable
-from validation.patient_harm_family import judged
-from validation.patient_harm_flow import exclusions
-from validation.patient_harm_ratios import Ratio, untold
-from validation.patient_harm_records import PatientHarm, PatientHarms
-from validation.patient_harms import patient_harms
+from validation.patient_harms.family import judged
+from validation.patient_harms.flow import exclusions
+from validation.patient_harms.harms import patient_harms
+from validation.patient_harms.ratios import Ratio, untold
+from validation.patient_harms.records import PatientHarm, PatientHarms
 
 
 def looked_for(

@@ -14,7 +14,7 @@ from tests.validation.forecast_report_samples import TASKS, forecast_evidence, s
 from tests.validation.html_pages import Page
 from tests.validation.report_samples import asking_evidence, closed_evidence, model_evidence
 from validation.config import ApprovalConfig
-from validation.disclosure_view import for_readers
+from validation.disclosure.view import for_readers
 from validation.estimates import Estimate
 from validation.evidence import Evidence, GateVerdict, LimitsOrder, dump_evidence
 from validation.report.deciding import limits_words, what_follows

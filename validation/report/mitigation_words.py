@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from validation.evidence import Evidence
-from validation.mitigation_duties import broken_mitigation, is_of_mitigation
-from validation.mitigation_records import BeforeAfter, MitigationName, ThresholdTable
-from validation.patient_harm_readers import harms_for_readers
+from validation.mitigation.duties import broken_mitigation, is_of_mitigation
+from validation.mitigation.records import BeforeAfter, MitigationName, ThresholdTable
+from validation.patient_harms.readers import harms_for_readers
 from validation.report.formatting import interval, joined, number
 from validation.report.names import metric_short, spoken
 from validation.tasks import OVERALL

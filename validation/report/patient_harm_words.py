@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 from validation.estimates import Estimate
 from validation.evidence import Evidence
-from validation.patient_harm_family import SAID
-from validation.patient_harm_readers import harms_for_readers
-from validation.patient_harm_records import (
+from validation.patient_harms.family import SAID
+from validation.patient_harms.readers import harms_for_readers
+from validation.patient_harms.records import (
     OtherLabel,
     PairedGap,
     PatientHarm,

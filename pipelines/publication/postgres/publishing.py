@@ -13,7 +13,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.publication.chain import GENESIS, Head
 from pipelines.publication.commitments import commit_rows, rows_digest
 from pipelines.publication.contract import Publication, rows_refused

@@ -7,7 +7,7 @@ from typing import Literal
 import polars as pl
 import psycopg
 
-from pipelines.approval_record import ApprovalRecord
+from pipelines.approvals.record import ApprovalRecord
 from pipelines.errors import NoRelease
 from pipelines.publication.anchor import write_anchor
 from pipelines.publication.contract import (

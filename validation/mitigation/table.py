@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from validation.mitigation_records import ThresholdTable
+from validation.mitigation.records import ThresholdTable
 from validation.ranking import FloatArray
 
 UNKNOWN_LEVEL = "unknown"

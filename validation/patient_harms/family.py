@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 from validation.estimates import Estimate
 from validation.intervals import LEVEL
-from validation.patient_harm_records import CALIBRATION, PatientHarm, QuantityName
+from validation.patient_harms.records import CALIBRATION, PatientHarm, QuantityName
 
 # quantity -> (what is counted, decimals)
 SAID: dict[QuantityName, tuple[str, int]] = {

@@ -14,8 +14,8 @@ from validation.config import AuditConfig
 from validation.estimates import Counts
 from validation.evidence import Gap, GroupPerformance, PopulationEvidence
 from validation.groups import UnauditableTable
-from validation.mitigation_effects import effects
-from validation.mitigation_records import MitigationEvidence
+from validation.mitigation.effects import effects
+from validation.mitigation.records import MitigationEvidence
 from validation.populations import populations_of
 from validation.ranking import FloatArray
 from validation.tasks import MetricName

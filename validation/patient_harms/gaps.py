@@ -12,8 +12,8 @@ import polars as pl
 from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.groups import Group, groups_of
-from validation.patient_harm_ratios import Ratio, Sampled, estimate_of, sample_ratios, untold
-from validation.patient_harm_records import PatientHarm, PatientHarmName
+from validation.patient_harms.ratios import Ratio, Sampled, estimate_of, sample_ratios, untold
+from validation.patient_harms.records import PatientHarm, PatientHarmName
 from validation.populations import Population
 from validation.ranking import FloatArray
 

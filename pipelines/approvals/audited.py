@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.approval_bytes import binding_of
-from pipelines.approval_request import Binding
+from pipelines.approvals.audit_drift import drifted
+from pipelines.approvals.bound_bytes import binding_of
+from pipelines.approvals.request import Binding
 from pipelines.artefacts import hash_file
-from pipelines.audit_drift import drifted
 from pipelines.errors import GateClosed
 from pipelines.provenance import broken_links, changed_since
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study, load_study
 from pipelines.trial_record import overfitting
-from validation.disclosure_view import for_readers
+from validation.disclosure.view import for_readers
 from validation.evidence import Evidence, GateVerdict, load_evidence
 from validation.gate import judge
 

@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 
 from validation.config import AuditConfig
-from validation.disclosure import Cell, Key, hidden_cells
-from validation.disclosure_cube import (
+from validation.disclosure.cells import Cell, Key, hidden_cells
+from validation.disclosure.cube import (
     ALL_LEVELS,
     BEFORE,
     CENSORED,
@@ -37,7 +37,7 @@ from validation.disclosure_cube import (
     ties_of,
     widened,
 )
-from validation.disclosure_memory import ShownBefore, remembered
+from validation.disclosure.memory import ShownBefore, remembered
 from validation.estimates import Counts
 from validation.tasks import OVERALL, MetricName, PopulationName, RiskMetric
 

@@ -7,11 +7,11 @@ escaped, so that a group's name is no heading, link or script.
 import re
 from collections.abc import Iterator
 
-from pipelines.approval_request import ApprovalRequest, ListedRequest
+from pipelines.approvals.request import ApprovalRequest, ListedRequest
 from pipelines.releases import Release, list_releases
 from pipelines.settings import settings
 from pipelines.stage import store
-from validation.disclosure_view import for_readers
+from validation.disclosure.view import for_readers
 from validation.evidence import Evidence, LineVerdict, load_evidence
 
 SUBJECT = re.compile(r"\(request ([0-9a-f]{16})\)$")

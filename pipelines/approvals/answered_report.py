@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from pipelines.approval_request import ListedRequest
-from pipelines.approvals import approvals_of
+from pipelines.approvals.request import ListedRequest
+from pipelines.approvals.requests import approvals_of
 from pipelines.durable import PRIVATE_FILE_MODE, private_folder, rename_into_place
 from pipelines.errors import ArtefactCorrupt, PdfMissing
 from pipelines.settings import settings

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from validation.disclosure import Key
-from validation.disclosure_cube import Cube, empty_cube
+from validation.disclosure.cells import Key
+from validation.disclosure.cube import Cube, empty_cube
 from validation.estimates import Record
 from validation.tasks import PopulationName
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from pipelines.approval_record import Decision
+from pipelines.approvals.record import Decision
 from pipelines.identity import Key, Sha256, StudyName, UtcMoment, Verdict
 
 RequestState = Literal["waiting", "approved", "rejected", "expired", "void", "used"]

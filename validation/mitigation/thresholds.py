@@ -17,8 +17,8 @@ from fairlearn.postprocessing import ThresholdOptimizer
 from sklearn.base import BaseEstimator
 
 from validation.groups import UNKNOWN_LEVEL, UnauditableTable
-from validation.mitigation_config import Constraint, GroupThresholds
-from validation.mitigation_records import GroupThreshold, ThresholdTable
+from validation.mitigation.config import Constraint, GroupThresholds
+from validation.mitigation.records import GroupThreshold, ThresholdTable
 from validation.ranking import FloatArray
 
 FITTED_ON = "validation"

@@ -1,8 +1,8 @@
 """A person answers: the record of approvals, and the store's table of them."""
 
-from pipelines.approval_record import Decision
-from pipelines.approval_request import Channel, ListedRequest
-from pipelines.approvals import answer_request, record_of
+from pipelines.approvals.record import Decision
+from pipelines.approvals.request import Channel, ListedRequest
+from pipelines.approvals.requests import answer_request, record_of
 from pipelines.errors import DatabaseUnavailable, StoreLocked
 from pipelines.publication.store import record_approval
 from pipelines.settings import settings

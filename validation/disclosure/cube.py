@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from validation.disclosure import BoolArray, Cell, CountArray, FloatArray, Key
+from validation.disclosure.cells import BoolArray, Cell, CountArray, FloatArray, Key
 from validation.groups import JOIN
 from validation.tasks import OVERALL, PopulationName
 

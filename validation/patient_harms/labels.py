@@ -14,11 +14,11 @@ from validation.config import AuditConfig
 from validation.estimates import Estimate
 from validation.evidence import Gap, PopulationEvidence
 from validation.groups import Group, UnauditableTable
-from validation.mitigation import decided_scores, mitigated_populations
-from validation.mitigation_records import THRESHOLD
-from validation.patient_harm_gaps import finding, single_groups
-from validation.patient_harm_ratios import Key, Ratio, Sampled, sample_ratios, untold
-from validation.patient_harm_records import OtherLabel, PairedGap, PatientHarm
+from validation.mitigation.mitigated import decided_scores, mitigated_populations
+from validation.mitigation.records import THRESHOLD
+from validation.patient_harms.gaps import finding, single_groups
+from validation.patient_harms.ratios import Key, Ratio, Sampled, sample_ratios, untold
+from validation.patient_harms.records import OtherLabel, PairedGap, PatientHarm
 from validation.populations import Population, populations_of
 from validation.ranking import ratio
 from validation.tasks import MetricName, PopulationName

@@ -17,7 +17,7 @@ from validation.evidence import (
     LineVerdict,
     PopulationEvidence,
 )
-from validation.patient_harm_readers import harms_for_readers
+from validation.patient_harms.readers import harms_for_readers
 from validation.tasks import OVERALL, MetricName
 
 # As many as the page prints: with more, a rate tells its denominator.

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from pipelines.approval_request import Binding
+from pipelines.approvals.audit_drift import drifted
+from pipelines.approvals.request import Binding
 from pipelines.artefacts import hash_file
-from pipelines.audit_drift import drifted
 from pipelines.errors import EquipoiseError
 from pipelines.identity import Verdict
 from pipelines.provenance import data_sha256, policy_sha256

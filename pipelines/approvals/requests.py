@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
-from pipelines.approval_bytes import changed
-from pipelines.approval_record import ApprovalRecord, Decision
-from pipelines.approval_request import (
+from pipelines.approvals.bound_bytes import changed
+from pipelines.approvals.people import is_same_person, no_person, shown_name
+from pipelines.approvals.record import ApprovalRecord, Decision
+from pipelines.approvals.request import (
     ENTRY,
     ApprovalAnswer,
     ApprovalEntry,
@@ -27,7 +28,6 @@ from pipelines.approval_request import (
 )
 from pipelines.errors import ApprovalRefused
 from pipelines.ledger import Ledger, corrupt
-from pipelines.people import is_same_person, no_person, shown_name
 from pipelines.releases import list_releases, require_study_name
 from pipelines.settings import settings
 from validation.config import ApprovalConfig

@@ -11,7 +11,7 @@ from statistics import NormalDist
 from validation.data_evidence import FlowStep
 from validation.estimates import Estimate
 from validation.intervals import LEVEL
-from validation.patient_harm_records import PatientHarm
+from validation.patient_harms.records import PatientHarm
 
 _Z = NormalDist().inv_cdf(0.5 + 0.5 * LEVEL)
 _HIDDEN = "fewer than 11 at some step, or a count that would give one away"

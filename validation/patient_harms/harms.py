@@ -15,12 +15,12 @@ from validation.data_evidence import FlowStep
 from validation.estimates import Estimate
 from validation.evidence import PopulationEvidence
 from validation.groups import UnauditableTable
-from validation.mitigation_records import THRESHOLD
-from validation.patient_harm_family import judged
-from validation.patient_harm_flow import exclusions
-from validation.patient_harm_gaps import burdens, findings, measuring, single_groups
-from validation.patient_harm_labels import other_labels, without_weights
-from validation.patient_harm_records import (
+from validation.mitigation.records import THRESHOLD
+from validation.patient_harms.family import judged
+from validation.patient_harms.flow import exclusions
+from validation.patient_harms.gaps import burdens, findings, measuring, single_groups
+from validation.patient_harms.labels import other_labels, without_weights
+from validation.patient_harms.records import (
     CALIBRATION,
     OtherLabel,
     PatientHarm,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from validation.evidence import Evidence
-from validation.mitigation_records import MitigatedPopulation, MitigationEvidence
+from validation.mitigation.records import MitigatedPopulation, MitigationEvidence
 from validation.tasks import OVERALL
 
 # How every reason here begins, by which it is known among those of a gate.

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from validation.config import AuditConfig
+from validation.disclosure.group_counts import ALL_LEVELS
 from validation.estimates import Estimate
-from validation.group_counts import ALL_LEVELS
 from validation.groups import Group
 from validation.intervals import bootstrap
-from validation.mitigation_records import BeforeAfter, MitigatedPopulation
-from validation.patient_harm_gaps import single_groups
-from validation.patient_harm_ratios import (
+from validation.mitigation.records import BeforeAfter, MitigatedPopulation
+from validation.patient_harms.gaps import single_groups
+from validation.patient_harms.ratios import (
     Key,
     Ratio,
     Sampled,

@@ -1,10 +1,10 @@
 """May a model be released on what people approved, or do they still have to be asked?"""
 
-from pipelines.approval_record import ApprovalRecord
-from pipelines.approval_request import ListedRequest
-from pipelines.approvals import list_requests, newest_request, open_request, record_of
-from pipelines.approving import tell_store
-from pipelines.audited import Audited
+from pipelines.approvals.answering import tell_store
+from pipelines.approvals.audited import Audited
+from pipelines.approvals.record import ApprovalRecord
+from pipelines.approvals.request import ListedRequest
+from pipelines.approvals.requests import list_requests, newest_request, open_request, record_of
 from pipelines.errors import AwaitingApproval, GateClosed
 from pipelines.identity import Verdict
 from pipelines.journal import JournalEntry, append_entry

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.approval_request import ListedRequest
+from pipelines.approvals.request import ListedRequest
 
 COLUMNS = ("study", "request", "state", "verdict", "asked (UTC)", "until (UTC)", "answers", "why")
 

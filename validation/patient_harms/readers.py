@@ -5,8 +5,8 @@ from typing import Final
 
 from validation.estimates import Estimate
 from validation.evidence import Evidence, GroupPerformance, PopulationEvidence
-from validation.mitigation_records import BeforeAfter, MitigationEvidence
-from validation.patient_harm_records import PairedGap, PatientHarm, PatientHarms, QuantityName
+from validation.mitigation.records import BeforeAfter, MitigationEvidence
+from validation.patient_harms.records import PairedGap, PatientHarm, PatientHarms, QuantityName
 from validation.tasks import OVERALL, MetricName, PopulationName
 
 NOT_SHOWN = Estimate(reason="not shown: too few subjects, or it would give away how few")
