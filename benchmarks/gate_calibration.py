@@ -76,7 +76,7 @@ def policy(at: float, draws: int) -> AuditConfig:
             "threshold": at,
             "attributes": ["group"],
             "bootstrap_draws": draws,
-            "minimum_positives": 10,
+            "minimum_positives": 12,
             "gating": [*gaps, rival | {"against": "best_challenger", "at_least": 0}],
             "predictions": {
                 "minimum_rows": 1,

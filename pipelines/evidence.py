@@ -172,6 +172,9 @@ def _splits_of_people(predictions: pl.DataFrame, minimum: int) -> tuple[SplitSiz
     shown = [name for name in counted if not sizes[name].is_between(1, minimum - 1).any()]
     if "negatives" not in shown:
         shown = [name for name in shown if name != "censored"]
+    others = sizes["subjects"] - sizes["positives"]
+    if others.is_between(1, minimum - 1).any():
+        shown = [name for name in shown if name != "positives"]
     return _shown(sizes, [name for name in shown if name != "negatives"])
 
 

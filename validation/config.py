@@ -167,7 +167,7 @@ class AuditConfig(_Section):
     minimum_cell_subjects: counts below it are neither shown nor derivable (CMS cell policy: 11);
     they protect people, so they hide nothing of an instrument.
     minimum_positives: risk; with fewer events (or fewer non-events, where a metric needs them) a
-    value is "cannot tell"; percentile intervals undercover below about 50.
+    value is "cannot tell". Never below 12: its absence must bound no count below 11.
     reference: forecasts; the challenger against which skill is measured.
     minimum_blocks: forecasts; with fewer blocks of time a group's value is "cannot tell".
     reported: lines that are judged like gating ones, by the same intervals, and decide nothing.
@@ -183,7 +183,7 @@ class AuditConfig(_Section):
     bootstrap_draws: int = Field(default=1000, ge=100, le=20_000)
     bootstrap_seed: int = Field(default=0, ge=0)
     minimum_cell_subjects: int = Field(default=11, ge=11)
-    minimum_positives: int | None = Field(default_factory=_positives_of_the_task, ge=10)
+    minimum_positives: int | None = Field(default_factory=_positives_of_the_task, ge=12)
     minimum_blocks: int | None = Field(default_factory=_blocks_of_the_task, ge=5)
     minimum_deflated_sharpe: Share | None = None
     maximum_pbo: Share | None = None
