@@ -34,6 +34,8 @@ GATE = (
     "tests/validation/test_gate.py",
     "tests/validation/test_gate_decisions.py",
     "tests/validation/test_forecast_gate.py",
+    "tests/validation/test_mitigation_gate.py",
+    "tests/validation/test_too_few.py",
 )
 CELLS = (
     "tests/validation/test_disclosure_cells.py",
