@@ -145,6 +145,7 @@ def test_what_only_a_person_can_change_is_not_tried_again(described: dict[str, A
         "ApprovalRefused": "fail",
         "ArtefactCorrupt": "fail",
         "SecretMissing": "fail",
+        "PdfMissing": "fail",
         "DatabaseUnavailable": "retry",
         "StoreLocked": "retry",
         "TrainingFailed": "retry",

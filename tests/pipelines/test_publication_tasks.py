@@ -201,11 +201,20 @@ def test_a_row_cannot_be_said_to_be_of_another_task_than_its_generation(
 def test_a_release_by_hand_has_a_threshold_exactly_where_its_task_decides(
     by_hand: Connection, task: str, change: dict[str, str], reason: str
 ) -> None:
-    changed = {"release_id": "'another'"} | change
-    replaced = ", ".join(f"{value} AS {column}" for column, value in changed.items())
-    row = by_hand.table("releases").filter(f"task = '{task}'").project(f"* REPLACE ({replaced})")
+    release = by_hand.table("releases").filter(f"task = '{task}'")
+    # An approval carries one release: the one by hand gets an approval of its own.
+    own = {"approval_id": "'another'"}
+    (approval_id,) = release.project("approval_id").fetchall()[0]
+    approval = by_hand.table("approvals").filter(f"approval_id = '{approval_id}'")
+    approval.project(_replacing(own)).insert_into("approvals")
     with pytest.raises(duckdb.ConstraintException, match=reason):
-        row.insert_into("releases")
+        release.project(_replacing({"release_id": "'another'"} | own | change)).insert_into(
+            "releases"
+        )
+
+
+def _replacing(changed: dict[str, str]) -> str:
+    return f"* REPLACE ({', '.join(f'{value} AS {column}' for column, value in changed.items())})"
 
 
 def test_a_generation_by_hand_cannot_be_of_another_task_than_its_release(

@@ -262,7 +262,7 @@ def test_where_people_are_asked_the_verdict_says_that_the_gate_waits() -> None:
     ("order", "words"),
     [
         (None, "this evidence does not say"),
-        ((0, True), "no audit of it had been looked at."),
+        ((0, True), "had looked at no audit of it."),
         ((0, False), "but its predictions were already made."),
         ((1, True), "1 audit of this test split had been looked at. A limit may have been chosen"),
         ((12, False), "12 audits of this test split had been looked at, but its predictions were"),

@@ -83,8 +83,8 @@ def limits_words(order: LimitsOrder | None) -> str:
         return NO_ORDER
     if order.audits_before == 0 and order.registered_before_predictions:
         return (
-            "The limits were registered before the first predictions of the test split were made, "
-            "and no audit of it had been looked at."
+            "This installation registered them before the first predictions of the test split were "
+            "made, and had looked at no audit of it."
         )
     seen = (
         "no audit of this test split had been looked at"
@@ -95,7 +95,7 @@ def limits_words(order: LimitsOrder | None) -> str:
     )
     made = "" if order.registered_before_predictions else ", but its predictions were already made"
     warning = " A limit may have been chosen by what it shows." if order.audits_before else ""
-    return f"When the limits were registered, {seen}{made}.{warning}"
+    return f"When this installation registered them, {seen}{made}.{warning}"
 
 
 def needed_words(line: LineVerdict, is_forecast: bool) -> str:
