@@ -87,6 +87,8 @@ def _odd(spec: Study, recipe: dict[str, Any], evidence: Evidence, table: Path) -
     if recipe["config"]["words"]["name"] != spec.name:
         yield "the audit is of another study"
     yield from drifted(spec, recipe)
+    if (spec.mitigation is None) != (evidence.mitigation is None):
+        yield "the evidence does not say what became of the study's mitigation"
     yield from broken_links(inputs)
     if sorted(entry.key for entry in evidence.lineage) != sorted(inputs.values()):
         yield "the evidence names other artefacts than its recipe"

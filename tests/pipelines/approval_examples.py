@@ -100,7 +100,7 @@ def _recipe(spec: Study, stage: str, inputs: Mapping[str, str], said: str = "") 
         "words": spec.model_dump(mode="json", include=set(WORDS)),
         "audit": spec.audit.model_dump(mode="json"),
         "incumbent": inputs.get("incumbent"),
-        "mitigation": None,
+        "mitigation": spec.mitigation and spec.mitigation.model_dump(mode="json"),
         "limits_order": None,
         "said": said,
     }
