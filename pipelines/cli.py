@@ -124,7 +124,7 @@ def report(
 def withdraw(study: StudyName, reason: Reason, person: Person) -> None:
     """Withdraw a study's release and its published predictions; nothing stands until people act."""
     from pipelines.errors import NoRelease
-    from pipelines.publication.withdrawal import withdraw as withdraw_predictions
+    from pipelines.publication.store import open_store
     from pipelines.releases import withdraw_release
     from pipelines.settings import settings
 
@@ -135,7 +135,7 @@ def withdraw(study: StudyName, reason: Reason, person: Person) -> None:
     except NoRelease as error:
         missing.append(error)
     try:
-        for generation in withdraw_predictions(study, reason, person, settings()):
+        for generation in open_store(settings()).withdraw(study, reason, person):
             print(f"withdrawn: predictions {generation}")
     except NoRelease as error:
         missing.append(error)
@@ -152,7 +152,7 @@ def reinstate(
     person: Person,
 ) -> None:
     """Bring back a release, or one generation of predictions, that people had withdrawn."""
-    from pipelines.publication.withdrawal import reinstate as reinstate_predictions
+    from pipelines.publication.store import open_store
     from pipelines.releases import list_releases, reinstate_release
     from pipelines.settings import settings
 
@@ -160,7 +160,7 @@ def reinstate(
         reinstate_release(study, name, reason, person)
         print(f"reinstated: release {name}")
         return
-    for generation in reinstate_predictions(study, name, reason, person, settings()):
+    for generation in open_store(settings()).reinstate(study, name, reason, person):
         print(f"reinstated: predictions {generation}")
 
 

@@ -4,11 +4,15 @@ The name is what a person says of themselves; the account of the operating syste
 and four eyes on the command line rest on accounts.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli_options import Person, Reason, StudyName, require_known
+
+if TYPE_CHECKING:
+    from pipelines.approvals.record import Decision
+    from pipelines.approvals.request import ListedRequest
 
 app = typer.Typer()
 
@@ -22,22 +26,10 @@ def approve(
     study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
 ) -> None:
     """Approve what a study's newest audit put before people; the last approval releases."""
-    from pipelines.approvals.answering import answer
-    from pipelines.approvals.people import local_account
     from pipelines.stages.release_model import release_model
 
-    require_known(study)
-    listed = answer(
-        study,
-        "approved",
-        by=person,
-        account=local_account(),
-        reason=reason,
-        through="command line",
-        request_id=request_id,
-    )
+    listed = _answered(study, "approved", person, reason, request_id)
     request = listed.request
-    print(f"approved: request {request.request_id} on {request.bound.audit_key}, by {person}")
     if listed.missing:
         print(f"{listed.missing} more must approve by {request.expires_at:%Y-%m-%d %H:%M} UTC")
         return
@@ -50,13 +42,19 @@ def reject(
     study: StudyName, reason: Reason, person: Person, request_id: RequestName = None
 ) -> None:
     """Reject what a study's newest audit put before people: this model is not released."""
+    _answered(study, "rejected", person, reason, request_id)
+
+
+def _answered(
+    study: str, decision: "Decision", person: str, reason: str, request_id: str | None
+) -> "ListedRequest":
     from pipelines.approvals.answering import answer
     from pipelines.approvals.people import local_account
 
     require_known(study)
     listed = answer(
         study,
-        "rejected",
+        decision,
         by=person,
         account=local_account(),
         reason=reason,
@@ -64,7 +62,8 @@ def reject(
         request_id=request_id,
     )
     request = listed.request
-    print(f"rejected: request {request.request_id} on {request.bound.audit_key}, by {person}")
+    print(f"{decision}: request {request.request_id} on {request.bound.audit_key}, by {person}")
+    return listed
 
 
 @app.command()

@@ -9,7 +9,8 @@ from pipelines.approvals.requests import list_requests
 from pipelines.artefacts import ArtefactStore
 from pipelines.errors import ArtefactCorrupt
 from pipelines.journal import JournalEntry, read_entries
-from pipelines.publication.reading import ListedGeneration, list_generations
+from pipelines.publication.contract import ListedGeneration
+from pipelines.publication.store import open_store
 from pipelines.releases import ListedRelease, list_releases
 from pipelines.run_summary import paths_of
 from pipelines.settings import settings
@@ -60,7 +61,7 @@ def summarise(study: str) -> StudySummary:
         releases=list_releases(study),
         approvals=list_requests(study),
         audit=_audit(newest.get("audit_model")),
-        generations=list_generations(study, settings()),
+        generations=open_store(settings()).list_generations(study),
         rows=ingested.counts if ingested else {},
         paths=paths_of(newest.values()),
     )

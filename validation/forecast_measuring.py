@@ -28,7 +28,7 @@ from validation.rank_correlation import DailyRanks, daily_ranks
 from validation.ranking import FloatArray, IntArray
 from validation.sampled import Sampled, estimate_of, gap_between, paired, same_model
 from validation.tasks import MetricName, metric_names
-from validation.too_few import BLOCKS, RANKED_BLOCKS, fewer, to_compare_with
+from validation.too_few import BLOCKS, RANKED_BLOCKS, fewer, why_not_compared
 
 Rows = npt.NDArray[np.bool_]
 
@@ -186,7 +186,4 @@ def why_not_both(
     first: MeasuredForecasts, second: MeasuredForecasts, name: str, least: int
 ) -> str | None:
     """Why two parts cannot be compared in a metric; None if they can."""
-    reason = why_not(name, first, least)
-    if reason is None and (other := why_not(name, second, least)) is not None:
-        reason = to_compare_with(other)
-    return reason
+    return why_not_compared(why_not(name, first, least), why_not(name, second, least))

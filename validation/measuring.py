@@ -18,7 +18,7 @@ from validation.ranking import FloatArray, IntArray
 from validation.sampled import UNDEFINED, Sampled, estimate_of, gap_between, paired, same_model
 from validation.seed_spread import seed_offsets
 from validation.tasks import METRIC_NAMES, MetricName
-from validation.too_few import to_compare_with
+from validation.too_few import why_not_compared
 
 __all__ = ["UNDEFINED", "Measured", "Part", "difference", "gap", "measure_parts", "part_of"]
 
@@ -131,7 +131,6 @@ def why_not_both(
     first: Measured, second: Measured, name: MetricName, config: AuditConfig
 ) -> str | None:
     """Why two parts cannot be compared in a metric; None if they can."""
-    reason = why_not(name, first.census, config)
-    if reason is None and (other := why_not(name, second.census, config)) is not None:
-        reason = to_compare_with(other)
-    return reason
+    return why_not_compared(
+        why_not(name, first.census, config), why_not(name, second.census, config)
+    )

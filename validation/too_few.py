@@ -28,6 +28,13 @@ def to_compare_with(reason: str) -> str:
     return f"{reason} to compare with"
 
 
+def why_not_compared(reason: str | None, of_the_other: str | None) -> str | None:
+    """Why two sides cannot be compared, from why either cannot be told; None if they can."""
+    if reason is None and of_the_other is not None:
+        return to_compare_with(of_the_other)
+    return reason
+
+
 def reasons_of_too_few(policy: AuditConfig) -> frozenset[str]:
     """Every reason by which an audit under this policy says that there was too little."""
     if policy.is_forecast:

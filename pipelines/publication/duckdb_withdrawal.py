@@ -25,23 +25,14 @@ NEXT_NUMBER = "SELECT COALESCE(max(change_number), 0) + 1 FROM withdrawals"
 def withdraw(
     study: str, reason: str, by: str, settings: Settings, *, generation_id: str | None = None
 ) -> tuple[str, ...]:
-    """Take a study's predictions out of the readers' sight: all that stand, or one generation.
-
-    The rows stay and are read in ``predictions_withdrawn``. Returns the generations withdrawn by
-    this call; one that was withdrawn before is not withdrawn twice.
-
-    Raises:
-        GateClosed: the reason or the name is empty.
-        NoRelease: the study published nothing, or no generation of that name.
-        StoreLocked: another process publishes.
-    """
+    """See ``PublicationStore.withdraw``."""
     return _change_state("withdrawn", study, generation_id, _words(reason, by), settings)
 
 
 def reinstate(
     study: str, generation_id: str, reason: str, by: str, settings: Settings
 ) -> tuple[str, ...]:
-    """Bring a withdrawn generation back; returns and raises as ``withdraw`` does."""
+    """See ``PublicationStore.reinstate``."""
     return _change_state("reinstated", study, generation_id, _words(reason, by), settings)
 
 

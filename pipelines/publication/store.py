@@ -27,7 +27,15 @@ class PublicationStore(Protocol):
     def withdraw(
         self, study: str, reason: str, by: str, *, generation_id: str | None = None
     ) -> tuple[str, ...]:
-        """Take what stands, or one generation, out of the readers' sight; returns which."""
+        """Take what stands, or one generation, out of the readers' sight; returns which.
+
+        The rows stay and are read as withdrawn; none is withdrawn twice.
+
+        Raises:
+            GateClosed: the reason or the name is empty.
+            NoRelease: the study published nothing, or no generation of that name.
+            StoreLocked: another process publishes.
+        """
         ...
 
     def reinstate(self, study: str, generation_id: str, reason: str, by: str) -> tuple[str, ...]:
@@ -39,11 +47,18 @@ class PublicationStore(Protocol):
         ...
 
     def finish_changes(self) -> None:
-        """Show readers what a killed process had committed."""
+        """Show readers what a killed process had committed: a withdrawal counts from its commit.
+
+        For callers who may refuse before they publish; publishing and withdrawing do it too.
+        """
         ...
 
     def read_current(self, study: str) -> pl.DataFrame:
-        """The current predictions of a study, one row per subject; times in UTC."""
+        """The current predictions of a study, one row per subject; times in UTC.
+
+        Raises:
+            SourceMissing: nothing was published yet.
+        """
         ...
 
     def read_as_of(self, study: str, day: date) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from pipelines.domains import Domain, load_domain, source_module
 from pipelines.errors import LeakageFound
 from pipelines.examples import Examples
 from pipelines.provenance import standing_release
-from pipelines.publication.withdrawal import finish_changes
+from pipelines.publication.store import open_store
 from pipelines.replay import Stored, replay_cuts, replay_examples
 from pipelines.sequences import (
     Sequences,
@@ -82,7 +82,7 @@ def build_scoring_sequences(study: str, events: str, as_of: str) -> str:
     moment = datetime.fromisoformat(as_of)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     # Before anything can refuse: what people withdrew must be out of the readers' sight.
-    finish_changes(settings())
+    open_store(settings()).finish_changes()
     inputs = {"events": events, "vocabulary": standing_release(spec).sequences_key}
     recipe = recipe_of(
         "build_sequences",

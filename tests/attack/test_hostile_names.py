@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.publication.duckdb import publish
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.reading import read_current
+from pipelines.publication.store import open_store
 from pipelines.releases import Release
 from pipelines.settings import settings
 from tests.pipelines.publication_examples import directions, publication, recorded_release
@@ -122,7 +122,7 @@ def test_a_hostile_instrument_is_published_as_it_is_and_drops_no_table(
         instrument=pl.format("{} {}", pl.lit(name), "subject_id"), instrument_group=pl.lit(name)
     )
     publish(publication(1, of=standing), rows, settings())
-    shown = read_current(standing.study, settings())
+    shown = open_store(settings()).read_current(standing.study)
     assert set(shown["instrument"]) == {f"{name} {number}" for number in range(1, 5)}
     assert tables() >= {"audits", "releases", "predictions"}
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.errors import ContractBroken, GateClosed
 from pipelines.market.sessions import calendar
-from pipelines.publication.reading import read_as_of, read_current
+from pipelines.publication.store import open_store
 from pipelines.releases import list_releases
 from pipelines.settings import settings
 from pipelines.stage import store
@@ -176,7 +176,7 @@ def test_the_trial_is_in_the_ledger_once_however_often_it_is_looked_at(volatilit
 
 def test_the_published_rows_are_of_the_names_that_still_trade(volatility: str) -> None:
     publish("volatility", "2018-12-31")
-    rows = read_current("volatility", settings())
+    rows = open_store(settings()).read_current("volatility")
 
     assert rows.height == NAMES - 1
     assert rows["task"].unique().to_list() == ["volatility"]
@@ -188,7 +188,7 @@ def test_the_published_rows_are_of_the_names_that_still_trade(volatility: str) -
 
 def test_the_quantiles_of_a_price_ascend_around_the_last_one(prices: str) -> None:
     publish("prices", "2018-12-31")
-    rows = read_current("prices", settings())
+    rows = open_store(settings()).read_current("prices")
     quantiles = rows.select("quantile_05", "quantile_25", "quantile_50", "quantile_75")
 
     assert rows.height == NAMES - 1
@@ -225,7 +225,7 @@ def _sessions() -> list[date]:
 
 
 def _rows_as_of(study: str, day: str) -> bytes:
-    rows = read_as_of(study, date.fromisoformat(day), settings()).drop(COMES_AND_GOES)
+    rows = open_store(settings()).read_as_of(study, date.fromisoformat(day)).drop(COMES_AND_GOES)
     return rows.write_csv().encode()
 
 

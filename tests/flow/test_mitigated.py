@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.publication.reading import read_current
+from pipelines.publication.store import open_store
 from pipelines.releases import current_release
 from pipelines.settings import settings
 from pipelines.stage import store
@@ -86,7 +86,7 @@ def test_each_row_is_published_and_each_release_compared_as_its_groups_are_decid
     assert told.table is not None
     assert told.table.model_dump(mode="json") == table
 
-    rows = read_current(STUDY, settings())
+    rows = open_store(settings()).read_current(STUDY)
     sexes = pl.read_parquet(store().open(scores) / "scores.parquet").select("subject_id", "sex")
     known = rows.join(sexes, on="subject_id", how="left")
     assert known.height == rows.height > 10_000

@@ -18,8 +18,7 @@ from pipelines.errors import ArtefactCorrupt, GateClosed, NoRelease, Publication
 from pipelines.explain import explain_study
 from pipelines.journal import read_entries
 from pipelines.publication.crosswalk import read_crosswalk
-from pipelines.publication.reading import list_generations, read_current
-from pipelines.publication.withdrawal import withdraw
+from pipelines.publication.store import open_store
 from pipelines.releases import current_release, withdraw_release
 from pipelines.settings import settings
 from pipelines.stage import store
@@ -94,7 +93,7 @@ def released(installation: Installation) -> str:
 @pytest.fixture(scope="module")
 def published(released: str) -> pl.DataFrame:
     publish_predictions(STUDY, *score("2026-11-22"))
-    return read_current(STUDY, settings())
+    return open_store(settings()).read_current(STUDY)
 
 
 def test_a_second_run_reuses_everything(released: str) -> None:
@@ -188,7 +187,7 @@ def test_an_impossible_limit_closes_the_gate_and_leaves_report_release_and_table
     assert closed.value.exit_code == 22
     assert "Failed" in Path(closed.value.where).read_text()
     assert current_release(STUDY) == release
-    assert read_current(STUDY, settings()).equals(published)
+    assert open_store(settings()).read_current(STUDY).equals(published)
 
 
 def test_evidence_judged_under_another_policy_releases_nothing(
@@ -214,7 +213,7 @@ def test_a_generation_that_shifted_is_not_published_and_the_one_before_stands(
     installation.change(lambda raw: None)
 
     assert closed.value.exit_code == 23
-    assert read_current(STUDY, settings()).equals(published)
+    assert open_store(settings()).read_current(STUDY).equals(published)
 
 
 def test_an_audit_of_other_scores_publishes_nothing(published: pl.DataFrame) -> None:
@@ -334,11 +333,13 @@ def test_no_value_of_a_subject_reaches_a_log(
 def test_after_a_withdrawal_nothing_is_scored_and_nothing_is_read(published: pl.DataFrame) -> None:
     scored = score("2026-11-22")
     withdraw_release(STUDY, "a fault was found", "Ada")
-    withdraw(STUDY, "a fault was found", "Ada", settings())
+    open_store(settings()).withdraw(STUDY, "a fault was found", "Ada")
 
     with pytest.raises(NoRelease, match="withdrawn by Ada"):
         score("2026-11-22")
     with pytest.raises(PublicationGateClosed):
         publish_predictions(STUDY, *scored)
-    assert read_current(STUDY, settings()).is_empty()
-    assert [listed.state for listed in list_generations(STUDY, settings())] == ["withdrawn"]
+    assert open_store(settings()).read_current(STUDY).is_empty()
+    assert [listed.state for listed in open_store(settings()).list_generations(STUDY)] == [
+        "withdrawn"
+    ]

@@ -10,7 +10,7 @@ from pipelines.artefacts import Counts, Recipe, hash_file
 from pipelines.errors import NoRelease, SourceMissing
 from pipelines.incumbents import incumbent_of
 from pipelines.publication.duckdb import publish
-from pipelines.publication.reading import read_current
+from pipelines.publication.store import open_store
 from pipelines.releases import current_release
 from pipelines.settings import settings
 from pipelines.stage import store
@@ -181,5 +181,5 @@ def rows_published(study: str) -> int:
 def rows_read(study: str) -> int:
     """How many rows a reader sees."""
     with suppress(SourceMissing):
-        return read_current(study, settings()).height
+        return open_store(settings()).read_current(study).height
     return 0

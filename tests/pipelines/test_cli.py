@@ -17,7 +17,7 @@ from pipelines.errors import NoRelease
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.publication.crosswalk import write_crosswalk
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.reading import read_current
+from pipelines.publication.store import open_store
 from pipelines.releases import Release, current_release, list_releases, record_release
 from pipelines.settings import settings
 from tests.dags.installations import environment, python, study_text, write_studies
@@ -244,7 +244,7 @@ def test_a_person_is_erased_by_an_id_that_no_output_repeats(home: Path, tmp_path
     assert (first.returncode, first.stdout) == (0, f"erased: 1 rows of {STUDY}\n")
     assert second.returncode == 11
     assert "mrn-2" not in first.stdout + first.stderr + second.stdout + second.stderr
-    assert read_current(STUDY, settings())["subject_id"].sort().to_list() == [1, 3, 4]
+    assert open_store(settings()).read_current(STUDY)["subject_id"].sort().to_list() == [1, 3, 4]
     assert equipoise(home, "verify")[0] == 0
 
 

@@ -14,15 +14,9 @@ from pipelines.errors import PublicationGateClosed, SourceMissing
 from pipelines.publication.contract import Publication, published_rows
 from pipelines.publication.duckdb import add_generation, publish
 from pipelines.publication.duckdb_reading import open_snapshot
-from pipelines.publication.reading import (
-    list_generations,
-    read_as_of,
-    read_current,
-    read_withdrawn,
-)
 from pipelines.publication.recording import record_audits
 from pipelines.publication.rules import NAMES, ONLY_QUANTILES
-from pipelines.publication.withdrawal import withdraw
+from pipelines.publication.store import open_store
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
@@ -47,7 +41,7 @@ def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:
     before = datetime.now(UTC)
     receipt = publish(publication(7), predictions(7), home)
 
-    row = read_current(STUDY, home).row(2, named=True)
+    row = open_store(home).read_current(STUDY).row(2, named=True)
     published_at = row.pop("published_at")
     assert before <= published_at <= datetime.now(UTC)
     assert published_at == receipt.published_at
@@ -87,7 +81,7 @@ def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:
 def test_the_decision_is_taken_at_the_threshold_of_the_release(home: Settings) -> None:
     publish_number(home, 1)
     # Calibrated scores of subjects 1..4 are .25, .5, .75 and 0; the threshold is .5.
-    assert read_current(STUDY, home)["decision"].to_list() == [False, True, True, False]
+    assert open_store(home).read_current(STUDY)["decision"].to_list() == [False, True, True, False]
 
 
 def test_a_date_means_that_whole_day_in_utc_whatever_the_zone_of_the_session(
@@ -110,8 +104,8 @@ def test_two_studies_share_the_tables_and_not_their_rows(home: Settings) -> None
     other = recorded_release("other_study")
     publish(publication(2, of=other), predictions(2, rows=2), home)
 
-    assert numbers(read_current(STUDY, home)) == [1.0]
-    assert numbers(read_current("other_study", home)) == [2.0]
+    assert numbers(open_store(home).read_current(STUDY)) == [1.0]
+    assert numbers(open_store(home).read_current("other_study")) == [2.0]
 
 
 def test_the_parquet_file_equals_the_current_view(home: Settings) -> None:
@@ -119,7 +113,7 @@ def test_the_parquet_file_equals_the_current_view(home: Settings) -> None:
     publish_number(home, 2, rows=100)
 
     parquet = pl.read_parquet(folders(home).parquet)
-    assert_frame_equal(parquet, read_current(STUDY, home))
+    assert_frame_equal(parquet, open_store(home).read_current(STUDY))
     assert parquet.height == 100
 
 
@@ -141,7 +135,7 @@ def test_publishing_the_same_generation_again_leaves_the_same_parquet_file(home:
 def test_a_withdrawal_leaves_no_parquet_file_with_withdrawn_rows(home: Settings) -> None:
     publish_number(home, 1)
     publish_number(home, 2)
-    withdraw(STUDY, "wrong units", "Ada", home)
+    open_store(home).withdraw(STUDY, "wrong units", "Ada")
 
     (only,) = folders(home).parquet_files.iterdir()
     assert pl.read_parquet(only).is_empty()
@@ -156,12 +150,12 @@ def test_the_publication_can_be_moved_to_another_folder(home: Settings) -> None:
 def test_withdrawn_predictions_leave_every_view_but_their_own(home: Settings) -> None:
     first, second = publish_number(home, 1), publish_number(home, 2)
 
-    assert withdraw(STUDY, "wrong units", "Ada", home) == (first, second)
+    assert open_store(home).withdraw(STUDY, "wrong units", "Ada") == (first, second)
 
-    assert read_current(STUDY, home).is_empty()
-    assert read_as_of(STUDY, date(2030, 1, 1), home).is_empty()
+    assert open_store(home).read_current(STUDY).is_empty()
+    assert open_store(home).read_as_of(STUDY, date(2030, 1, 1)).is_empty()
     assert pl.read_parquet(folders(home).parquet).is_empty()
-    withdrawn = read_withdrawn(STUDY, home)
+    withdrawn = open_store(home).read_withdrawn(STUDY)
     assert numbers(withdrawn) == [1.0, 2.0]
     assert withdrawn.height == 8
     assert set(withdrawn.select("reason", "changed_by").rows()) == {("wrong units", "Ada")}
@@ -171,9 +165,9 @@ def test_the_generations_are_listed_with_their_state(home: Settings) -> None:
     publish_number(home, 1, rows=2)
     second = publish_number(home, 2, rows=3)
     publish_number(home, 3, rows=4)
-    withdraw(STUDY, "why", "Ada", home, generation_id=second)
+    open_store(home).withdraw(STUDY, "why", "Ada", generation_id=second)
 
-    listed = list_generations(STUDY, home)
+    listed = open_store(home).list_generations(STUDY)
     assert [(entry.row_count, entry.state, entry.is_current) for entry in listed] == [
         (2, "published", False),
         (3, "withdrawn", False),
@@ -182,9 +176,9 @@ def test_the_generations_are_listed_with_their_state(home: Settings) -> None:
 
 
 def test_before_the_first_publication_there_is_nothing_to_read(home: Settings) -> None:
-    assert list_generations(STUDY, home) == ()
+    assert open_store(home).list_generations(STUDY) == ()
     with pytest.raises(SourceMissing, match="Nothing was published"):
-        read_current(STUDY, home)
+        open_store(home).read_current(STUDY)
 
 
 def test_rows_that_the_database_refuses_leave_no_generation_without_rows(home: Settings) -> None:
@@ -255,7 +249,7 @@ def test_rows_that_break_the_contract_are_refused_by_rule_and_count(
     damage, message = BREAKAGES[breakage]
     with pytest.raises(PublicationGateClosed, match=message):
         publish(publication(1), damage(predictions(1)), home)
-    assert list_generations(STUDY, home) == ()
+    assert open_store(home).list_generations(STUDY) == ()
 
 
 def test_a_publication_of_another_study_than_its_release_cannot_be_made(home: Settings) -> None:

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from pipelines.publication.duckdb import publish
 from pipelines.publication.duckdb_reading import open_snapshot
-from pipelines.publication.reading import list_generations, read_current
+from pipelines.publication.store import open_store
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
     FIRST_DAY,
@@ -46,7 +46,7 @@ def seen_on_every_day(home: Settings, task: str) -> list[pl.DataFrame]:
     asked = [{"day": (FIRST_DAY + timedelta(days=day)).date()} for day in ASKED]
     with open_snapshot(home) as snapshot:
         frames = [snapshot.sql(query, params=day).pl() for day in asked]
-    frames += [read_current(f"toy_{task}", home), pl.read_parquet(folders(home).parquet)]
+    frames += [open_store(home).read_current(f"toy_{task}"), pl.read_parquet(folders(home).parquet)]
     return [frame.drop(MADE_ANEW) for frame in frames]
 
 
@@ -103,7 +103,7 @@ def test_a_random_backfill_done_twice_is_read_as_the_daily_runs_and_adds_no_row(
     assert publish_days(home, "volatility", first) == len(SESSIONS)
     assert publish_days(home, "volatility", second) == 0
 
-    assert len(list_generations("toy_volatility", home)) == len(SESSIONS)
+    assert len(open_store(home).list_generations("toy_volatility")) == len(SESSIONS)
     for found, expected in zip(seen_on_every_day(home, "volatility"), in_order, strict=True):
         assert_frame_equal(found, expected)
 
@@ -113,9 +113,9 @@ def test_days_missed_in_the_middle_hide_no_later_one_when_they_come(
 ) -> None:
     home = another_home(tmp_path, monkeypatch, "missed")
     publish_days(home, "volatility", (2, 7, 10))
-    current = read_current("toy_volatility", home)
+    current = open_store(home).read_current("toy_volatility")
     publish_days(home, "volatility", (6, 3))
 
-    assert_frame_equal(read_current("toy_volatility", home), current)
+    assert_frame_equal(open_store(home).read_current("toy_volatility"), current)
     for found, expected in zip(seen_on_every_day(home, "volatility"), in_order, strict=True):
         assert_frame_equal(found, expected)

@@ -9,7 +9,7 @@ from pipelines.identity import Verdict
 from pipelines.publication.contract import AuditReference
 from pipelines.publication.duckdb import publish, record_approval
 from pipelines.publication.duckdb_reading import open_snapshot
-from pipelines.publication.reading import list_generations, read_current
+from pipelines.publication.store import open_store
 from pipelines.publication.writer import open_writer
 from pipelines.releases import record_release, withdraw_release
 from pipelines.settings import Settings, settings
@@ -63,7 +63,7 @@ def test_a_release_whose_audit_did_not_pass_and_nobody_approved_publishes_nothin
     failed = standing.model_copy(update={"verdict": "fail"})
     with pytest.raises(PublicationGateClosed, match="model says fail"):
         publish(publication(1).model_copy(update={"release": failed}), predictions(1), home)
-    assert list_generations(STUDY, home) == ()
+    assert open_store(home).list_generations(STUDY) == ()
 
 
 def test_a_rejection_lands_in_the_table_at_once_and_once(home: Settings) -> None:
@@ -98,7 +98,7 @@ def test_an_audit_that_passed_cannot_be_said_to_have_failed(home: Settings) -> N
     ):
         publish(publication(1, audit=failed), predictions(1), home)
     assert recorded_verdicts(home)[PASSED.audit_id] == "pass"
-    assert numbers(read_current(STUDY, home)) == [1.0]
+    assert numbers(open_store(home).read_current(STUDY)) == [1.0]
 
 
 def test_a_contradicted_audit_takes_the_other_one_out_with_it(home: Settings) -> None:
@@ -125,7 +125,7 @@ def test_a_superseded_release_publishes_nothing_when_the_one_after_it_was_withdr
 
     with pytest.raises(PublicationGateClosed, match=r"superseded, and .* none stands"):
         publish(under_way, predictions(1), home)
-    assert list_generations(STUDY, home) == ()
+    assert open_store(home).list_generations(STUDY) == ()
 
     recorded_release(model="train_model/0003")
     assert publish(under_way, predictions(1), home).made

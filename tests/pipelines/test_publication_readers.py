@@ -17,8 +17,7 @@ from pipelines.errors import PublicationGateClosed, StoreLocked
 from pipelines.publication.contract import AuditReference, published_rows
 from pipelines.publication.duckdb import add_generation, publish
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.reading import list_generations, read_current
-from pipelines.publication.withdrawal import finish_changes
+from pipelines.publication.store import open_store
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import STUDY, predictions, publication
@@ -88,7 +87,7 @@ def test_a_connection_left_open_in_this_process_does_not_make_reading_stale(
         publish(publication(2), predictions(2), home)
         old = left_open.execute("SELECT DISTINCT score FROM predictions_current").fetchall()
         assert old == [(1.0,)]
-        assert read_current(STUDY, home)["score"].unique().to_list() == [2.0]
+        assert open_store(home).read_current(STUDY)["score"].unique().to_list() == [2.0]
 
 
 def test_the_snapshot_works_under_any_name_and_attached_beside_other_databases(
@@ -130,7 +129,7 @@ def test_a_log_that_a_stray_writer_left_beside_the_snapshot_spoils_no_later_one(
 
     publish(publication(2), predictions(2), home)
 
-    assert read_current(STUDY, home)["score"].unique().to_list() == [2.0]
+    assert open_store(home).read_current(STUDY)["score"].unique().to_list() == [2.0]
 
 
 def test_a_publisher_killed_between_commit_and_rename_is_repaired_by_the_next(
@@ -139,22 +138,22 @@ def test_a_publisher_killed_between_commit_and_rename_is_repaired_by_the_next(
     lost, rows = publication(2), predictions(2)
     with open_writer(folders(home), 1) as writer:
         add_generation(writer, lost, published_rows(lost, rows))
-    assert read_current(STUDY, home)["score"].unique().to_list() == [1.0]
+    assert open_store(home).read_current(STUDY)["score"].unique().to_list() == [1.0]
 
     receipt = publish(lost, rows, home)
 
     assert receipt.made is False
-    assert read_current(STUDY, home)["score"].unique().to_list() == [2.0]
-    assert [listed.row_count for listed in list_generations(STUDY, home)] == [ROWS, 4]
+    assert open_store(home).read_current(STUDY)["score"].unique().to_list() == [2.0]
+    assert [listed.row_count for listed in open_store(home).list_generations(STUDY)] == [ROWS, 4]
 
 
 KILLED_WITHDRAWAL = (
     "import os, sys\n"
     "from pipelines.publication import snapshot\n"
-    "from pipelines.publication.withdrawal import withdraw\n"
+    "from pipelines.publication.store import open_store\n"
     "from pipelines.settings import settings\n"
     "setattr(snapshot, sys.argv[1], lambda *given, **named: os._exit(9))\n"
-    "withdraw('toy_study', 'harms one group', 'Ada', settings())\n"
+    "open_store(settings()).withdraw('toy_study', 'harms one group', 'Ada')\n"
 )
 CLOSED = AuditReference(audit_id="audit_predictions/bad", verdict="fail", evidence_sha256="c" * 64)
 
@@ -166,12 +165,12 @@ def test_a_withdrawal_killed_before_readers_saw_it_is_finished_by_a_publication_
     refused = publication(2, audit=CLOSED)
     killed = subprocess.run([sys.executable, "-c", KILLED_WITHDRAWAL, killed_before], check=False)
     assert killed.returncode == 9
-    assert read_current(STUDY, home).height == ROWS
+    assert open_store(home).read_current(STUDY).height == ROWS
 
     with pytest.raises(PublicationGateClosed, match="says fail"):
         publish(refused, predictions(2), home)
 
-    assert read_current(STUDY, home).is_empty()
+    assert open_store(home).read_current(STUDY).is_empty()
     (only,) = folders(home).parquet_files.iterdir()
     assert pl.read_parquet(only).is_empty()
     assert folders(home).parquet.resolve() == only
@@ -179,14 +178,14 @@ def test_a_withdrawal_killed_before_readers_saw_it_is_finished_by_a_publication_
 
 def test_a_killed_withdrawal_can_be_finished_without_publishing(home: Settings) -> None:
     subprocess.run([sys.executable, "-c", KILLED_WITHDRAWAL, "_place"], check=False)
-    assert read_current(STUDY, home).height == ROWS
-    finish_changes(home)
-    assert read_current(STUDY, home).is_empty()
+    assert open_store(home).read_current(STUDY).height == ROWS
+    open_store(home).finish_changes()
+    assert open_store(home).read_current(STUDY).is_empty()
 
 
 def test_finishing_where_nothing_was_ever_published_makes_no_file(tmp_path: Path) -> None:
     never = Settings(home=tmp_path / "never", studies_dir=tmp_path)
-    finish_changes(never)
+    open_store(never).finish_changes()
     assert not never.home.exists()
 
 
@@ -218,7 +217,7 @@ def test_a_snapshot_that_cannot_be_read_is_built_anew_by_whoever_opens_the_write
         folders(home).snapshot.write_bytes(content)
     with open_writer(folders(home), 1):
         pass
-    assert read_current(STUDY, home).height == ROWS
+    assert open_store(home).read_current(STUDY).height == ROWS
 
 
 def test_drafts_of_a_killed_publisher_are_no_hindrance(home: Settings) -> None:
@@ -228,7 +227,7 @@ def test_drafts_of_a_killed_publisher_are_no_hindrance(home: Settings) -> None:
 
     publish(publication(2), predictions(2), home)
 
-    assert read_current(STUDY, home)["score"].unique().to_list() == [2.0]
+    assert open_store(home).read_current(STUDY)["score"].unique().to_list() == [2.0]
     assert list(folders(home).drafts.iterdir()) == []
 
 
@@ -291,5 +290,5 @@ def test_publishers_at_once_take_turns_and_lose_no_generation(home: Settings) ->
         for first in (10, 20)
     ]
     assert [child.wait(PATIENCE_SECONDS) for child in children] == [0, 0]
-    assert len(list_generations(STUDY, home)) == 9
-    assert read_current(STUDY, home)["score"].unique().to_list() == [23.0]
+    assert len(open_store(home).list_generations(STUDY)) == 9
+    assert open_store(home).read_current(STUDY)["score"].unique().to_list() == [23.0]

@@ -12,8 +12,7 @@ from pipelines.errors import ArtefactCorrupt, PublicationGateClosed
 from pipelines.publication.contract import AuditReference
 from pipelines.publication.duckdb import publish
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.reading import read_current
-from pipelines.publication.withdrawal import withdraw
+from pipelines.publication.store import open_store
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import STUDY, predictions, publication
 
@@ -27,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EQUIPOISE_HOME", str(path))
         publish(publication(1), predictions(1), settings())
-        withdraw(STUDY, "why", "Ada", settings())
+        open_store(settings()).withdraw(STUDY, "why", "Ada")
         with pytest.raises(PublicationGateClosed):
             publish(publication(2, audit=FAILED), predictions(2), settings())
     return path
@@ -96,7 +95,7 @@ def test_a_writer_that_is_no_database_is_told_from_a_locked_one(home: Settings) 
     writer.write_bytes(b"")
     with pytest.raises(ArtefactCorrupt, match="cannot be opened"):
         publish(publication(3), predictions(3), home)
-    assert read_current(STUDY, home).is_empty()
+    assert open_store(home).read_current(STUDY).is_empty()
 
 
 def test_a_state_that_changed_at_one_instant_is_told_by_its_number(
@@ -112,4 +111,4 @@ def test_a_state_that_changed_at_one_instant_is_told_by_its_number(
     by_hand.close()
     withdraw_nothing = publish(publication(1), predictions(1), home)
     assert withdraw_nothing.made is False
-    assert read_current(STUDY, home).height == 4
+    assert open_store(home).read_current(STUDY).height == 4

@@ -15,9 +15,9 @@ from pipelines.errors import PublicationGateClosed
 from pipelines.publication.contract import COLUMNS, published_rows
 from pipelines.publication.duckdb import add_generation, publish
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.reading import list_generations, read_current
 from pipelines.publication.recording import record_audits
 from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES, QUANTILES, TASKS
+from pipelines.publication.store import open_store
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
@@ -75,7 +75,7 @@ def by_hand(copied: Connection) -> Iterator[Connection]:
 @pytest.mark.parametrize("task", TASKS)
 def test_what_a_task_publishes_is_read_as_it_was_given(home: Settings, task: str) -> None:
     given = PREDICTIONS_OF[task](TASKS.index(task) + 1)
-    found = read_current(f"toy_{task}", home)
+    found = open_store(home).read_current(f"toy_{task}")
 
     assert_frame_equal(found.select(*COLUMNS), given.select(*COLUMNS), check_dtypes=False)
     decides = task in DECIDED_TASKS
@@ -268,7 +268,7 @@ def test_rows_that_their_task_does_not_allow_are_refused_by_rule_and_count(
     rows = PREDICTIONS_OF[task](9).with_columns(**change)
     with pytest.raises(PublicationGateClosed, match=message):
         publish(publication(9, of=recorded_release_of(task)), rows, home)
-    assert len(list_generations(f"toy_{task}", home)) == 1
+    assert len(open_store(home).list_generations(f"toy_{task}")) == 1
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_release_that_published_one_task_publishes_no_other(home: Settings) ->
         publish(
             publication(9, of=recorded_release_of("risk")), PREDICTIONS_OF["direction"](9), home
         )
-    assert read_current("toy_risk", home)["task"].unique().to_list() == ["risk"]
+    assert open_store(home).read_current("toy_risk")["task"].unique().to_list() == ["risk"]
 
 
 @pytest.mark.parametrize("task", TASKS)

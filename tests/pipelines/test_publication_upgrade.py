@@ -16,10 +16,9 @@ from pipelines.publication.chain import Event, broken_events
 from pipelines.publication.commitments import broken_commitments
 from pipelines.publication.connection import connect
 from pipelines.publication.duckdb import publish
-from pipelines.publication.reading import list_generations, read_current, read_withdrawn
 from pipelines.publication.schema import TABLES
 from pipelines.publication.schema_before import TABLES_WITHOUT_APPROVALS
-from pipelines.publication.withdrawal import finish_changes, withdraw
+from pipelines.publication.store import open_store
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
     STUDY,
@@ -58,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("EQUIPOISE_HOME", str(path))
         publish_number(settings(), 1)
         second = publish_number(settings(), 2, rows=3)
-        withdraw(STUDY, "wrong units", "Ada", settings(), generation_id=second)
+        open_store(settings()).withdraw(STUDY, "wrong units", "Ada", generation_id=second)
     return path
 
 
@@ -95,7 +94,7 @@ def contents(home: Settings) -> dict[str, pl.DataFrame]:
 
 def columns_of_readers(home: Settings) -> set[str]:
     return set(pl.read_parquet(folders(home).parquet).columns) & set(
-        read_current(STUDY, home).columns
+        open_store(home).read_current(STUDY).columns
     )
 
 
@@ -112,25 +111,25 @@ def test_the_old_files_are_old(home: Settings) -> None:
 def test_every_row_of_every_table_is_there_after_the_upgrade(home: Settings) -> None:
     before, current, withdrawn = (
         contents(home),
-        read_current(STUDY, home),
-        read_withdrawn(STUDY, home),
+        open_store(home).read_current(STUDY),
+        open_store(home).read_withdrawn(STUDY),
     )
     make_old(home)
 
-    finish_changes(home)
+    open_store(home).finish_changes()
 
     after = contents(home)
     for table in ("audits", "releases", "publications", "predictions", "withdrawals"):
         anew = ANEW.get(table, [])
         assert_frame_equal(after[table].drop(anew), before[table].drop(anew))
-    assert_frame_equal(read_current(STUDY, home), current)
-    assert_frame_equal(read_withdrawn(STUDY, home), withdrawn)
+    assert_frame_equal(open_store(home).read_current(STUDY), current)
+    assert_frame_equal(open_store(home).read_withdrawn(STUDY), withdrawn)
     assert_frame_equal(pl.read_parquet(folders(home).parquet), current)
 
 
 def test_a_release_of_then_rests_on_the_gates_own_pass(home: Settings) -> None:
     make_old(home)
-    finish_changes(home)
+    open_store(home).finish_changes()
 
     after = contents(home)
     (approval,) = after["approvals"].iter_rows(named=True)
@@ -140,7 +139,7 @@ def test_a_release_of_then_rests_on_the_gates_own_pass(home: Settings) -> None:
 
 def test_the_log_begins_with_what_was_there_and_every_row_is_committed_to(home: Settings) -> None:
     make_old(home)
-    finish_changes(home)
+    open_store(home).finish_changes()
 
     after = contents(home)
     log = after["event_log"].sort("event_number")
@@ -160,17 +159,17 @@ def test_a_publication_upgrades_on_its_way_and_knows_what_was_published(home: Se
     assert publish(publication(1), predictions(1), home).made is False
     publish(publication(3, of=recorded_release_of("quantiles")), quantiles(3), home)
 
-    states = [listed.state for listed in list_generations(STUDY, home)]
+    states = [listed.state for listed in open_store(home).list_generations(STUDY)]
     assert states == ["published", "withdrawn"]
-    assert numbers(read_current(STUDY, home)) == [1.0]
-    assert read_current("toy_quantiles", home)["quantile_05"].to_list() == [-0.2] * 4
+    assert numbers(open_store(home).read_current(STUDY)) == [1.0]
+    assert open_store(home).read_current("toy_quantiles")["quantile_05"].to_list() == [-0.2] * 4
 
 
 def test_the_upgraded_database_refuses_as_a_new_one_and_is_its_owners_alone(
     home: Settings,
 ) -> None:
     make_old(home)
-    finish_changes(home)
+    open_store(home).finish_changes()
 
     assert folders(home).writer.stat().st_mode & 0o777 == 0o600
     assert list(folders(home).drafts.iterdir()) == []
@@ -183,7 +182,7 @@ def test_the_upgraded_database_refuses_as_a_new_one_and_is_its_owners_alone(
 
 def test_a_database_of_this_version_is_not_written_anew(home: Settings) -> None:
     before = folders(home).writer.stat().st_ino, folders(home).snapshot.stat().st_ino
-    finish_changes(home)
+    open_store(home).finish_changes()
     assert (folders(home).writer.stat().st_ino, folders(home).snapshot.stat().st_ino) == before
 
 
@@ -204,7 +203,7 @@ def test_an_old_database_that_was_changed_by_hand_is_told_and_left_as_it_is(
     before = folders(home).writer.stat().st_ino
 
     with pytest.raises(ArtefactCorrupt, match="not those of the contract"):
-        finish_changes(home)
+        open_store(home).finish_changes()
     assert folders(home).writer.stat().st_ino == before
 
 
@@ -215,16 +214,16 @@ def test_an_old_generation_that_lost_a_row_stops_the_upgraded_store_too(home: Se
 
     for _ in range(2):
         with pytest.raises(ArtefactCorrupt, match="do not hold the rows"):
-            finish_changes(home)
+            open_store(home).finish_changes()
 
 
 KILLED = (
     "import os, sys\n"
     "from pipelines.publication import parquet, rewriting, snapshot, writer\n"
-    "from pipelines.publication.withdrawal import finish_changes\n"
+    "from pipelines.publication.store import open_store\n"
     "from pipelines.settings import settings\n"
     "setattr(locals()[sys.argv[1]], sys.argv[2], lambda *given, **named: os._exit(9))\n"
-    "finish_changes(settings())\n"
+    "open_store(settings()).finish_changes()\n"
 )
 
 
@@ -241,14 +240,14 @@ KILLED = (
 def test_an_upgrade_that_was_killed_is_finished_by_the_next_opening(
     home: Settings, module: str, killed_before: str
 ) -> None:
-    current = read_current(STUDY, home)
+    current = open_store(home).read_current(STUDY)
     make_old(home)
     script = [sys.executable, "-c", KILLED, module, killed_before]
     assert subprocess.run(script, check=False, env=os.environ.copy()).returncode == 9
 
-    finish_changes(home)
+    open_store(home).finish_changes()
 
-    assert_frame_equal(read_current(STUDY, home), current)
+    assert_frame_equal(open_store(home).read_current(STUDY), current)
     assert_frame_equal(pl.read_parquet(folders(home).parquet), current)
     assert "task" in columns_of_readers(home)
 
@@ -267,7 +266,10 @@ def test_what_a_killed_publisher_left_in_the_log_of_the_old_file_is_not_lost(
     subprocess.run([sys.executable, "-c", script, str(folders(home).writer)], check=False)
     assert folders(home).writer.with_name("writer.duckdb.wal").stat().st_size > 0
 
-    finish_changes(home)
+    open_store(home).finish_changes()
 
-    assert [listed.state for listed in list_generations(STUDY, home)] == ["published", "reinstated"]
-    assert numbers(read_current(STUDY, home)) == [2.0]
+    assert [listed.state for listed in open_store(home).list_generations(STUDY)] == [
+        "published",
+        "reinstated",
+    ]
+    assert numbers(open_store(home).read_current(STUDY)) == [2.0]
