@@ -34,6 +34,10 @@ class Domain(Protocol):
 
     def horizon(self, config: Any) -> str: ...
 
+    def declared(self, config: Any) -> dict[str, str]:
+        """Where records come from (source), who is taken when (index), whose label stays unknown
+        (censoring): in words, for the report."""
+
     def lookback_days(self, config: Any) -> int | None: ...
 
     def block_sessions(self, config: Any) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pipelines.declaration import own_words
 from pipelines.incumbents import incumbent_of
 from pipelines.limits_order import order_of_limits
 from pipelines.study import Study
@@ -11,7 +12,6 @@ from pipelines.study import Study
 ANOTHER_STANDS = (
     "another release stands than the one that the audit compared: audit the model again"
 )
-WORDS = ("name", "title", "owner", "purpose", "not_for", "limits_of_the_data")
 
 
 def drifted(spec: Study, recipe: Mapping[str, Any]) -> list[str]:
@@ -38,7 +38,7 @@ def _own_drift(spec: Study, recipe: Mapping[str, Any]) -> Iterator[str]:
     config, order = recipe["config"], order_of_limits(spec, recipe["inputs"]["predictions"])
     if config.get("mitigation") != (spec.mitigation and spec.mitigation.model_dump(mode="json")):
         yield "the study's mitigation was changed since the audit: audit the model again"
-    if config.get("words") != spec.model_dump(mode="json", include=set(WORDS)):
+    if config.get("words") != own_words(spec):
         yield "what the study says of itself was changed since the audit: audit the model again"
     if config.get("limits_order") != (order and asdict(order)):
         yield "the record of limits and looks says otherwise now: audit the model again"

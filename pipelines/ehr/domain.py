@@ -1,6 +1,6 @@
 """The EHR domain, as the stages see it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,26 @@ def task(config: EhrConfig) -> tuple[str, tuple[float, ...]]:
 def horizon(config: EhrConfig) -> str:
     """How far a label looks, in words."""
     return f"{config.outcome.horizon_days} days"
+
+
+def declared(config: EhrConfig) -> dict[str, str]:
+    """Source, index and censoring in words."""
+    cohort, outcome = config.cohort, config.outcome
+    free = f" and had no {_listed(cohort.exclude_prior)} before" if cohort.exclude_prior else ""
+    ends = [code for code in outcome.end_of_follow_up if code not in outcome.competing]
+    censoring = f"whose records end ({_listed(ends)}) within the horizon without the outcome"
+    if outcome.competing:
+        censoring += f"; after {_listed(outcome.competing)} it counts as not having happened"
+    return {
+        "source": f"the tables of the package {config.source.package}",
+        "index": f"the first {_listed([cohort.index])}, of whoever is "
+        f"{cohort.minimum_age_years} or older then{free}",
+        "censoring": censoring,
+    }
+
+
+def _listed(codes: Sequence[str]) -> str:
+    return ", ".join(code.replace("_", " ") for code in codes)
 
 
 def lookback_days(config: EhrConfig) -> int | None:

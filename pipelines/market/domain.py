@@ -37,6 +37,18 @@ def horizon(config: MarketConfig) -> str:
     return f"{sessions} session" + "s" * (sessions != 1)
 
 
+def declared(config: MarketConfig) -> dict[str, str]:
+    """Source, index and censoring in words."""
+    source, index = config.source, config.index
+    apart = index.every_sessions
+    every = "each session" if apart == 1 else f"one in {apart} sessions"
+    return {
+        "source": f"bars of the sessions of {source.exchange}, in {source.currency}",
+        "index": f"the close of {every}, once {index.minimum_history_sessions} sessions are known",
+        "censoring": "while the sessions of the horizon have not all closed",
+    }
+
+
 def lookback_days(config: MarketConfig) -> int | None:
     """How far an example looks back."""
     return config.index.lookback_days

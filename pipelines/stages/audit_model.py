@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe, hash_file
-from pipelines.declaration import declaration_of
+from pipelines.declaration import declaration_of, own_words
 from pipelines.errors import GateClosed
 from pipelines.evidence import data_evidence, is_point_in_time, lineage, model_summary
 from pipelines.incumbent_evidence import against_incumbent
@@ -108,10 +108,7 @@ def recipe_for(
             "limits_order": order and asdict(order),
             "shown_before": fingerprints(shown_before(spec, predictions)),
             "mitigation": spec.mitigation and spec.mitigation.model_dump(mode="json"),
-            "words": spec.model_dump(
-                mode="json",
-                include={"name", "title", "owner", "purpose", "not_for", "limits_of_the_data"},
-            ),
+            "words": own_words(spec),
         },
         inputs=keys,
         libraries=LIBRARIES,

@@ -1,12 +1,12 @@
 """Whoever reads a report by ear or by keyboard reads all of it: axe, headings, focus, drawings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.browser.axe import audit
-from tests.browser.chromium import Tab, find_chromium, running
+from tests.browser.chromium import Tab
 from tests.validation.forecast_report_samples import forecast_evidence, forecast_generation
 from tests.validation.report_samples import (
     asking_evidence,
@@ -40,15 +40,6 @@ def mitigated_evidence() -> Evidence:
 
 
 TAB_KEY = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    path = find_chromium()
-    if path is None:
-        pytest.skip("no Chromium on the PATH (Debian: apt-get install chromium)")
-    with running(path, tmp_path_factory.mktemp("chromium") / "profile") as opened:
-        yield opened
 
 
 def show(tab: Tab, folder: Path, html: str, width: int = 1280) -> str:

@@ -1,12 +1,11 @@
 """The report in a real browser: it opens from disk, asks for nothing, and prints."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.browser.chromium import Tab, find_chromium, running
+from tests.browser.chromium import Tab
 from tests.validation.forecast_report_samples import (
     TASKS,
     forecast_evidence,
@@ -42,15 +41,6 @@ PAGES = {
     "direction": lambda: render_report(forecast_evidence("direction", skilled=False)),
     "generation": lambda: render_prediction_report(forecast_generation("direction")),
 }
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    path = find_chromium()
-    if path is None:
-        pytest.skip("no Chromium on the PATH (Debian: apt-get install chromium)")
-    with running(path, tmp_path_factory.mktemp("chromium") / "profile") as opened:
-        yield opened
 
 
 def show(tab: Tab, folder: Path, html: str) -> str:

@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipelines.approvals.audit_drift import WORDS
 from pipelines.artefacts import Counts, Recipe, hash_file
+from pipelines.declaration import own_words
 from pipelines.errors import NoRelease, SourceMissing
 from pipelines.incumbents import incumbent_of
 from pipelines.publication.duckdb import publish
@@ -97,7 +97,7 @@ def _made(
 def _recipe(spec: Study, stage: str, inputs: Mapping[str, str], said: str = "") -> Recipe:
     config = {
         "records": spec.records.model_dump(mode="json"),
-        "words": spec.model_dump(mode="json", include=set(WORDS)),
+        "words": own_words(spec),
         "audit": spec.audit.model_dump(mode="json"),
         "incumbent": inputs.get("incumbent"),
         "mitigation": spec.mitigation and spec.mitigation.model_dump(mode="json"),

@@ -77,15 +77,22 @@ def test_a_draw_of_everybody_weighs_by_the_curve_of_its_own_training_subjects() 
     np.testing.assert_allclose(everybody.weights_of(counts), expected, rtol=1e-12)
 
 
-def test_hand_computed_weights_of_a_draw() -> None:
-    # Four training subjects: lost on day 1, lost on day 2, outcome on day 3, followed to day 4.
-    frame = followed(subjects=8).with_columns(
+def of_four() -> pl.DataFrame:
+    """Four training subjects: lost on day 1, lost on day 2, outcome on day 3, followed to day 4.
+
+    Four of the test split are alike.
+    """
+    return followed(subjects=8).with_columns(
         split=pl.Series(["train"] * 4 + ["test"] * 4),
         cluster=pl.Series(range(8)),
         followed_days=pl.Series([1.0, 2.0, 3.0, 4.0] * 2),
         label=pl.Series([None, None, 1.0, 0.0] * 2),
         weight=pl.Series([0.0, 0.0, 2.0, 2.0] * 2),
     )
+
+
+def test_hand_computed_weights_of_a_draw() -> None:
+    frame = of_four()
     everybody = populations(frame)[1]
     # Drawn: the lost of day 1 twice, of day 2 once, the outcome once, the last one not at all.
     # G(3-) = (1 - 2/4)(1 - 1/2) = 1/4.
@@ -119,13 +126,7 @@ def test_the_holdout_draws_training_subjects_of_its_own() -> None:
 
 
 def test_a_draw_in_which_nobody_stayed_gives_no_weight() -> None:
-    frame = followed(subjects=8).with_columns(
-        split=pl.Series(["train"] * 4 + ["test"] * 4),
-        cluster=pl.Series(range(8)),
-        followed_days=pl.Series([1.0, 2.0, 3.0, 4.0] * 2),
-        label=pl.Series([None, None, 1.0, 0.0] * 2),
-        weight=pl.Series([0.0, 0.0, 2.0, 2.0] * 2),
-    )
+    frame = of_four()
     weights = populations(frame)[1].weights_of(np.array([[2.0, 2, 0, 0, 1, 1, 1, 1]]))[0]
     assert [math.isnan(one) for one in weights] == [False] * 6 + [True, True]
 

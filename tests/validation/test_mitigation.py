@@ -155,9 +155,8 @@ def test_a_rate_of_few_on_one_side_is_not_told() -> None:
     assert words["a"].startswith("tpr not shown, too few on one side (wanted ")
 
 
-def test_a_refusal_says_no_share_that_is_for_the_auditor_alone() -> None:
-    frame = unfair(4000)
-    told = made(frame, with_thresholds(table_of(frame), female=0.55, male=0.55))
+def with_rates_withheld(told: Evidence) -> Evidence:
+    """The same, but that every group's selection rate is for the auditor's role."""
     hidden = tuple(
         each.model_copy(
             update={
@@ -169,7 +168,13 @@ def test_a_refusal_says_no_share_that_is_for_the_auditor_alone() -> None:
         )
         for each in told.populations
     )
-    reasons = list(broken_mitigation(told.model_copy(update={"populations": hidden})))
+    return told.model_copy(update={"populations": hidden})
+
+
+def test_a_refusal_says_no_share_that_is_for_the_auditor_alone() -> None:
+    frame = unfair(4000)
+    told = made(frame, with_thresholds(table_of(frame), female=0.55, male=0.55))
+    reasons = list(broken_mitigation(with_rates_withheld(told)))
     assert all(is_of_mitigation(reason) for reason in reasons)
     of_men = [reason for reason in reasons if "sex male" in reason]
     assert of_men

@@ -2,7 +2,13 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tests.validation.html_pages import Page
-from tests.validation.test_mitigation import made, table_of, unfair, with_thresholds
+from tests.validation.test_mitigation import (
+    made,
+    table_of,
+    unfair,
+    with_rates_withheld,
+    with_thresholds,
+)
 from validation.disclosure.view import for_readers
 from validation.evidence import Evidence, GateVerdict
 from validation.report.mitigation_words import mitigation_view
@@ -58,18 +64,7 @@ def test_a_refused_mitigation_says_why_on_its_own_page() -> None:
 def test_what_readers_do_not_see_is_not_called_a_refusal() -> None:
     frame = unfair(2000)
     told = made(frame, table_of(frame), gate=GateVerdict(verdict="pass"))
-    hidden = (
-        each.model_copy(
-            update={
-                "groups": tuple(
-                    group.model_copy(update={"withheld": ("selection_rate",)})
-                    for group in each.groups
-                )
-            }
-        )
-        for each in told.populations
-    )
-    read = for_readers(told.model_copy(update={"populations": tuple(hidden)}))
+    read = for_readers(with_rates_withheld(told))
     assert mitigation_view(read) is not None
     assert "Why it closes the gate" not in rendered(read).text
 
