@@ -50,7 +50,7 @@ def test_the_page_says_who_is_called_in_vain_with_numbers_and_escapes_every_word
         e for e in harms.findings if (e.quantity, e.level) == ("false_alerts_per_100", "female")
     ]
     assert women.alarm
-    assert women.words in page.text
+    assert women.words[1:] in page.text
     assert "<script>" not in html
     assert f"sex: {HOSTILE}" in page.text
     rows = page.table_with("Weighted")

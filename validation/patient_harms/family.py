@@ -27,6 +27,7 @@ SAID: dict[QuantityName, tuple[str, int]] = {
     "channels_never_measured": ("share of channels never measured", 3),
     "cases_per_declared_case": ("cases by this label per case by the declared one", 2),
 }
+MINUS = "\N{MINUS SIGN}"
 
 
 def judged(findings: Sequence[PatientHarm]) -> tuple[PatientHarm, ...]:
@@ -100,5 +101,8 @@ def interval(estimate: Estimate, decimals: int) -> str:
     """``12.3 (11.2 to 13.4)``; without an interval no number either."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "cannot tell"
-    shown = (f"{n:.{decimals}f}" for n in (estimate.value, estimate.low, estimate.high))
+    shown = (
+        f"{n:.{decimals}f}".replace("-", MINUS)
+        for n in (estimate.value, estimate.low, estimate.high)
+    )
     return "{} ({} to {})".format(*shown)

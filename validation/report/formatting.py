@@ -8,7 +8,7 @@ from validation.evidence import GroupPerformance, LineVerdict
 from validation.report.names import COUNTED
 
 MINUS: Final = "\N{MINUS SIGN}"
-HIDDEN: Final = "<11"
+HIDDEN: Final = "hidden"
 NOTHING: Final = "\N{EN DASH}"
 DECIMALS: Final = 3
 
@@ -36,7 +36,7 @@ def _digits(value: float, unit: Unit) -> str:
 
 
 def count(value: int | None) -> str:
-    """A count with thousands separated; ``<11`` where it is hidden."""
+    """A count with thousands separated; a hidden one is small or guards one that is."""
     return HIDDEN if value is None else f"{value:,}"
 
 

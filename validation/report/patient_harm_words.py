@@ -70,11 +70,11 @@ class HarmRow:
 
 @dataclass(frozen=True)
 class HarmTable:
-    """All findings of one harm; `found` says them in a sentence."""
+    """All findings of one harm; `found` says what is shown to differ, one finding each."""
 
     title: str
     looked_for: str
-    found: str
+    found: tuple[str, ...]
     rows: tuple[HarmRow, ...]
 
 
@@ -133,19 +133,20 @@ def _table(name: PatientHarmName, harms: PatientHarms) -> HarmTable:
     return HarmTable(title, looked_for, _found(findings), tuple(_row(each) for each in findings))
 
 
-def _found(findings: Sequence[PatientHarm]) -> str:
-    """One sentence: what is shown to differ, with its numbers; how much cannot be told."""
+def _found(findings: Sequence[PatientHarm]) -> tuple[str, ...]:
+    """What is shown to differ, with its numbers; last, how much cannot be told."""
     if not findings:
-        return "Not looked for."
+        return ("Not looked for.",)
     alarms = [each for each in findings if each.alarm]
     untold = sum(each.alarm is None for each in findings)
-    said = "; ".join(each.words for each in _one_of_each_pair(alarms))
-    first = f"{said[0].upper()}{said[1:]}." if said else "Nothing is shown to differ."
-    if untold == len(findings):
-        first = ""
-    if not untold:
-        return first
-    return f"{first} {untold} of {len(findings)} cannot be told.".strip()
+    said = [f"{_capital(each.words)}." for each in _one_of_each_pair(alarms)]
+    if not said and untold < len(findings):
+        said = ["Nothing is shown to differ."]
+    return (*said, f"{untold} of {len(findings)} cannot be told.") if untold else tuple(said)
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _one_of_each_pair(alarms: Sequence[PatientHarm]) -> list[PatientHarm]:
