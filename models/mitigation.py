@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.config import TrainingMitigation
+from models.parts import Rows, known
 from models.store import SequenceStore
-
-Rows = npt.NDArray[np.int64]
 
 
 class MitigationUnusable(Exception):
@@ -46,15 +45,15 @@ class Mitigation:
         """
         if not self.config.reweighing:
             return store
-        known = rows[(store.weight[rows] > 0) & ~np.isnan(store.label[rows])]
-        own = store.weight[known].astype(np.float64)
-        group, label = self.groups[known], (store.label[known] == 1.0).astype(np.int64)
+        told = known(store, rows)
+        own = store.weight[told].astype(np.float64)
+        group, label = self.groups[told], (store.label[told] == 1.0).astype(np.int64)
         held = np.zeros((int(self.groups.max()) + 1, 2))
         np.add.at(held, (group, label), own)
         share = held / held.sum()
         expected = share.sum(axis=1, keepdims=True) * share.sum(axis=0, keepdims=True)
         weight = np.array(store.weight)
-        weight[known] = own * expected[group, label] / share[group, label]
+        weight[told] = own * expected[group, label] / share[group, label]
         return replace(store, weight=weight)
 
     def fingerprint(self) -> str:

@@ -145,12 +145,6 @@ class ApprovalConfig(_Section):
     trainer_may_approve: bool = False
     expires_after_days: float = Field(default=14.0, gt=0.0, le=366.0)
 
-    @property
-    def asks(self) -> bool:
-        """Whether any verdict is put before people."""
-        asked = "ask" in (self.when_passed, self.when_cannot_tell)
-        return asked or self.narrow_fail_share is not None
-
 
 def _positives_of_the_task(given: dict[str, Any]) -> int | None:
     return 50 if given.get("task") == "risk" else None
