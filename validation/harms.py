@@ -12,7 +12,6 @@ but does not keep to its level with few blocks of time; this one does
 (tests/validation/test_alarm_rates.py).
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +38,7 @@ from validation.interval_words import interval_words
 from validation.intervals import LEVEL
 from validation.measuring import UNDEFINED
 from validation.ranking import FloatArray
+from validation.simultaneous import told_hypotheses
 from validation.tasks import DELISTED, LISTED, LISTING_STATUS, HarmName, Task
 
 REGIMES = ("volatility_regime", "era")
@@ -92,7 +92,7 @@ def harms(
     gaps = _group_gaps(population, network, config)
     survivors, unseen = _survivorship(population, network, config)
     found = [*gaps, *survivors]
-    tail = _tail([gap for gap in found if gap.reason is None])
+    tail = _tail(found)
     return (*(_finding(gap, tail, population, config.task) for gap in found), *unseen)
 
 
@@ -178,9 +178,9 @@ def _paired(
 
 def _tail(gaps: Sequence[_Gap]) -> float:
     """The probability left to each end of each interval (Bonferroni)."""
-    levels = Counter((gap.harm, gap.attribute, gap.metric) for gap in gaps)
-    # Of two levels, one gap is the other's mirror: they are wrong together.
-    hypotheses = sum(1 if number == 2 else number for number in levels.values())
+    hypotheses = told_hypotheses(
+        ((gap.harm, gap.attribute, gap.metric), gap.reason is None) for gap in gaps
+    )
     return 0.5 * (1.0 - LEVEL) / max(hypotheses, 1)
 
 

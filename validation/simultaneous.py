@@ -14,8 +14,8 @@ Of forecasts it is Bonferroni's: over 25 to 75 blocks of time, whose shocks outl
 120 clean markets had a gap outside the intervals of the largest |t|.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +94,19 @@ def _hypotheses(family: Mapping[GapKey, Sides]) -> int:
     for (on, attribute, _, metric), sides in family.items():
         alike[on, attribute, metric].append(sides)
     return sum(1 if _mirrored(gaps) else len(gaps) for gaps in alike.values())
+
+
+def told_hypotheses(gaps: Iterable[tuple[Hashable, bool]]) -> int:
+    """How many of the told gaps can be wrong by themselves, where none is measured twice.
+
+    gaps: of each level, told or not, what it is a level of, and whether its gap is told. Of two
+    levels, one gap is the other's mirror; as in `_mirrored`, not beside a third one.
+    """
+    levels, told = Counter[Hashable](), Counter[Hashable]()
+    for table, is_told in gaps:
+        levels[table] += 1
+        told[table] += is_told
+    return sum(1 if number == levels[table] == 2 else number for table, number in told.items())
 
 
 def _mirrored(gaps: Sequence[Sides]) -> bool:

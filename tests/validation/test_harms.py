@@ -82,18 +82,40 @@ def test_intervals_hold_for_all_gaps_together() -> None:
     finding = one(FOUND, "size", "small", "log_relative_error")
     # Per metric: 3 sectors, 3 sizes, 3 regimes; ages and eras are mirrored pairs; all - listed.
     hypotheses = 2 * (3 + 3 + 3 + 1 + 1 + 1)
-    weights = (
-        MARKET.filter(pl.col("size") == "small").group_by("cluster").agg(pl.col("label").sum())
-    )
-    w = weights["label"].cast(pl.Float64).to_numpy()
-    rest = MARKET.filter(pl.col("size") != "small").group_by("cluster").agg(pl.col("label").sum())
-    r = rest["label"].cast(pl.Float64).to_numpy()
-    effective = min(w.sum() ** 2 / (w**2).sum(), r.sum() ** 2 / (r**2).sum())
-    quantile = stats.t.isf(0.025 / hypotheses, df=effective - 1)
+    assert half_in_errors(finding) == pytest.approx(quantile(MARKET, hypotheses), rel=1e-6)
+
+
+def test_two_told_levels_beside_a_third_that_cannot_be_told_are_no_mirrors() -> None:
+    in_one_block = (pl.col("size") != "small") & (pl.col("cluster") == pl.col("cluster").min())
+    size = pl.when(pl.col("size") == "small").then(pl.lit("small")).otherwise(pl.lit("large"))
+    two = MARKET.with_columns(size=size)
+    three = two.with_columns(size=pl.when(in_one_block).then(pl.lit("unknown")).otherwise(size))
+    for frame, levels, hypotheses in ((two, 2, 2 * 1), (three, 3, 2 * 2)):
+        found = harms(frame, policy(attributes=["size"]), NAMES)
+        assert len([each for each in found if each.attribute == "size"]) == 2 * levels
+        assert sum(each.alarm is not None for each in found) == 2 * 2
+        finding = one(found, "size", "small", "log_relative_error")
+        assert half_in_errors(finding) == pytest.approx(quantile(frame, hypotheses), rel=1e-6)
+
+
+def half_in_errors(finding: HarmFinding) -> float:
+    """Half the width of the interval in standard errors."""
     estimate = finding.estimate
-    assert None not in (estimate.low, estimate.high, estimate.standard_error)
-    half = ((estimate.high or 0.0) - (estimate.low or 0.0)) / 2
-    assert half == pytest.approx(quantile * (estimate.standard_error or 0.0), rel=1e-6)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.standard_error is not None
+    return (estimate.high - estimate.low) / 2 / estimate.standard_error
+
+
+def quantile(frame: pl.DataFrame, hypotheses: int) -> float:
+    """Bonferroni's, with the effective blocks of small names or of the rest, whichever are less."""
+    is_small = pl.col("size") == "small"
+    effective = []
+    for side in (frame.filter(is_small), frame.filter(~is_small)):
+        sums = side.group_by("cluster").agg(pl.col("label").sum())
+        weights = sums["label"].cast(pl.Float64).to_numpy()
+        effective.append(weights.sum() ** 2 / (weights**2).sum())
+    return float(stats.t.isf(0.025 / hypotheses, df=min(effective) - 1))
 
 
 def test_an_alarm_is_an_interval_that_excludes_zero() -> None:

@@ -240,6 +240,11 @@ def test_two_levels_are_one_hypothesis_and_the_family_is_bonferronis() -> None:
     wider = judged([gap("male"), *others])[0]
     assert wider.difference.simultaneous_low == pytest.approx(2.1 - 2.8070, abs=1e-3)
     assert wider.alarm is False
+    # Two told levels beside a third that is too small are no mirrors: z(1 - .05 / 4) = 2.2414.
+    small = gap("unknown").model_copy(update={"difference": Estimate(reason="too few")})
+    beside = judged([gap("male"), gap("female"), small])
+    assert beside[0].difference.simultaneous_low == pytest.approx(2.1 - 2.2414, abs=1e-4)
+    assert [e.alarm for e in beside] == [False, False, None]
 
 
 # ---- exclusion --------------------------------------------------------------------------------

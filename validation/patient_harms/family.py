@@ -6,13 +6,13 @@ is never narrower than the percentile interval.
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from statistics import NormalDist
 
 from validation.estimates import Estimate
 from validation.intervals import LEVEL
 from validation.patient_harms.records import CALIBRATION, PatientHarm, QuantityName
+from validation.simultaneous import told_hypotheses
 
 # quantity -> (what is counted, decimals)
 SAID: dict[QuantityName, tuple[str, int]] = {
@@ -37,13 +37,14 @@ def judged(findings: Sequence[PatientHarm]) -> tuple[PatientHarm, ...]:
 
 
 def _quantile(findings: Sequence[PatientHarm]) -> float:
-    told = [each for each in findings if each.difference.value is not None]
-    tables = Counter(
-        (e.quantity, e.attribute, e.label) for e in told if e.quantity not in CALIBRATION
+    # Calibration is compared with 1: no level is another's mirror, each is alone in its table.
+    hypotheses = told_hypotheses(
+        (
+            (e.quantity, e.attribute, e.label, e.level if e.quantity in CALIBRATION else None),
+            e.difference.value is not None,
+        )
+        for e in findings
     )
-    # Of two levels against each other, one gap is the other's mirror: they are wrong together.
-    hypotheses = sum(1 if number == 2 else number for number in tables.values())
-    hypotheses += sum(each.quantity in CALIBRATION for each in told)
     return NormalDist().inv_cdf(1.0 - 0.5 * (1.0 - LEVEL) / max(hypotheses, 1))
 
 
