@@ -14,15 +14,14 @@ import polars as pl
 
 from validation.config import AuditConfig
 from validation.evidence import Gap, PopulationEvidence
-from validation.intervals import BLOCK_ELEMENTS
+from validation.intervals import BLOCK_ELEMENTS, enough_defined
 from validation.metrics import metric
 from validation.populations import Population, populations_of
 from validation.ranking import FloatArray
+from validation.simultaneous import judged_gaps
 from validation.tasks import MetricName
 
 EXCHANGES = 200
-# Exchanges that cannot give the metric leave the share unknown beyond this.
-_UNDEFINED_TOLERATED = 0.01
 _ROUNDING = 1e-12
 
 _GapKey = tuple[str, str, MetricName]
@@ -37,19 +36,13 @@ def with_permutation_shares(
     Of the task risk. Raises UnauditableTable as the audit does.
     """
     tables = {each.name: each for each in populations_of(predictions, config, ())}
-    return tuple(
-        _with_shares(each, tables[each.population], config)
-        if each.population in tables and not config.is_forecast
-        else each
-        for each in populations
-    )
+    return tuple(_with_shares(each, tables[each.population], config) for each in populations)
 
 
 def _with_shares(
     measured: PopulationEvidence, population: Population, config: AuditConfig
 ) -> PopulationEvidence:
-    lines = [line for line in (*config.gating, *config.reported) if line.kind == "gap"]
-    wanted = {(line.group, line.metric) for line in lines if line.on == measured.population}
+    wanted = {(by, name) for on, by, name in judged_gaps(config) if on == measured.population}
     shares: dict[_GapKey, float | None] = {}
     for attribute in sorted({attribute for attribute, _ in wanted}):
         gaps = [gap for gap in measured.gaps if (gap.attribute, gap.metric) in wanted]
@@ -100,9 +93,9 @@ def share_at_least(observed: float, exchanged: FloatArray) -> float | None:
 
     (1 + how many) / (1 + k): Phipson and Smyth, Stat Appl Genet Mol Biol 2010.
     """
-    told = exchanged[np.isfinite(exchanged)]
-    if len(told) < (1.0 - _UNDEFINED_TOLERATED) * len(exchanged):
+    if not enough_defined(exchanged):
         return None
+    told = exchanged[np.isfinite(exchanged)]
     as_large = np.abs(told) >= abs(observed) - _ROUNDING
     return float((1 + as_large.sum()) / (1 + len(told)))
 

@@ -12,6 +12,7 @@ from validation.data_evidence import FlowStep
 from validation.estimates import Estimate
 from validation.intervals import LEVEL
 from validation.patient_harms.records import PatientHarm
+from validation.proportions import wilson
 
 _Z = NormalDist().inv_cdf(0.5 + 0.5 * LEVEL)
 _HIDDEN = "fewer than 11 at some step, or a count that would give one away"
@@ -70,13 +71,12 @@ def _estimates(
 
 
 def _share(events: int, of: int) -> Estimate:
-    share, z2 = events / of, _Z * _Z
-    centre = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = _Z / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of))
+    share = events / of
+    low, high = wilson(share, of, _Z)
     return Estimate(
         value=100 * share,
-        low=100 * max(0.0, centre - half),
-        high=100 * min(1.0, centre + half),
+        low=100 * low,
+        high=100 * high,
         standard_error=100 * math.sqrt(share * (1 - share) / of),
     )
 
