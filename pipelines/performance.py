@@ -97,16 +97,15 @@ def _of_people(
     spec: Study, predictions: pl.DataFrame, before: Sequence[ShownBefore], scored_by: str
 ) -> Performance:
     policy, challengers = spec.audit, CHALLENGERS[spec.audit.task]
-    measured = audit_predictions_table(
-        predictions, policy, challengers=challengers, before=before, scored_by=scored_by
-    )
+    shown = cells_shown(predictions, policy, before=before, scored_by=scored_by)
+    measured = audit_predictions_table(predictions, policy, challengers=challengers, shown=shown)
     agreement = agreement_with_fairlearn(predictions, policy, measured, challengers)
     measured = with_permutation_shares(measured, predictions, policy)
     return Performance(
         populations=tuple(with_pooled(one) for one in measured),
         checks=(agreement,),
         findings=interval_notes(populations_of(predictions, policy, challengers)),
-        memories=(cells_shown(predictions, policy, before=before, scored_by=scored_by),),
+        memories=(shown.memory,),
     )
 
 

@@ -9,6 +9,7 @@ from pipelines.errors import ArtefactCorrupt, NoRelease
 from pipelines.releases import Release, current_release, list_releases
 from pipelines.stage import store
 from pipelines.study import Study
+from validation import policy_hash
 from validation.evidence import LineageEntry
 
 # Artefact of an audit -> the artefacts that its own recipe must name.
@@ -46,7 +47,7 @@ def records_sha256(spec: Study) -> str:
 
 def policy_sha256(spec: Study) -> str:
     """One hash over what a model is audited by; the limits of a generation are not among it."""
-    return hash_json(spec.audit.model_dump(mode="json", exclude={"predictions"}))
+    return policy_hash.policy_sha256(spec.audit)
 
 
 def data_sha256(events_key: str, sequences_key: str) -> str:

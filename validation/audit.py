@@ -48,13 +48,13 @@ def audit_predictions_table(
     config: AuditConfig,
     *,
     challengers: Sequence[str],
-    before: Sequence[ShownBefore] = (),
-    scored_by: str = "",
+    shown: ShownGroups | None = None,
 ) -> tuple[PopulationEvidence, ...]:
     """Performance, groups, gaps, challengers and curves of the holdout and of cross-fitting.
 
     predictions: one row per subject (see populations_of); challengers: their column names.
-    before, scored_by: what earlier audits showed, and model and threshold (see shown_groups).
+    shown: what may be shown of these groups beside earlier audits (see cells_shown); None: where
+    there are none.
     Subjects of weight 0 are counted as censored and carry no metric. Of forecasts, see
     audit_forecasts. Raises UnauditableTable where the table cannot be audited: the caller then has
     no evidence, and the gate stays closed.
@@ -62,7 +62,8 @@ def audit_predictions_table(
     if config.is_forecast:
         return audit_forecasts(predictions, config, challengers)
     populations = populations_of(predictions, config, challengers)
-    shown = _shown(populations, config, before, scored_by)
+    if shown is None:
+        shown = _shown(populations, config)
     measured = [_measure(population, config) for population in populations]
     family = family_of(
         {key: sides for each in measured for key, sides in _sides(each, config)}, config
@@ -76,19 +77,20 @@ def cells_shown(
     *,
     before: Sequence[ShownBefore] = (),
     scored_by: str = "",
-) -> ShownBefore:
-    """What an audit of this table shows of which subjects, for the audits that follow it.
+) -> ShownGroups:
+    """What an audit of this table shows of which subjects; its memory is for those that follow.
 
+    before, scored_by: what earlier audits showed, and model and threshold (see shown_groups).
     Raises UnauditableTable as the audit does.
     """
-    return _shown(populations_of(predictions, config, ()), config, before, scored_by).memory
+    return _shown(populations_of(predictions, config, ()), config, before, scored_by)
 
 
 def _shown(
     populations: Sequence[Population],
     config: AuditConfig,
-    before: Sequence[ShownBefore],
-    scored_by: str,
+    before: Sequence[ShownBefore] = (),
+    scored_by: str = "",
 ) -> ShownGroups:
     holdout, everybody = populations[0], populations[-1]
     # cross_fitted holds the holdout too, its rows in the same order; see populations_of.

@@ -9,7 +9,7 @@ import polars as pl
 
 from validation.config import AuditConfig
 from validation.forecasts import QUANTILES
-from validation.groups import UnauditableTable, with_named_levels
+from validation.groups import UnauditableTable, numbers_of, with_named_levels
 from validation.ranking import FloatArray, IntArray
 from validation.tasks import PopulationName, Task
 
@@ -119,7 +119,7 @@ def _population(
         subjects=frame["subject_id"].cast(pl.Int64).to_numpy(),
         forecasts=forecasts,
         attributes=with_named_levels(frame, config.attributes),
-        returns=_numbers(frame, _RETURN) if has_returns else None,
+        returns=numbers_of(frame, _RETURN) if has_returns else None,
     )
 
 
@@ -134,7 +134,7 @@ def _clusters(frame: pl.DataFrame, days: IntArray, where: str) -> IntArray:
 
 
 def _labels(frame: pl.DataFrame, task: Task, where: str) -> FloatArray:
-    label = _numbers(frame, "label")
+    label = numbers_of(frame, "label")
     known = label[~np.isnan(label)]
     if np.isinf(known).any():
         raise UnauditableTable(f"{where}: a label is infinite")
@@ -147,16 +147,11 @@ def _labels(frame: pl.DataFrame, task: Task, where: str) -> FloatArray:
 
 def _forecast(frame: pl.DataFrame, task: Task, model: str, suffix: str) -> FloatArray:
     columns = forecast_columns(task, model, suffix)
-    values = np.column_stack([_numbers(frame, column) for column in columns])
+    values = np.column_stack([numbers_of(frame, column) for column in columns])
     if not np.isfinite(values).all():
         raise UnauditableTable(f"a forecast of {model!r} is null or not finite")
     if task == "volatility" and not (values > 0).all():
         raise UnauditableTable(f"a volatility of {model!r} is not above 0")
     if task == "direction" and not ((values >= 0) & (values <= 1)).all():
         raise UnauditableTable(f"column {columns[0]!r} holds a value that is no probability")
-    return values
-
-
-def _numbers(frame: pl.DataFrame, column: str) -> FloatArray:
-    values: FloatArray = frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
     return values

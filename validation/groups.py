@@ -62,6 +62,12 @@ def with_named_levels(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.Data
     )
 
 
+def numbers_of(frame: pl.DataFrame, column: str) -> FloatArray:
+    """[n] a column as numbers, null as NaN."""
+    values: FloatArray = frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return values
+
+
 def groups_of(frame: pl.DataFrame, config: AuditConfig) -> list[Group]:
     """All levels of all attributes, then of all crossings, in the order of the study.
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from validation.censoring import Censoring, censoring_of
 from validation.config import AuditConfig
-from validation.groups import UnauditableTable, with_named_levels
+from validation.groups import UnauditableTable, numbers_of, with_named_levels
 from validation.ranking import FloatArray, IntArray
 from validation.tasks import PopulationName
 
@@ -47,6 +47,13 @@ class Population:
         return self.censoring.weights(counts)
 
 
+def belongs_to(name: PopulationName) -> pl.Expr:
+    """Whether a row of the predictions is one of the population's."""
+    if name == "holdout":
+        return pl.col("split") == _TEST_SPLIT
+    return pl.col("score" + _CROSS_FITTED_SUFFIX).is_not_null()
+
+
 def populations_of(
     predictions: pl.DataFrame, config: AuditConfig, challengers: Sequence[str]
 ) -> list[Population]:
@@ -59,10 +66,10 @@ def populations_of(
     missing = [name for name in _needed(challengers) if name not in predictions.columns]
     if missing:
         raise UnauditableTable(f"predictions without columns {missing}")
-    frame = predictions.with_columns(in_holdout=pl.col("split") == _TEST_SPLIT)
+    frame = predictions.with_columns(in_holdout=belongs_to("holdout"))
     found = [_population("holdout", frame, pl.col("in_holdout"), config, challengers)]
     if "score" + _CROSS_FITTED_SUFFIX in frame.columns:
-        is_scored = pl.col("score" + _CROSS_FITTED_SUFFIX).is_not_null()
+        is_scored = belongs_to("cross_fitted")
         if frame.filter(is_scored).height:
             if frame.filter("in_holdout", ~is_scored).height:
                 raise UnauditableTable("cross_fitted: not every subject of the holdout has a score")
@@ -108,8 +115,8 @@ def _population(
 
 
 def _labels(frame: pl.DataFrame, where: str) -> tuple[FloatArray, FloatArray]:
-    label = _numbers(frame, "label")
-    weight = _numbers(frame, "weight")
+    label = numbers_of(frame, "label")
+    weight = numbers_of(frame, "weight")
     censored = np.isnan(label)
     if not np.isin(label[~censored], [0.0, 1.0]).all():
         raise UnauditableTable(f"{where}: a label is neither 0, 1 nor null")
@@ -145,12 +152,7 @@ def ensemble_score(by_seed: FloatArray, times: IntArray) -> FloatArray:
 
 
 def _probabilities(frame: pl.DataFrame, column: str) -> FloatArray:
-    score = _numbers(frame, column)
+    score = numbers_of(frame, column)
     if not ((score >= 0.0) & (score <= 1.0)).all():
         raise UnauditableTable(f"column {column!r} holds a value that is no probability")
     return score
-
-
-def _numbers(frame: pl.DataFrame, column: str) -> FloatArray:
-    values: FloatArray = frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    return values

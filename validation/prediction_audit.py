@@ -13,6 +13,7 @@ import polars as pl
 from validation.config import AuditConfig
 from validation.evidence import LineageEntry, Measurement, PredictionEvidence
 from validation.forecast_populations import forecast_columns
+from validation.groups import numbers_of
 from validation.prediction_gate import (
     BAD_OF_TASK,
     MISSING,
@@ -24,7 +25,7 @@ from validation.prediction_gate import (
     repeated_of,
 )
 from validation.ranking import FloatArray
-from validation.selection_changes import is_probability, selection_changes, values_of
+from validation.selection_changes import is_probability, selection_changes
 from validation.tasks import Task
 
 BoolArray = npt.NDArray[np.bool_]
@@ -93,21 +94,21 @@ def _wholes(
     yield BAD_OF_TASK[config.task], lambda: int(np.count_nonzero(~_is_whole(scores, config.task)))
     yield repeated_of(config), lambda: scores.height - scores.select(key).n_unique()
     yield UNKNOWN_CODES, lambda: _unknown_code_share(counts)
-    yield MISSING, lambda: float(np.mean(values_of(scores, "share_missing")))
+    yield MISSING, lambda: float(np.mean(numbers_of(scores, "share_missing")))
 
 
 def _is_whole(scores: pl.DataFrame, task: Task) -> BoolArray:
     """Rows [n] whose score is one at all: a probability, a volatility, quantiles in order."""
     if task == "volatility":
-        values = values_of(scores)
+        values = numbers_of(scores, "score")
         return np.isfinite(values) & (values > 0.0)
     if task == "quantiles":
-        quantiles = np.column_stack([values_of(scores, each) for each in QUANTILE_COLUMNS])
+        quantiles = np.column_stack([numbers_of(scores, each) for each in QUANTILE_COLUMNS])
         in_order = np.all(np.diff(quantiles, axis=1) >= 0.0, axis=1)
-        is_median = values_of(scores) == values_of(scores, "score_q50")
+        is_median = numbers_of(scores, "score") == numbers_of(scores, "score_q50")
         whole: BoolArray = np.isfinite(quantiles).all(axis=1) & in_order & is_median
         return whole
-    return is_probability(values_of(scores))
+    return is_probability(numbers_of(scores, "score"))
 
 
 def _unknown_code_share(counts: Mapping[str, int]) -> float:
@@ -134,7 +135,7 @@ def _outside_share(scores: pl.DataFrame, reference: pl.DataFrame, task: Task) ->
     expected, actual = _compared(reference, task), _compared(scores, task)
     if len(expected) == 0 or len(actual) == 0 or np.isnan([expected.sum(), actual.sum()]).any():
         raise ValueError("a range needs scores on both sides")
-    if len(actual) > 1 and len(np.unique(values_of(scores))) == 1:
+    if len(actual) > 1 and len(np.unique(numbers_of(scores, "score"))) == 1:
         return 1.0
     low, high = np.quantile(expected, _INNER)
     return float(np.mean((actual < low) | (actual > high)))
@@ -151,11 +152,11 @@ def _compared(frame: pl.DataFrame, task: Task) -> FloatArray:
     In units of its own a volatility drifts with every storm; a sound model follows it.
     """
     if task == "volatility":
-        return values_of(frame) / values_of(frame, "scale")
+        return numbers_of(frame, "score") / numbers_of(frame, "scale")
     if task == "quantiles":
-        width = values_of(frame, "score_q95") - values_of(frame, "score_q05")
-        return width / values_of(frame, "scale")
-    return values_of(frame)
+        width = numbers_of(frame, "score_q95") - numbers_of(frame, "score_q05")
+        return width / numbers_of(frame, "scale")
+    return numbers_of(frame, "score")
 
 
 def population_stability_index(expected: FloatArray, actual: FloatArray, bins: int) -> float:

@@ -13,7 +13,7 @@ import polars as pl
 
 from validation.config import AuditConfig
 from validation.evidence import Measurement
-from validation.groups import with_named_levels
+from validation.groups import numbers_of, with_named_levels
 from validation.mitigation.records import THRESHOLD
 from validation.prediction_gate import SELECTION_CHANGE
 from validation.ranking import FloatArray
@@ -36,12 +36,6 @@ class _Selected:
     def gives_away(self, smallest: int) -> bool:
         """Whether fewer than `smallest`, yet somebody, are selected or are not."""
         return any(0 < count < smallest for count in (self.selected, self.rows - self.selected))
-
-
-def values_of(frame: pl.DataFrame, column: str = "score") -> FloatArray:
-    """[n] a column as numbers, null as NaN."""
-    values: FloatArray = frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    return values
 
 
 def is_probability(values: FloatArray) -> npt.NDArray[np.bool_]:
@@ -88,15 +82,15 @@ def _changes(
         enough = [side.rows >= least[group, level] for side in (now, before)]
         if not any(enough):
             continue
-        found = Measurement(
+        why = f"fewer than {least[group, level]} subjects, then or now"
+        yield Measurement(
             name=SELECTION_CHANGE,
             group=group,
             level=level,
             value=now.rate - before.rate if all(enough) else None,
+            reason=None if all(enough) else why,
             withheld=all(enough) and group in withheld,
         )
-        why = f"fewer than {least[group, level]} subjects, then or now"
-        yield found if all(enough) else found.model_copy(update={"reason": why})
 
 
 def _withheld(sides: Iterable[Mapping[_Place, _Selected]], smallest: int) -> frozenset[str]:
@@ -114,10 +108,10 @@ def _withheld(sides: Iterable[Mapping[_Place, _Selected]], smallest: int) -> fro
 
 def _selected(frame: pl.DataFrame, config: AuditConfig) -> dict[_Place, _Selected]:
     """Rows and how many are selected, per (attribute, level) and overall."""
-    score = values_of(frame)
+    score = numbers_of(frame, "score")
     limits: FloatArray = np.full(len(score), config.selected_from)
     if THRESHOLD in frame.columns:
-        limits = values_of(frame, THRESHOLD)
+        limits = numbers_of(frame, THRESHOLD)
     if len(score) == 0 or not (is_probability(score) & is_probability(limits)).all():
         raise ValueError("a selection rate needs whole scores")
     levels = with_named_levels(frame, config.attributes)

@@ -16,8 +16,9 @@ from tests.validation.report_samples import (
     policy,
 )
 from validation.data_evidence import DataEvidence, FlowStep
+from validation.policy_hash import policy_sha256
 from validation.report.flow_chart import flow_chart, flow_words
-from validation.report.plans import inventory_entry, monitoring_plan, policy_sha256
+from validation.report.plans import inventory_entry, monitoring_plan
 from validation.report.render import render_report
 
 MISSING = "the study\N{RIGHT SINGLE QUOTATION MARK}s words are not in this evidence"
@@ -126,3 +127,13 @@ def test_the_inventory_entry_is_json_on_the_page_and_names_every_hash() -> None:
 def test_another_limit_is_another_policy() -> None:
     assert policy_sha256(policy()) == policy_sha256(policy())
     assert policy_sha256(policy()) != policy_sha256(policy(draws=101))
+
+
+def test_other_limits_of_a_generation_are_the_same_policy_of_the_model() -> None:
+    evidence = asking_evidence()
+    stricter = evidence.policy.predictions.model_copy(update={"minimum_rows": 12_345})
+    changed = evidence.policy.model_copy(update={"predictions": stricter})
+    assert changed != evidence.policy
+    again = evidence.model_copy(update={"policy": changed})
+    told = inventory_entry(evidence, None)["policy_sha256"]
+    assert inventory_entry(again, None)["policy_sha256"] == told == policy_sha256(changed)

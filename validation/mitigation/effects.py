@@ -45,7 +45,7 @@ def effects(
     now, twin: the same subjects, with the mitigation's scores and with those without it.
     limits [n]: each subject's threshold now; before, all have the study's.
     """
-    one = policy.model_copy(update={"attributes": (attribute,), "crossings": ()})
+    one = policy.model_copy(update={"attributes": (attribute,)})
     levels = single_groups(now.attributes.select(attribute), one)
     everybody = np.arange(len(now.y), dtype=np.intp)
     groups = [Group(OVERALL, ALL_LEVELS, everybody, everybody[:0]), *levels]

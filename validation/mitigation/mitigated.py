@@ -16,9 +16,9 @@ from validation.evidence import Gap, GroupPerformance, PopulationEvidence
 from validation.groups import UnauditableTable
 from validation.mitigation.effects import effects
 from validation.mitigation.records import MitigationEvidence
-from validation.populations import populations_of
+from validation.populations import belongs_to, populations_of
 from validation.ranking import FloatArray
-from validation.tasks import MetricName
+from validation.tasks import MetricName, PopulationName
 
 AT_THRESHOLD: tuple[MetricName, ...] = ("tpr", "fpr", "ppv", "selection_rate", "net_benefit")
 _SCORES = r"score(_cross_fitted|_seed_\d+)?"
@@ -131,11 +131,6 @@ def before_and_after(
     return mitigation.model_copy(update={"populations": tuple(found)})
 
 
-def _limits(predictions: pl.DataFrame, name: str) -> FloatArray:
-    chosen = pl.col("split") == "test" if name == "holdout" else _scored()
-    limits: FloatArray = predictions.filter(chosen)["threshold"].to_numpy()
+def _limits(predictions: pl.DataFrame, name: PopulationName) -> FloatArray:
+    limits: FloatArray = predictions.filter(belongs_to(name))["threshold"].to_numpy()
     return limits
-
-
-def _scored() -> pl.Expr:
-    return pl.col("score_cross_fitted").is_not_null()

@@ -26,7 +26,7 @@ from validation.patient_harms.records import (
     PatientHarm,
     PatientHarms,
 )
-from validation.populations import Population, populations_of
+from validation.populations import Population, belongs_to, populations_of
 from validation.ranking import FloatArray
 
 TESTS, NEVER_MEASURED = "tests", "share_missing"
@@ -57,7 +57,7 @@ def patient_harms(
     """
     population = populations_of(predictions, policy, ())[-1]
     declared = _declared(populations, population)
-    rows = predictions[_rows_of(predictions, population)]
+    rows = predictions.filter(belongs_to(population.name))
     groups = single_groups(population.attributes, policy)
     ratios = [*burdens(population, _selected(population, rows, policy)), *measuring(*_tests(rows))]
     labels: tuple[OtherLabel, ...] = ()
@@ -88,14 +88,6 @@ def _declared(
     if len(found) != 1:
         raise UnauditableTable(f"{population.name}: measured {len(found)} times")
     return found[0]
-
-
-def _rows_of(predictions: pl.DataFrame, population: Population) -> pl.Series:
-    """The rows of the predictions that are the population's, in its order."""
-    numbered = predictions.with_row_index("_row")
-    if population.name == "holdout":
-        return numbered.filter(pl.col("split") == "test")["_row"]
-    return numbered.filter(pl.col("score_cross_fitted").is_not_null())["_row"]
 
 
 def _selected(population: Population, rows: pl.DataFrame, policy: AuditConfig) -> FloatArray:

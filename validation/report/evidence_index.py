@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from validation.evidence import Evidence
+from validation.policy_hash import policy_sha256
 from validation.report.figures import Figure
 from validation.report.page_one import recompute
-from validation.report.plans import policy_sha256
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,11 @@ class IndexRow:
     source: Source
 
 
-def evidence_index(evidence: Evidence, previous: Evidence | None) -> list[IndexRow]:
-    """Every number of page one with its source, in the order of the page."""
-    raw, before = as_json(evidence), None if previous is None else as_json(previous)
+def evidence_index(
+    evidence: Evidence, raw: dict[str, Any], previous: Evidence | None
+) -> list[IndexRow]:
+    """Every number of page one with its source, in the order of the page; raw: of evidence.json."""
+    before = None if previous is None else as_json(previous)
     return [IndexRow(figure, source_of(figure.path, evidence)) for figure in recompute(raw, before)]
 
 

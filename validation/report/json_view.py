@@ -1,7 +1,7 @@
 """The report as JSON: the first page, the index, the inventory entry, what profiles cover."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from validation.report.comparing import Change
 from validation.report.deciding import limits_words
 from validation.report.evidence_index import IndexRow, as_json, evidence_index
 from validation.report.headlines import headlines
+from validation.report.layouts import sections_of
 from validation.report.limits import cannot_tell
 from validation.report.page_one import COMMAND
 from validation.report.plans import inventory_entry
@@ -25,10 +26,11 @@ def report_model(
     previous: Evidence | None,
     audit_key: str | None,
     profiles: Sequence[Profile],
-    sections: Collection[str],
 ) -> dict[str, Any]:
     """All that report.json says; numbers as the evidence has them, and as the page writes them."""
     verdict, compared = model_verdict(evidence), comparison(previous, evidence)
+    sections = sections_of(evidence.policy.task, any_change=bool(compared.changes))
+    anchors, raw = [anchor for anchor, *_ in sections], as_json(evidence)
     return {
         "study": evidence.study,
         "verdict": {"kind": verdict.kind, "title": verdict.title, "words": verdict.words},
@@ -42,12 +44,10 @@ def report_model(
         "why_closed": why_closed(evidence),
         "cannot_tell": cannot_tell(evidence),
         "gate": None if evidence.gate is None else evidence.gate.model_dump(mode="json"),
-        "index": [_row(row) for row in evidence_index(evidence, previous)],
+        "index": [_row(row) for row in evidence_index(evidence, raw, previous)],
         "recompute": f"{COMMAND} evidence.json",
         "inventory": inventory_entry(evidence, audit_key),
-        "profiles": [
-            _profile(found) for found in coverage_of(profiles, as_json(evidence), sections)
-        ],
+        "profiles": [_profile(found) for found in coverage_of(profiles, raw, anchors)],
     }
 
 

@@ -26,8 +26,9 @@ class Layout:
     difference_columns: Metrics
 
 
+CHANGES: Final = "changes"
 _BEFORE: Final[tuple[Section, ...]] = (
-    ("changes", "What changed, number by number", "changes.html.j2"),
+    (CHANGES, "What changed, number by number", "changes.html.j2"),
     ("use", "Intended use", "use.html.j2"),
     ("data", "Data and exclusions", "data.html.j2"),
     ("checks", "Validation and quarantine", "checks.html.j2"),
@@ -135,3 +136,8 @@ LAYOUTS: Final[Mapping[Task, Layout]] = {
         difference_columns=("brier",),
     ),
 }
+
+
+def sections_of(task: Task, *, any_change: bool) -> tuple[Section, ...]:
+    """The sections of one report; any_change: something could be compared with an earlier audit."""
+    return tuple(each for each in LAYOUTS[task].sections if any_change or each[0] != CHANGES)

@@ -1,6 +1,5 @@
 """What stands around a model: its outcome, what is watched after release, its inventory entry."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from validation.config import AuditConfig, PredictionLimits
 from validation.declaration import Declaration
 from validation.evidence import Evidence
+from validation.policy_hash import policy_sha256
 from validation.prediction_gate import (
     BAD_OF_TASK,
     MISSING,
@@ -90,12 +90,6 @@ def _drift(limits: PredictionLimits) -> list[Watch]:
 
 
 # ---- the inventory ---------------------------------------------------------------------------
-
-
-def policy_sha256(policy: AuditConfig) -> str:
-    """sha256 of the policy as JSON with sorted keys and no spaces."""
-    text = json.dumps(policy.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def inventory_entry(evidence: Evidence, audit_key: str | None) -> dict[str, Any]:

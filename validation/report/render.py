@@ -23,14 +23,14 @@ from validation.report import (
     overfitting_words,
     verdicts,
 )
-from validation.report.change_words import Comparison, comparison
+from validation.report.change_words import comparison
 from validation.report.closing import why_closed, why_withheld
 from validation.report.evidence_index import as_json, evidence_index
 from validation.report.flow_chart import flow_chart
 from validation.report.harm_words import STATES, harms_looked_for
 from validation.report.headlines import headlines
 from validation.report.json_view import report_model, report_text
-from validation.report.layouts import LAYOUTS, Section
+from validation.report.layouts import LAYOUTS, Section, sections_of
 from validation.report.limits import cannot_tell
 from validation.report.mitigation_words import mitigation_view
 from validation.report.page_one import COMMAND
@@ -89,7 +89,6 @@ FILTERS: Final = (
 def render_report(
     evidence: Evidence,
     *,
-    evidence_file: str = EVIDENCE_FILE,
     previous: Evidence | None = None,
     audit_key: str | None = None,
     profiles: Sequence[Profile] | None = None,
@@ -98,7 +97,6 @@ def render_report(
 
     Args:
         evidence: judged or not; a gate of None is shown as a closed one.
-        evidence_file: the name of the file from which each number can be recomputed.
         previous: the evidence of the audit before this one, to say what changed since.
         audit_key: the artefact that this audit is, for the inventory entry.
         profiles: of rules and guidelines; None takes the shipped ones.
@@ -106,11 +104,12 @@ def render_report(
     chosen = largest_population(evidence)
     policy, written = evidence.policy, units(evidence)
     compared = comparison(previous, evidence)
+    sections = sections_of(policy.task, any_change=bool(compared.changes))
     return _render(
         "audit.html.j2",
         verdict=verdicts.model_verdict(evidence),
         evidence=evidence,
-        evidence_file=evidence_file,
+        evidence_file=EVIDENCE_FILE,
         is_forecast=policy.is_forecast,
         data=evidence.data,
         gate=evidence.gate,
@@ -120,7 +119,7 @@ def render_report(
         headlines=headlines(evidence),
         unknowns=cannot_tell(evidence),
         layout=LAYOUTS[policy.task],
-        sections=_sections(evidence, compared),
+        sections=sections,
         units=written,
         flow=flow_table(evidence.data.flow),
         flow_diagram=flow_chart(evidence.data, policy.is_forecast),
@@ -130,7 +129,7 @@ def render_report(
         any_pooled=any(group.pooled for p in evidence.populations for group in p.groups),
         forest_population=chosen.population if chosen else "",
         groups=[(p.population, group_tables(p)) for p in evidence.populations],
-        **_around(evidence, previous, audit_key, profiles),
+        **_around(evidence, previous, audit_key, profiles, sections),
         **(_of_forecasts(evidence, chosen, written) if policy.is_forecast else _of_risk(evidence)),
     )
 
@@ -140,22 +139,15 @@ def render_json(
     *,
     previous: Evidence | None = None,
     audit_key: str | None = None,
-    profiles: Sequence[Profile] | None = None,
 ) -> str:
     """report.json: the same as :func:`render_report` for machines, the same bytes each time."""
-    anchors = section_anchors(evidence, previous)
-    chosen = load_profiles() if profiles is None else profiles
-    return report_text(report_model(evidence, previous, audit_key, chosen, anchors))
+    return report_text(report_model(evidence, previous, audit_key, load_profiles()))
 
 
 def section_anchors(evidence: Evidence, previous: Evidence | None = None) -> tuple[str, ...]:
     """The sections that the report of this evidence has."""
-    return tuple(anchor for anchor, *_ in _sections(evidence, comparison(previous, evidence)))
-
-
-def _sections(evidence: Evidence, compared: Comparison) -> tuple[Section, ...]:
-    absent = {"changes"} if not compared.changes else set()
-    return tuple(each for each in LAYOUTS[evidence.policy.task].sections if each[0] not in absent)
+    any_change = bool(comparison(previous, evidence).changes)
+    return tuple(anchor for anchor, *_ in sections_of(evidence.policy.task, any_change=any_change))
 
 
 def _around(
@@ -163,15 +155,17 @@ def _around(
     previous: Evidence | None,
     audit_key: str | None,
     profiles: Sequence[Profile] | None,
+    sections: Sequence[Section],
 ) -> dict[str, Any]:
     """What stands around the numbers: outcome, plans, inventory, rules, index."""
     chosen = load_profiles() if profiles is None else profiles
+    raw, anchors = as_json(evidence), [anchor for anchor, *_ in sections]
     return {
         "outcome": outcome_rows(evidence),
         "monitoring": monitoring_plan(evidence.policy),
         "inventory": inventory_text(evidence, audit_key),
-        "profiles": coverage_of(chosen, as_json(evidence), section_anchors(evidence, previous)),
-        "index": evidence_index(evidence, previous),
+        "profiles": coverage_of(chosen, raw, anchors),
+        "index": evidence_index(evidence, raw, previous),
         "page_one_command": COMMAND,
     }
 
@@ -201,15 +195,13 @@ def _of_forecasts(
     }
 
 
-def render_prediction_report(
-    evidence: PredictionEvidence, *, evidence_file: str = EVIDENCE_FILE
-) -> str:
+def render_prediction_report(evidence: PredictionEvidence) -> str:
     """The report of ``audit_predictions``; as :func:`render_report`."""
     return _render(
         "predictions.html.j2",
         verdict=verdicts.prediction_verdict(evidence.study, evidence.rows, evidence.gate),
         evidence=evidence,
-        evidence_file=evidence_file,
+        evidence_file=EVIDENCE_FILE,
         gate=evidence.gate,
         why_withheld=why_withheld(evidence),
         task=evidence.policy.task,
