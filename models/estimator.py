@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from models.calibration import Calibration
 from models.checkpoints import write_atomically
 from models.config import ModelConfig
-from models.lstm import MaskedLSTM
+from models.network import SequenceNetwork
 from models.scaling import Scaler
 from models.store import Channel, SequenceStore
 
@@ -71,7 +71,7 @@ class Model:
 
     def write(self, directory: Path) -> None:
         words = {
-            "architecture": "masked_lstm",
+            "architecture": "sequence_network",
             "config": self.config.model_dump(mode="json"),
             "channels": [asdict(c) for c in self.channels],
             "statics": list(self.statics),
@@ -118,17 +118,11 @@ class Model:
                 raise ModelUnusable(f"the sequences' {what} are not those the model was trained on")
 
 
-def new_network(scaler: Scaler, config: ModelConfig, outputs: int) -> MaskedLSTM:
-    return MaskedLSTM(
-        scaler,
-        outputs=outputs,
-        hidden_size=config.hidden_size,
-        layers=config.layers,
-        dropout=config.dropout,
-    )
+def new_network(scaler: Scaler, config: ModelConfig, outputs: int) -> SequenceNetwork:
+    return SequenceNetwork(scaler, config, outputs)
 
 
-def read_network(path: Path, scaler: Scaler, config: ModelConfig, outputs: int) -> MaskedLSTM:
+def read_network(path: Path, scaler: Scaler, config: ModelConfig, outputs: int) -> SequenceNetwork:
     """The network stored at `path`, ready to score.
 
     Raises:

@@ -21,8 +21,8 @@ from models.config import ModelConfig
 from models.estimator import best_device, new_network
 from models.group_robust import GroupRobust
 from models.losses import example_weights, weighted_loss_sum, weighted_losses
-from models.lstm import MaskedLSTM
 from models.mitigation import Mitigation
+from models.network import SequenceNetwork
 from models.parts import Part, TrainingImpossible, known
 from models.progress import Report
 from models.scaling import Scaler
@@ -55,7 +55,7 @@ class Standing:
     robust: the weights of groups, where the loss serves the worst of them.
     """
 
-    network: MaskedLSTM
+    network: SequenceNetwork
     optimizer: torch.optim.Optimizer
     best: dict[str, Tensor]
     log: list[EpochLog]
@@ -181,7 +181,7 @@ def _loss_of(losses: Tensor, weights: Tensor, rows: Rows, robust: GroupRobust | 
 
 @torch.inference_mode()
 def predict_raw(
-    network: MaskedLSTM, store: SequenceStore, rows: Rows, max_steps: int, device: torch.device
+    network: SequenceNetwork, store: SequenceStore, rows: Rows, max_steps: int, device: torch.device
 ) -> npt.NDArray[np.float64]:
     """[R, K] raw answers for the examples `rows` [R], computed in order of length."""
     network.eval()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import ArtefactCorrupt
 from pipelines.limits_order import register_policy
@@ -37,7 +38,7 @@ def recipe_for(study: str, sequences: str, model: str) -> Recipe:
         config={},
         inputs={"sequences": sequences, "model": model},
         libraries=("polars", "numpy", "torch", "scikit-learn"),
-        modules=("models.scoring",),
+        modules=("models.scoring", *ENCODER_MODULES),
         device=device_class(),
     )
 

@@ -44,7 +44,7 @@ def score_subjects(study: str, sequences: str) -> str:
         },
         inputs=inputs,
         libraries=("polars", "numpy", "torch", *load_domain(spec.domain).LIBRARIES),
-        modules=("models.scoring", source_module(spec.domain)),
+        modules=("models.scoring", *ENCODER_MODULES, source_module(spec.domain)),
         device=device_class(),
     )
     return run_stage(

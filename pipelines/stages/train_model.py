@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import TrainingFailed
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
@@ -60,7 +61,7 @@ def recipe_for(study: str, sequences: str) -> Recipe:
         config={"model": spec.model.model_dump(mode="json"), "mitigation": mitigation},
         inputs={"sequences": sequences},
         libraries=("numpy", "torch", "scikit-learn", "skops", "arch"),
-        modules=("models.training",),
+        modules=("models.training", *ENCODER_MODULES),
         device=device_class(),
     )
 

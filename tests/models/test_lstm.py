@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from models.batches import assemble
-from models.lstm import MaskedLSTM, last_state, reference_lstm
+from models.encoders.lstm import LSTMEncoder, reference_lstm
+from models.network import SequenceNetwork
 from models.store import SequenceStore
 from tests.models.generated_stores import everyone, make_store
 from tests.models.test_batches import read_naively
@@ -49,18 +50,7 @@ def test_the_reference_cell_by_hand() -> None:
     assert all(math.isclose(a, b, abs_tol=TOLERANCE) for a, b in zip(found, expected, strict=True))
 
 
-def test_the_last_state_is_found_wherever_the_true_steps_lie() -> None:
-    torch.manual_seed(0)
-    lstm = nn.LSTM(2, 3, batch_first=True)
-    x = torch.randn(5, 2)
-    expected = reference_lstm(lstm, x[[1, 4]])[-1]
-    steps = torch.tensor([[False, True, False, False, True]])
-    torch.testing.assert_close(last_state(lstm, x.unsqueeze(0), steps)[0], expected)
-    nothing = last_state(lstm, x.unsqueeze(0), torch.zeros_like(steps))
-    assert nothing.tolist() == [[0.0, 0.0, 0.0]]
-
-
-def logit_by_loops(network: MaskedLSTM, store: SequenceStore, row: int) -> float:
+def logit_by_loops(network: SequenceNetwork, store: SequenceStore, row: int) -> float:
     """The whole network on one example, written with loops and the reference cell."""
     scaler, width = network.inputs.scaler, len(store.channels)
     end = int(store.step_offsets[row + 1])
@@ -96,9 +86,11 @@ def logit_by_loops(network: MaskedLSTM, store: SequenceStore, row: int) -> float
     facts = [*last, *(float(n > 0) for n in count), *since, *(math.log1p(n) for n in count)]
     facts += [*statics, *(float(u) for u in unknown), math.log1p(sum(count))]
     facts = [scale(*f) for f in zip(facts, scaler.fact_mean, scaler.fact_std, strict=True)]
-    memory = torch.zeros(network.lstm.hidden_size)
+    assert isinstance(network.encoder, LSTMEncoder)
+    lstm = network.encoder.lstm
+    memory = torch.zeros(lstm.hidden_size)
     if inputs:
-        memory = reference_lstm(network.lstm, torch.tensor(inputs))[-1]
+        memory = reference_lstm(lstm, torch.tensor(inputs))[-1]
     return float(network.head(memory.unsqueeze(0), torch.tensor([facts])).detach())
 
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.batches import Batch, Padding, assemble
+from models.config import ModelConfig
 from models.inputs import fit_inputs
 from models.losses import example_weights, weighted_loss_sum
-from models.lstm import MaskedLSTM
+from models.network import SequenceNetwork
 from models.store import TASKS, SequenceStore
 from models.tasks import task_of
 from tests.models.generated_stores import everyone, make_store
@@ -30,14 +31,12 @@ paddings = st.builds(
 )
 
 
-def network_for(store: SequenceStore, layers: int = 1) -> MaskedLSTM:
+def network_for(store: SequenceStore, layers: int = 1) -> SequenceNetwork:
     """A network with every weight away from zero, so that nothing is hidden by a zero."""
     torch.manual_seed(0)
-    network = MaskedLSTM(
+    network = SequenceNetwork(
         fit_inputs(store, everyone(store), MAX_STEPS),
-        hidden_size=6,
-        layers=layers,
-        dropout=0.0,
+        ModelConfig(hidden_size=6, layers=layers, dropout=0.0),
         outputs=task_of(store.task, store.levels).outputs,
     )
     with torch.no_grad():
@@ -50,21 +49,21 @@ def network_for(store: SequenceStore, layers: int = 1) -> MaskedLSTM:
     return network
 
 
-def loss_of(network: MaskedLSTM, batch: Batch, store: SequenceStore) -> tuple[Tensor, Tensor]:
+def loss_of(network: SequenceNetwork, batch: Batch, store: SequenceStore) -> tuple[Tensor, Tensor]:
     raw, task = network(batch), task_of(store.task, store.levels)
     weights = example_weights(batch.label, batch.weight, positive_weight=2.0)
     loss = weighted_loss_sum(task, raw, batch.label, batch.scale, weights)
     return raw, loss / MOST_WEIGHT
 
 
-def gradients(network: MaskedLSTM) -> dict[str, Tensor]:
+def gradients(network: SequenceNetwork) -> dict[str, Tensor]:
     return {
         name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
         for name, p in network.named_parameters()
     }
 
 
-def one_by_one(network: MaskedLSTM, store: SequenceStore) -> tuple[Tensor, Tensor]:
+def one_by_one(network: SequenceNetwork, store: SequenceStore) -> tuple[Tensor, Tensor]:
     """Logits and summed loss of a loop over single sequences, with its gradients left behind."""
     logits, total = [], torch.zeros(())
     for row in everyone(store):

@@ -13,9 +13,9 @@ STAGE = "pipelines.stages.build_sequences"
 @pytest.mark.parametrize(
     ("stage", "imported", "foreign"),
     [
-        ("build_sequences", "pipelines.sequences", "models.lstm"),
+        ("build_sequences", "pipelines.sequences", "models.network"),
         ("build_sequences", "validation.leakage", "validation.gate"),
-        ("audit_model", "validation.gate", "models.lstm"),
+        ("audit_model", "validation.gate", "models.network"),
         ("check_events", "validation.suites", "pipelines.sequences"),
     ],
 )
@@ -29,7 +29,7 @@ def test_a_version_holds_what_a_stage_imports_and_not_what_it_does_not(
 
 
 def test_what_a_child_process_runs_is_part_of_the_version_when_named() -> None:
-    assert "models.lstm" in source_hashes("pipelines.stages.train_model", "models.training")
+    assert "models.network" in source_hashes("pipelines.stages.train_model", "models.training")
 
 
 def test_hashing_sources_imports_none_of_them() -> None:

@@ -1,0 +1,86 @@
+"""The network of a study: scaled inputs, an encoder, and a head that answers with raw numbers.
+
+At each step the encoder sees, per channel, the value, whether it was observed and the time since
+it was last observed, and the step's own age (Lipton et al. 2016; Che et al. 2018). The head also
+sees what is known of each channel at the end, so that the encoder need not learn to copy.
+"""
+
+from importlib import import_module
+
+import torch
+from torch import Tensor, nn
+
+from models.batches import Batch
+from models.config import ModelConfig
+from models.encoders.encoder import Encoder, Sequences
+from models.encoders.registry import ENCODERS
+from models.heads import Head
+from models.inputs import Inputs
+from models.scaling import Scaler
+
+
+class SequenceNetwork(nn.Module):
+    """Raw [B, K] of a Batch. Padding (amount, side, value) and batch mates change nothing."""
+
+    def __init__(self, scaler: Scaler, config: ModelConfig, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.inputs = Inputs(scaler)
+        channels = len(scaler.channel_mean)
+        self.encoder = encoder_of(self.inputs.step_size, channels, config)
+        self.head = Head(
+            self.encoder.pooled_size,
+            self.inputs.fact_size,
+            config.hidden_size,
+            config.dropout,
+            outputs,
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.answer(*self.read(batch))
+
+    def read(self, batch: Batch) -> tuple[Sequences, Tensor]:
+        """What the encoder reads, and the facts [B, F] that the head sees besides."""
+        inputs, facts = self.inputs(batch)  # [B, T, 3C + 1], [B, F]
+        return _to_the_front(inputs, batch), facts
+
+    def answer(self, sequences: Sequences, facts: Tensor) -> Tensor:
+        """[B, K] raw, of sequences and facts [B, F]."""
+        return self.conclude(self.encoder(sequences).pooled, facts)
+
+    def conclude(self, pooled: Tensor, facts: Tensor) -> Tensor:
+        """[B, K] raw, of what the encoder pooled [B, P] and facts [B, F]."""
+        # The head is a small share of the work, and half precision would round its answer.
+        with torch.autocast(pooled.device.type, enabled=False):
+            whole = self.head.line.weight.dtype
+            raw: Tensor = self.head(pooled.to(whole), facts.to(whole))
+        return raw
+
+
+def encoder_of(input_size: int, channels: int, config: ModelConfig) -> Encoder:
+    """The encoder that a study's model section names."""
+    entry = ENCODERS[config.encoder.kind]
+    made: Encoder = getattr(import_module(entry.module), entry.name)(input_size, channels, config)
+    return made
+
+
+def _to_the_front(inputs: Tensor, batch: Batch) -> Sequences:
+    """The true steps of each row first, in their order, wherever the padding was."""
+    steps = batch.steps
+    order = torch.argsort((~steps).to(torch.uint8), dim=1, stable=True)  # [B, T]
+    elapsed = torch.cat([batch.elapsed_days, _days_since_step(batch).unsqueeze(2)], dim=2)
+    elapsed = torch.log1p(torch.where(steps.unsqueeze(2), elapsed, 0.0).clamp(min=0.0))
+    return Sequences(
+        inputs=inputs.gather(1, order.unsqueeze(2).expand(inputs.shape)),
+        elapsed=elapsed.gather(1, order.unsqueeze(2).expand(elapsed.shape)),
+        steps=steps.gather(1, order),
+        position=order,
+    )
+
+
+def _days_since_step(batch: Batch) -> Tensor:
+    """[B, T] days since the true step before; 0 at the first. Padding lies on one side only."""
+    days = torch.where(batch.steps, batch.step_days, 0.0)
+    follows = batch.steps[:, 1:] & batch.steps[:, :-1]
+    since = torch.where(follows, days[:, 1:] - days[:, :-1], 0.0)
+    return torch.cat([torch.zeros_like(days[:, :1]), since], dim=1)
