@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, hash_file
 from pipelines.domains import load_domain, source_module
 from pipelines.errors import ArtefactCorrupt
