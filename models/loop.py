@@ -120,7 +120,7 @@ def train_network(
             standing.best = _copy(standing.network.state_dict())
         write_checkpoint(job.checkpoints, epoch, _checkpoint(standing, job.fingerprint))
         losses = f"loss {entry['train_loss']:.4f}, validation {loss:.4f}"
-        report(job.name, epoch, config.max_epochs, losses)
+        report(job.name, epoch, config.max_epochs, losses, loss)
     return standing
 
 

@@ -9,9 +9,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Report(Protocol):
-    """Told after every epoch of every network."""
+    """Told after every epoch of every network; `losses` is for people, the number for programs."""
 
-    def __call__(self, network: str, epoch: int, epochs: int, losses: str) -> None: ...
+    def __call__(
+        self, network: str, epoch: int, epochs: int, losses: str, validation_loss: float
+    ) -> None: ...
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def reporting(networks: int) -> Iterator[Report]:
         yield line
 
 
-def line(network: str, epoch: int, epochs: int, losses: str) -> None:
+def line(network: str, epoch: int, epochs: int, losses: str, validation_loss: float) -> None:
     """Tell one epoch in one write, which lines of other processes cannot tear."""
     print(f"{network} epoch {epoch} of at most {epochs}: {losses}", flush=True)
 
@@ -42,7 +44,9 @@ def _bar(networks: int) -> Iterator[Report]:
     with Progress(*columns) as bar:
         task = bar.add_task("train", total=None, losses="")
 
-        def report(network: str, epoch: int, epochs: int, losses: str) -> None:
+        def report(
+            network: str, epoch: int, epochs: int, losses: str, validation_loss: float
+        ) -> None:
             if network not in seen:
                 seen.append(network)
             done = (len(seen) - 1) * epochs + epoch

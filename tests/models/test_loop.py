@@ -31,7 +31,7 @@ def train_small(
 ) -> tuple[Standing, list[str]]:
     part, lines = released_part(store), []
 
-    def report(network: str, epoch: int, epochs: int, losses: str) -> None:
+    def report(network: str, epoch: int, epochs: int, losses: str, validation_loss: float) -> None:
         lines.append(f"{network} {epoch}/{epochs}")
 
     job = NetworkJob(

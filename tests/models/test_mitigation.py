@@ -147,7 +147,7 @@ def trained(
     scaler = fit_inputs(store, part.train, SMALL.max_steps)
     job = NetworkJob("seed_0", 0, part, scaler, folder, "fingerprint", mitigation)
 
-    def report(network: str, epoch: int, epochs: int, losses: str) -> None:
+    def report(network: str, epoch: int, epochs: int, losses: str, validation_loss: float) -> None:
         if epoch == until:
             raise _Killed
 

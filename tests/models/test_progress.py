@@ -6,8 +6,8 @@ import sys
 CODE = """
 from models.progress import reporting
 with reporting(networks=2) as report:
-    report("seed_0", 1, 3, "loss 0.5000")
-    report("seed_1", 2, 3, "loss 0.2500")
+    report("seed_0", 1, 3, "loss 0.5000", 0.5)
+    report("seed_1", 2, 3, "loss 0.2500", 0.25)
 """
 
 
