@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from threadpoolctl import threadpool_limits
 
 from models.config import ModelConfig
+from models.cost import Meter
 from models.estimator import best_device, new_network
 from models.loop import NetworkJob, Standing, predict_raw, train_network
 from models.mitigation import Mitigation
@@ -36,7 +37,7 @@ class NetworkTask:
 
 @dataclass(frozen=True)
 class Trained:
-    """How it went, and the raw answers [R, K] for the part's known validation rows."""
+    """How it went and what it cost, and raw answers [R, K] for the known validation rows."""
 
     log: dict[str, Any]
     raw: npt.NDArray[np.float64]
@@ -50,12 +51,14 @@ def fit_network(task: NetworkTask, report: Report) -> Trained:
     """
     use_threads(task.config.threads)
     store, job = SequenceStore.open(task.sequences), task.job
-    standing = train_network(store, job, task.config, report)
+    meter = Meter(job.checkpoints.with_name(f"{job.name}_seconds.json"), job.fingerprint)
+    standing = train_network(store, job, task.config, meter.through(report))
     best = {k: v.cpu().contiguous() for k, v in standing.best.items()}
     save_file(best, task.output / f"{job.name}.safetensors")
     log = {
         "best_epoch": standing.best_epoch,
         "epochs": [asdict(entry) for entry in standing.log],
+        "cost": meter.cost(standing.network)._asdict(),
     }
     return Trained(log, _judge(store, task, standing))
 

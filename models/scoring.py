@@ -150,6 +150,7 @@ class Scoring:
             return {
                 name: kind.read(folder).predict(table)
                 for name, kind in CHALLENGERS[self.store.task].items()
+                if name in estimator.challengers
             }
         except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise ModelUnusable(f"{folder} does not hold the challengers of model.json") from error

@@ -138,7 +138,7 @@ class Started:
     plan: Plan
     scaler: Scaler
     networks: list[Future[Trained]]
-    challengers: Future[dict[str, Calibration]]
+    challengers: Future[dict[str, Calibration]] | None
 
 
 class Fitting:
@@ -151,10 +151,12 @@ class Fitting:
         output: Path,
         checkpoints: Path,
         mitigation: Mitigation | None = None,
+        with_challengers: bool = True,
     ) -> None:
         self.store = SequenceStore.open(sequences)
         self.sequences, self.config, self.output = sequences, config, output
         self.checkpoints, self.mitigation = checkpoints, mitigation
+        self.with_challengers = with_challengers
         self.features = build_features(self.store, max_steps=config.max_steps)
         # A file, so that every process maps the same columns instead of being sent a copy.
         self.columns = checkpoints / "features.npy"
@@ -173,6 +175,8 @@ class Fitting:
             job = NetworkJob(name, seed, plan.part, scaler, saved, mark, by)
             task = NetworkTask(self.sequences, self.config, job, self.output)
             networks.append(pool.submit(fit_network, task, report))
+        if not self.with_challengers:
+            return Started(plan, scaler, networks, None)
         task_of_challengers = ChallengersTask(
             self.sequences,
             self.features.names,
@@ -198,7 +202,7 @@ class Fitting:
             scaler=started.scaler,
             trained_until=trained_until(self.store, part),
             calibration=calibrate(self.store, judged, raw),
-            challengers=started.challengers.result(),
+            challengers={} if started.challengers is None else started.challengers.result(),
         )
 
     def write_log(self) -> None:

@@ -1,6 +1,7 @@
 """The challengers of one estimator from its rows to their files, in whichever process."""
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from models.challengers.table import Floats, Rows, Table
 from models.features import Features
 from models.parts import Part, known
 from models.store import PROBABILITIES, SequenceStore
+
+# How long each took to fit, of the processor's time: a log, and so no part of what was made.
+SECONDS_LOG = "seconds_log.json"
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,14 @@ def fit_challengers(task: ChallengersTask) -> dict[str, Calibration]:
     judged = known(store, task.part.validation)
     training = Table(store, features, known(store, task.part.train))
     validation = Table(store, features, judged)
-    calibrations = {}
+    calibrations, seconds = {}, {}
     for name, kind in CHALLENGERS[store.task].items():
+        started = time.process_time()
         challenger = kind.fit(training)
+        seconds[name] = time.process_time() - started
         challenger.write(folder)
         calibrations[name] = calibrate(store, judged, challenger.predict(validation))
+    (folder / SECONDS_LOG).write_text(json.dumps(seconds))
     return calibrations
 
 

@@ -56,11 +56,11 @@ def train_killed(
 
 
 def model_bytes(directory: Path) -> dict[str, bytes]:
-    """Every file of a model but the log, which tells the time."""
+    """Every file of a model but the logs, which tell the time."""
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.suffix != ".skops" and path.name != "training_log.json"
+        if path.is_file() and path.suffix != ".skops" and not path.name.endswith("_log.json")
     }
 
 
