@@ -1,14 +1,8 @@
 """train_model: the network and its challengers, trained in a child process that can be killed."""
 
-import fcntl
 import json
-import logging
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +14,8 @@ from pipelines.errors import TrainingFailed
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
 from pipelines.study import load_study
 from pipelines.training_mitigation import group_numbers, training_mitigation
+from pipelines.training_process import one_attempt_at_a_time, run_training
 from validation.mitigation.config import MitigationConfig
-
-log = logging.getLogger(__name__)
 
 
 def train_model(study: str, sequences: str) -> str:
@@ -84,8 +77,8 @@ def _train(
         *("--checkpoints", str(workspace / "checkpoints")),
         *_mitigation(mitigation, sequences, workspace),
     ]
-    with _one_attempt_at_a_time(workspace) as lock:
-        _run(command, lock)
+    with one_attempt_at_a_time(workspace) as lock:
+        run_training(command, lock)
     _require_device(draft)
     training = json.loads((draft / "training_log.json").read_text())
     return {
@@ -115,44 +108,3 @@ def _require_device(model: Path) -> None:
             where="python -m models.training",
             remedy="Give torch a build and a driver that fit the device, or hide the device.",
         )
-
-
-def _run(command: list[str], lock: int) -> None:
-    """Run the child, its lines in our log; it inherits the lock and holds it if we are killed."""
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        pass_fds=(lock,),
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    ) as child:
-        try:
-            last = _lines_to_log(child)
-        except BaseException:
-            # A timeout or a stop of the task must not wait for the epochs that are left.
-            child.kill()
-            raise
-    if child.returncode:
-        raise TrainingFailed(
-            f"The training process ended with {child.returncode}; it last said: {last}",
-            where="python -m models.training",
-            remedy="See the task's log. Finished epochs are kept: the next attempt goes on there.",
-        )
-
-
-def _lines_to_log(child: subprocess.Popen[str]) -> str:
-    """Log the child's lines until it ends; the last one says how it went."""
-    last = ""
-    for line in child.stdout or ():
-        last = line.strip() or last
-        log.info("training: %s", line.rstrip())
-    return last
-
-
-@contextmanager
-def _one_attempt_at_a_time(workspace: Path) -> Iterator[int]:
-    """Wait until no other process, not even an orphan of a killed attempt, trains this model."""
-    with (workspace / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock.fileno()

@@ -11,12 +11,12 @@ from types import FrameType
 import pytest
 
 from pipelines.errors import TrainingFailed
-from pipelines.stages.train_model import _one_attempt_at_a_time, _run
+from pipelines.training_process import one_attempt_at_a_time, run_training
 
 
 @pytest.fixture
 def lock(tmp_path: Path) -> Iterator[int]:
-    with _one_attempt_at_a_time(tmp_path) as descriptor:
+    with one_attempt_at_a_time(tmp_path) as descriptor:
         yield descriptor
 
 
@@ -26,14 +26,16 @@ def child(program: str) -> list[str]:
 
 def test_the_last_line_of_a_failed_child_is_passed_on(lock: int) -> None:
     with pytest.raises(TrainingFailed, match="ended with 3; it last said: no class left") as failed:
-        _run(child("print('epoch 1'); print('no class left'); print(); raise SystemExit(3)"), lock)
+        run_training(
+            child("print('epoch 1'); print('no class left'); print(); raise SystemExit(3)"), lock
+        )
 
     assert failed.value.exit_code == 40
 
 
 def test_a_child_that_ends_well_is_no_failure(lock: int, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="pipelines"):
-        _run(child("print('epoch 1')"), lock)
+        run_training(child("print('epoch 1')"), lock)
 
     assert caplog.messages == ["training: epoch 1"]
 
@@ -52,7 +54,7 @@ def test_a_stop_of_the_task_ends_the_child_at_once(lock: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, 1.0)
     try:
         with pytest.raises(_Stopped):
-            _run(child("import time; print('epoch 1', flush=True); time.sleep(600)"), lock)
+            run_training(child("import time; print('epoch 1', flush=True); time.sleep(600)"), lock)
     finally:
         signal.signal(signal.SIGALRM, before)
 
@@ -61,10 +63,10 @@ def test_a_stop_of_the_task_ends_the_child_at_once(lock: int) -> None:
 
 def test_a_second_attempt_waits_for_an_orphan_of_the_first(tmp_path: Path) -> None:
     """The child inherits the lock: killing its parent does not let another one train beside it."""
-    with _one_attempt_at_a_time(tmp_path) as descriptor:
+    with one_attempt_at_a_time(tmp_path) as descriptor:
         orphan = subprocess.Popen(child("import time; time.sleep(2)"), pass_fds=(descriptor,))
     started = time.monotonic()
-    with _one_attempt_at_a_time(tmp_path):
+    with one_attempt_at_a_time(tmp_path):
         waited = time.monotonic() - started
     orphan.wait()
 
