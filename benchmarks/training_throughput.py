@@ -107,6 +107,8 @@ def _generate(examples: int) -> SequenceStore:
         subject=np.arange(examples),
         index_day=np.zeros(examples),
         label_end_day=np.full(examples, 365.0),
+        followed_days=np.full(examples, 365.0, np.float32),
+        other_label=np.empty((examples, 0), np.float32),
         windows=np.empty((0, examples), np.int8),
         channels=tuple(Channel(f"lab_{c}", "numeric") for c in range(CHANNELS)),
         statics=("age_years", "sex_male"),
@@ -114,6 +116,7 @@ def _generate(examples: int) -> SequenceStore:
         levels=(),
         horizon="365 days",
         resampling="none",
+        other_labels=(),
     )
 
 

@@ -44,6 +44,8 @@ class Batch:
         label: [B] what came true (1 or 0 for a probability), NaN where unknown.
         weight: [B] inverse-probability-of-censoring weight.
         scale: [B] > 0, the naive unit of the label.
+        followed_days: [B] without the event, as in the store.
+        other_label: [B, A] by the study's other outcomes, NaN where unknown.
     """
 
     value: Tensor
@@ -55,6 +57,8 @@ class Batch:
     label: Tensor
     weight: Tensor
     scale: Tensor
+    followed_days: Tensor
+    other_label: Tensor
 
     def to(self, device: torch.device) -> Self:
         return type(self)(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
@@ -141,6 +145,8 @@ def assemble(
         label=torch.from_numpy(store.label)[chosen],
         weight=torch.from_numpy(store.weight)[chosen],
         scale=torch.from_numpy(store.scale)[chosen],
+        followed_days=torch.from_numpy(store.followed_days)[chosen],
+        other_label=torch.from_numpy(store.other_label)[chosen],
     )
 
 

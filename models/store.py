@@ -25,6 +25,8 @@ TYPE_OF_ARRAY: dict[str, type[np.generic]] = {
     "subject": np.int64,
     "index_day": np.float64,
     "label_end_day": np.float64,
+    "followed_days": np.float32,
+    "other_label": np.float32,
     "windows": np.int8,
 }
 TASKS = ("risk", "direction", "volatility", "quantiles")
@@ -64,11 +66,17 @@ class SequenceStore:
         subject: [E] whose example it is.
         index_day: [E] the index time, in days since 1970-01-01 UTC.
         label_end_day: [E] when the label is decided and known, likewise; NaN where unknown.
+        followed_days: [E] how long the example was followed without the event, from the day the
+            horizon begins: to the event; for the whole horizon where the label is 0, a competing
+            event included (whoever had one can have no event any more and stays at risk: the
+            subdistribution of Fine & Gray 1999); to the loss where it was lost; NaN where unknown.
+        other_label: [E, A] 1 or 0 by the study's other outcomes, NaN where unknown; A may be 0.
         windows: [W, E] each window's 0 train, 1 validation, 2 test, -1 none; W may be 0.
         task: what is predicted, one of TASKS.
         levels: of the quantiles, ascending, .5 among them; empty for any other task.
         horizon: how far the label looks ahead, such as "1826 days" or "5 sessions".
         resampling: how the windows came about, one of RESAMPLINGS.
+        other_labels: names of the other outcomes.
     """
 
     step_offsets: npt.NDArray[np.int64]
@@ -85,6 +93,8 @@ class SequenceStore:
     subject: npt.NDArray[np.int64]
     index_day: npt.NDArray[np.float64]
     label_end_day: npt.NDArray[np.float64]
+    followed_days: npt.NDArray[np.float32]
+    other_label: npt.NDArray[np.float32]
     windows: npt.NDArray[np.int8]
     channels: tuple[Channel, ...]
     statics: tuple[str, ...]
@@ -92,6 +102,7 @@ class SequenceStore:
     levels: tuple[float, ...]
     horizon: str
     resampling: str
+    other_labels: tuple[str, ...]
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -111,6 +122,7 @@ class SequenceStore:
                 levels=tuple(float(level) for level in words["levels"]),
                 horizon=words["horizon"],
                 resampling=words["resampling"],
+                other_labels=tuple(words["other_labels"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SequencesUnusable(f"{directory / 'sequence.json'} is not readable") from error
@@ -136,7 +148,7 @@ class SequenceStore:
         words = [
             [(c.code, c.kind) for c in self.channels],
             self.statics,
-            (self.task, self.levels, self.horizon, self.resampling),
+            (self.task, self.levels, self.horizon, self.resampling, self.other_labels),
         ]
         digest.update(json.dumps(words).encode())
         return digest.hexdigest()
@@ -145,7 +157,7 @@ class SequenceStore:
         examples, steps = len(self), len(self.step_days)
         per_example = (
             *(self.label, self.weight, self.split, self.cluster),
-            *(self.scale, self.subject, self.index_day, self.label_end_day),
+            *(self.scale, self.subject, self.index_day, self.label_end_day, self.followed_days),
         )
         fits = (
             self.step_offsets[0] == 0
@@ -155,6 +167,7 @@ class SequenceStore:
             and len(self.observation_channel) == len(self.observation_value)
             and self.static_value.shape == (examples, len(self.statics))
             and all(len(array) == examples for array in per_example)
+            and self.other_label.shape == (examples, len(self.other_labels))
             and self.windows.ndim == 2
             and self.windows.shape[1] == examples
         )
@@ -172,6 +185,8 @@ class SequenceStore:
             raise SequencesUnusable("only a task of quantiles has levels")
         if not (self.scale > 0).all():
             raise SequencesUnusable("the scale of an example is not above 0")
+        if (self.followed_days < 0).any():
+            raise SequencesUnusable("an example was followed for less than no time")
 
 
 def select(store: SequenceStore, rows: npt.NDArray[np.int64]) -> SequenceStore:
@@ -181,7 +196,7 @@ def select(store: SequenceStore, rows: npt.NDArray[np.int64]) -> SequenceStore:
     counts = np.diff(store.observation_offsets)
     per_example = (
         *("static_value", "label", "weight", "split", "cluster"),
-        *("scale", "subject", "index_day", "label_end_day"),
+        *("scale", "subject", "index_day", "label_end_day", "followed_days", "other_label"),
     )
     return replace(
         store,

@@ -80,6 +80,15 @@ class Domain(Protocol):
         self, frame: "pl.DataFrame", fitted_on: "npt.NDArray[np.bool_]"
     ) -> "npt.NDArray[np.float32]": ...
 
+    def followed_days(self, config: Any, frame: "pl.DataFrame") -> "npt.NDArray[np.float32]":
+        """Per example: days of its horizon without the event; all of it where the label is 0, NaN
+        where nothing is known."""
+
+    def labels_beside(
+        self, config: Any, events: "pl.DataFrame", frame: "pl.DataFrame"
+    ) -> "pl.DataFrame":
+        """A column per outcome that is learned beside the study's own: 1, 0, null if unknown."""
+
     def other_labels(
         self,
         config: Any,

@@ -137,7 +137,8 @@ def write_sequences(
     """Write the ragged store: one ``.npy`` per array, for memory maps, and ``sequence.json``.
 
     ``columns`` holds the arrays with one row per example: static_value, label, label_end_day,
-    scale, weight, split, cluster, subject, index_day; and ``windows`` [W, E].
+    scale, weight, split, cluster, subject, index_day, followed_days, other_label [E, A]; and
+    ``windows`` [W, E].
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in {**sequences.arrays(), **columns}.items():

@@ -119,6 +119,8 @@ class OutcomeConfig(Section):
     ``alternatives``: definitions that somebody else might have chosen. The audit judges the same
     scores by each of them; without any, by half the horizon, and with competing events taken as
     lost follow-up.
+    ``also``: outcomes that the network learns beside this one, if the model section gives them a
+    share of the loss; nothing of them is published or audited.
     """
 
     title: str
@@ -128,20 +130,27 @@ class OutcomeConfig(Section):
     competing: list[str] = Field([], description="after one of these the outcome cannot happen")
     end_of_follow_up: list[str] = Field(min_length=1)
     alternatives: list[OtherOutcome] = []
+    also: list[OtherOutcome] = []
 
     @model_validator(mode="after")
     def _titles_differ(self) -> Self:
-        titles = [self.title, *(other.title for other in self.alternatives)]
-        if len(set(titles)) != len(titles):
-            raise ValueError("alternatives: each needs a title of its own")
+        for name, others in (("alternatives", self.alternatives), ("also", self.also)):
+            titles = [self.title, *(other.title for other in others)]
+            if len(set(titles)) != len(titles):
+                raise ValueError(f"{name}: each needs a title of its own")
         return self
 
     def others(self) -> list["OutcomeConfig"]:
         """The other definitions, complete; the two usual doubts where the study names none."""
-        return [
-            self.model_copy(update=other.model_dump(exclude_none=True) | {"alternatives": []})
-            for other in self.alternatives or self._usual()
-        ]
+        return [self._with(other) for other in self.alternatives or self._usual()]
+
+    def beside(self) -> list["OutcomeConfig"]:
+        """The outcomes that are learned as well, complete."""
+        return [self._with(other) for other in self.also]
+
+    def _with(self, other: OtherOutcome) -> "OutcomeConfig":
+        changes = other.model_dump(exclude_none=True) | {"alternatives": [], "also": []}
+        return self.model_copy(update=changes)
 
     def _usual(self) -> list[OtherOutcome]:
         found = []
@@ -171,7 +180,11 @@ class EhrConfig(Section):
             *self.outcome.codes,
             *self.outcome.competing,
             *self.outcome.end_of_follow_up,
-            *(code for other in self.outcome.others() for code in (*other.codes, *other.competing)),
+            *(
+                code
+                for other in (*self.outcome.others(), *self.outcome.beside())
+                for code in (*other.codes, *other.competing)
+            ),
             *(code.copy_of for code in self.codes.values() if code.copy_of),
         }
         unknown = sorted(named - set(self.codes))

@@ -138,6 +138,19 @@ def weights(frame: pl.DataFrame, fitted_on: npt.NDArray[np.bool_]) -> npt.NDArra
     return weight
 
 
+def followed_days(config: EhrConfig, frame: pl.DataFrame) -> npt.NDArray[np.float32]:
+    """Days without the event: the whole horizon where it did not come; NaN where nothing is known.
+
+    Whoever had a competing event is followed to the end, too: it is known that nothing came.
+    """
+    return outcomes.days_without_event(config, frame)
+
+
+def labels_beside(config: EhrConfig, events: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+    """A column per outcome of `also`; null for whoever was lost, or had it before."""
+    return other_outcomes.labels_beside(config, events, frame)
+
+
 def other_labels(
     config: EhrConfig,
     events: pl.DataFrame,

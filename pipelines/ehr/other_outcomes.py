@@ -34,6 +34,22 @@ def other_labels(
     return pl.concat(found) if found else empty.with_columns(pl.col("subject_id").cast(pl.Int64))
 
 
+def labels_beside(config: EhrConfig, events: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+    """[E, A] what a network learns beside the study's own outcome, one column per title of `also`.
+
+    Null for whoever had it before the index time, or was lost to follow-up: no weight stands for
+    them, since nobody is shown what comes of it.
+    """
+    people = frame.select("subject_id", "index_time")
+    columns = {}
+    for outcome in config.outcome.beside():
+        own = config.model_copy(update={"outcome": outcome})
+        known = label_by(own, times_after_index(own, people, events))["label"]
+        had = _had_before(outcome, people, events)
+        columns[outcome.title] = known.zip_with(~had, pl.Series([None], dtype=pl.Float32))
+    return pl.DataFrame(columns)
+
+
 def _labels(
     outcome: OutcomeConfig,
     config: EhrConfig,

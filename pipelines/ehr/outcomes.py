@@ -107,6 +107,20 @@ def censoring_weights(
         return np.where(censored, 0.0, 1 / probability).astype(np.float32)
 
 
+def days_without_event(config: EhrConfig, frame: pl.DataFrame) -> npt.NDArray[np.float32]:
+    """[E] days from index + gap to the event, to the loss, or to the end of the horizon.
+
+    Not the frame's own followed_days: these end with a competing event as well, after which the
+    weights for censoring ask nothing more of anybody.
+    """
+    if "followed_days" not in frame.columns:  # of whom is scored, nothing is known yet
+        return np.full(frame.height, np.nan, np.float32)
+    days = (
+        pl.when(pl.col("label") == 0).then(config.outcome.horizon_days).otherwise("followed_days")
+    )
+    return frame.select(days.cast(pl.Float32)).to_series().to_numpy()
+
+
 def _with_attributes(
     config: EhrConfig, index: pl.DataFrame, subjects: pl.DataFrame
 ) -> pl.DataFrame:

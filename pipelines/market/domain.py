@@ -24,6 +24,7 @@ TASKS: dict[str, tuple[str, tuple[float, ...]]] = {
 # The networks of different seeds agree within this many standard deviations, nineteen in twenty.
 BAND_IN_STANDARD_DEVIATIONS = 1.96
 LEAST_PUBLISHED = 1e-9
+MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 def task(config: MarketConfig) -> tuple[str, tuple[float, ...]]:
@@ -127,6 +128,18 @@ def training_examples(
 ) -> Examples:
     """The bars that a study learns from, with their labels."""
     return examples.training_examples(config, events, subjects)
+
+
+def followed_days(config: MarketConfig, frame: pl.DataFrame) -> npt.NDArray[np.float32]:
+    """Days until the label is decided: nothing is lost on the way; NaN where it is not known."""
+    ahead = (frame["label_end_time"] - frame["index_time"]).dt.total_microseconds()
+    days: npt.NDArray[np.float64] = ahead.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return (days / MICROSECONDS_PER_DAY).astype(np.float32)
+
+
+def labels_beside(config: MarketConfig, events: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+    """None: a market study has one label."""
+    return pl.DataFrame()
 
 
 def other_labels(

@@ -176,7 +176,8 @@ def _write_training(spec: Study, events: Path, draft: Path) -> Counts:
     others = domain.other_labels(spec.records, source.events, examples.frame, parts.split == 0)
     if others is not None:
         others.write_parquet(draft / OTHER_LABELS)
-    return _write(source, examples, channels, sequences, parts, weight, checks, draft)
+    beside = domain.labels_beside(spec.records, source.events, examples.frame)
+    return _write(source, examples, channels, sequences, parts, weight, checks, beside, draft)
 
 
 def _write_scoring(spec: Study, inputs: dict[str, Path], as_of: datetime, draft: Path) -> Counts:
@@ -193,7 +194,10 @@ def _write_scoring(spec: Study, inputs: dict[str, Path], as_of: datetime, draft:
     nowhere = Assignment(np.full(rows, -1, np.int8), np.empty((0, rows), np.int8), "none")
     weight = np.ones(rows, np.float32)
     sequences = source.sequences(examples, channels)
-    return _write(source, examples, channels, sequences, nowhere, weight, [], draft, as_of=as_of)
+    nothing = pl.DataFrame()  # a score knows of no outcome
+    return _write(
+        source, examples, channels, sequences, nowhere, weight, [], nothing, draft, as_of=as_of
+    )
 
 
 def _placed(frame: pl.DataFrame) -> Placed:
@@ -226,16 +230,21 @@ def _write(
     parts: Assignment,
     weight: npt.NDArray[np.float32],
     checks: list[LeakageCheck],
+    beside: pl.DataFrame,
     draft: Path,
     as_of: datetime | None = None,
 ) -> Counts:
-    """Everything of the artefact: the ragged store, the example table, flow and leakage checks."""
+    """Everything of the artefact: the ragged store, the example table, flow and leakage checks.
+
+    Args:
+        beside: a column per outcome that is learned beside the study's own; none where scored.
+    """
     frame = examples.frame
     write_sequences(
         draft,
         sequences,
-        _columns(examples, parts, weight),
-        _description(source, examples, channels, parts),
+        _columns(source, examples, parts, weight, beside),
+        _description(source, examples, channels, parts, beside),
     )
     checks = [
         no_step_after_the_index_time(sequences.step_days),
@@ -269,15 +278,20 @@ def _write(
 
 
 def _columns(
-    examples: Examples, parts: Assignment, weight: npt.NDArray[np.float32]
+    source: _Source,
+    examples: Examples,
+    parts: Assignment,
+    weight: npt.NDArray[np.float32],
+    beside: pl.DataFrame,
 ) -> dict[str, npt.NDArray[Any]]:
     """The arrays of the store with one row per example."""
     frame, placed = examples.frame, _placed(examples.frame)
-    statics = frame.select(examples.statics).fill_null(np.nan).to_numpy().astype(np.float32)
     return {
-        "static_value": statics.reshape(frame.height, len(examples.statics)),
+        "static_value": _numbers(frame.select(examples.statics), frame.height),
         "label": frame["label"].fill_null(np.nan).to_numpy().astype(np.float32),
         "label_end_day": placed.label_end_day,
+        "followed_days": source.domain.followed_days(source.config, frame),
+        "other_label": _numbers(beside, frame.height),
         "scale": frame["scale"].to_numpy().astype(np.float32),
         "weight": weight,
         "split": parts.split,
@@ -288,8 +302,18 @@ def _columns(
     }
 
 
+def _numbers(columns: pl.DataFrame, rows: int) -> npt.NDArray[np.float32]:
+    """[rows, columns], NaN where null; there may be no column."""
+    numbers = columns.cast(pl.Float32).fill_null(np.nan).to_numpy()
+    return numbers.reshape(rows, columns.width).astype(np.float32)
+
+
 def _description(
-    source: _Source, examples: Examples, channels: list[str], parts: Assignment
+    source: _Source,
+    examples: Examples,
+    channels: list[str],
+    parts: Assignment,
+    beside: pl.DataFrame,
 ) -> dict[str, Any]:
     """The words of the store; a model is only used on sequences that say the same."""
     task, levels = source.domain.task(source.config)
@@ -300,6 +324,7 @@ def _description(
         "levels": list(levels),
         "horizon": source.domain.horizon(source.config),
         "resampling": parts.resampling,
+        "other_labels": beside.columns,
     }
 
 

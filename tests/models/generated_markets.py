@@ -73,6 +73,8 @@ def make_market(
         subject=subject + 1_000,
         index_day=(FIRST_DAY + session).astype(np.float64),
         label_end_day=np.where(decided, FIRST_DAY + session + AHEAD, np.nan),
+        followed_days=np.where(decided, AHEAD, np.nan).astype(np.float32),
+        other_label=np.empty((len(label), 0), np.float32),
         windows=split,
         channels=CHANNELS,
         statics=STATICS,
@@ -80,6 +82,7 @@ def make_market(
         levels=LEVELS if task == "quantiles" else (),
         horizon=f"{AHEAD} sessions",
         resampling="walk_forward",
+        other_labels=(),
     )
 
 

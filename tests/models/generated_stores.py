@@ -11,6 +11,8 @@ from models.store import TEST, TRAIN, TYPE_OF_ARRAY, VALIDATION, Channel, Sequen
 
 CHANNELS = (Channel("hdl", "numeric"), Channel("sbp", "numeric"), Channel("stroke", "event"))
 STATICS = ("age_years", "sex_male")
+OTHER_LABELS = ("htn", "death")
+HORIZON_DAYS = 1826.0
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -33,6 +35,10 @@ def make_store(lengths: list[int], seed: int = 0, task: str = "risk") -> Sequenc
         label = (scale * np.exp(drawn.normal(0.0, 0.3, examples))).astype(np.float32)
     elif task == "quantiles":
         label = (scale * drawn.normal(0.1, 1.0, examples)).astype(np.float32)
+    label = np.where(censored, np.nan, label).astype(np.float32)
+    beside = np.random.default_rng([seed, 5])
+    other = beside.integers(0, 2, (examples, len(OTHER_LABELS))).astype(np.float32)
+    other[beside.random(other.shape) < 0.3] = np.nan
     return SequenceStore(
         step_offsets=np.cumsum([0, *lengths]),
         observation_offsets=np.cumsum([0, *seen.sum(axis=1)]).astype(np.int64),
@@ -40,7 +46,7 @@ def make_store(lengths: list[int], seed: int = 0, task: str = "risk") -> Sequenc
         observation_channel=channel.astype(np.int32),
         observation_value=value.astype(np.float32),
         static_value=static.astype(np.float32),
-        label=np.where(censored, np.nan, label).astype(np.float32),
+        label=label,
         weight=np.where(censored, 0.0, 1.0 + random.random(examples)).astype(np.float32),
         split=random.choice(np.array([0, 0, 0, 1, 2], dtype=np.int8), examples),
         cluster=random.integers(0, max(1, examples // 2), examples),
@@ -48,6 +54,8 @@ def make_store(lengths: list[int], seed: int = 0, task: str = "risk") -> Sequenc
         subject=np.arange(examples),
         index_day=np.full(examples, 10_000.0),
         label_end_day=np.where(censored, np.nan, 11_826.0),
+        followed_days=followed_days(label, seed),
+        other_label=other,
         windows=np.empty((0, examples), dtype=np.int8),
         channels=CHANNELS,
         statics=STATICS,
@@ -55,6 +63,7 @@ def make_store(lengths: list[int], seed: int = 0, task: str = "risk") -> Sequenc
         levels=LEVELS if task == "quantiles" else (),
         horizon="1826 days",
         resampling="none",
+        other_labels=OTHER_LABELS,
     )
 
 
@@ -81,7 +90,15 @@ def make_learnable_store(examples: int, seed: int = 0) -> SequenceStore:
     age = np.nan_to_num(store.static_value[:, 0], nan=55.0)
     risk = 1 / (1 + np.exp(-((60.0 - last) / 10.0 + (age - 55.0) / 15.0)))
     label = (random.random(examples) < risk).astype(np.float32)
-    return replace(store, label=np.where(np.isnan(store.label), np.nan, label).astype(np.float32))
+    label = np.where(np.isnan(store.label), np.nan, label).astype(np.float32)
+    return replace(store, label=label, followed_days=followed_days(label, seed))
+
+
+def followed_days(label: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np.float32]:
+    """[E] as the label has it: to the horizon without an event, else to any day before."""
+    random = np.random.default_rng([seed, 6])
+    days = np.where(label == 0, HORIZON_DAYS, random.uniform(0.0, HORIZON_DAYS, len(label)))
+    return days.astype(np.float32)
 
 
 def write_store(store: SequenceStore, directory: Path) -> Path:
@@ -96,6 +113,7 @@ def write_store(store: SequenceStore, directory: Path) -> Path:
         "levels": list(store.levels),
         "horizon": store.horizon,
         "resampling": store.resampling,
+        "other_labels": list(store.other_labels),
     }
     (directory / "sequence.json").write_text(json.dumps(words))
     return directory

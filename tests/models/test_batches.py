@@ -44,6 +44,8 @@ def test_a_batch_holds_what_plain_loops_read(lengths: list[int], seed: int, most
                 assert float(batch.value[b, t, c]) == seen.get(c, 0.0)
         np.testing.assert_array_equal(batch.statics[b].numpy(), store.static_value[row])
         np.testing.assert_array_equal(batch.label[b].numpy(), store.label[row])
+        np.testing.assert_array_equal(batch.other_label[b].numpy(), store.other_label[row])
+        assert float(batch.followed_days[b]) == store.followed_days[row]
 
 
 @given(lengths_of_examples, st.integers(0, 99))

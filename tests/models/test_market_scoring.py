@@ -97,6 +97,7 @@ def test_labels_not_known_at_the_index_time_change_no_score(
         label=np.where(late, np.nan, store.label).astype(np.float32),
         weight=np.where(late, 0.0, store.weight).astype(np.float32),
         label_end_day=np.where(late, np.nan, store.label_end_day),
+        followed_days=np.where(late, np.nan, store.followed_days).astype(np.float32),
     )
     rows = np.flatnonzero(store.index_day <= now)
     truncated = write_store(select(known, rows), tmp_path / "truncated")

@@ -32,6 +32,8 @@ def two_examples() -> SequenceStore:
         subject=np.array([0, 1]),
         index_day=np.zeros(2),
         label_end_day=np.full(2, 1826.0),
+        followed_days=np.full(2, 1826.0, np.float32),
+        other_label=np.empty((2, 0), np.float32),
         windows=np.empty((0, 2), np.int8),
         channels=(Channel("hdl", "numeric"), Channel("sbp", "numeric"), Channel("stroke", "event")),
         statics=("age_years", "sex_male"),
@@ -39,6 +41,7 @@ def two_examples() -> SequenceStore:
         levels=(),
         horizon="1826 days",
         resampling="none",
+        other_labels=(),
     )
 
 

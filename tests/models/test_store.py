@@ -17,7 +17,7 @@ def test_a_written_store_is_read_back_as_it_was(tmp_path: Path) -> None:
     read = SequenceStore.open(write_store(written, tmp_path))
     for name in TYPE_OF_ARRAY:
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
-    for word in ("channels", "statics", "task", "levels", "horizon", "resampling"):
+    for word in ("channels", "statics", "task", "levels", "horizon", "resampling", "other_labels"):
         assert getattr(read, word) == getattr(written, word)
     assert read.lengths.tolist() == [3, 0, 5]
 
@@ -49,7 +49,11 @@ def test_a_missing_or_mistyped_array_is_refused(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["label", "step_days", "observation_value", "static_value", "scale", "label_end_day"]
+    "name",
+    [
+        *("label", "step_days", "observation_value", "static_value", "scale", "label_end_day"),
+        *("followed_days", "other_label"),
+    ],
 )
 def test_sizes_that_contradict_each_other_are_refused(tmp_path: Path, name: str) -> None:
     directory = write_store(make_store([3, 1]), tmp_path)
@@ -74,6 +78,7 @@ def test_windows_of_another_number_of_examples_are_refused(tmp_path: Path) -> No
         ({"task": "quantiles", "levels": [0.5, 0.1]}, "levels must ascend"),
         ({"task": "quantiles", "levels": [0.5, 1.0]}, "levels must ascend"),
         ({"levels": [0.5]}, "only a task of quantiles"),
+        ({"other_labels": ["htn"]}, "contradict"),
     ],
 )
 def test_words_that_make_no_sense_are_refused(
@@ -94,6 +99,13 @@ def test_a_scale_that_is_not_above_0_is_refused(scale: float, tmp_path: Path) ->
         SequenceStore.open(write_store(store, tmp_path))
 
 
+def test_nobody_is_followed_for_less_than_no_time(tmp_path: Path) -> None:
+    store = make_store([3, 1])
+    store.followed_days[1] = -1.0
+    with pytest.raises(SequencesUnusable, match="less than no time"):
+        SequenceStore.open(write_store(store, tmp_path))
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(0, 99), st.integers(0, 8))
 def test_a_selection_holds_its_examples_as_they_were(
@@ -106,7 +118,9 @@ def test_a_selection_holds_its_examples_as_they_were(
     for new, old in enumerate(rows):
         assert read_naively(alone, new, 99) == read_naively(store, int(old), 99)
         assert alone.subject[new] == store.subject[old]
+        assert alone.followed_days[new] == store.followed_days[old]
         np.testing.assert_array_equal(alone.static_value[new], store.static_value[old])
+        np.testing.assert_array_equal(alone.other_label[new], store.other_label[old])
     days = [store.step_days[store.step_offsets[r] : store.step_offsets[r + 1]] for r in rows]
     np.testing.assert_array_equal(alone.step_days, np.concatenate([*days, np.empty(0)]))
 

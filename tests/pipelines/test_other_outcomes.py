@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.ehr.config import EhrConfig
-from pipelines.ehr.other_outcomes import other_labels
+from pipelines.ehr.other_outcomes import labels_beside, other_labels
 from pipelines.errors import SourceInvalid
 
 DAY_ZERO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -115,6 +115,21 @@ def test_a_horizon_beyond_everybody_of_the_training_split_is_refused() -> None:
         other_labels(own, events, frame, frame["subject_id"].to_numpy() == 4)
 
 
+def test_what_is_learned_beside_is_unknown_of_the_lost_and_of_whoever_had_it_before() -> None:
+    events, frame = tables()
+    also = [
+        {"title": "insulin", "codes": ["insulin"]},
+        {"title": "death", "codes": ["death"], "competing": []},
+    ]
+    found = labels_beside(config(also=also), events, frame)
+    assert found.to_dict(as_series=False) == {
+        "insulin": [0.0, 0.0, 0.0, None, None, 1.0],
+        "death": [0.0, 0.0, 1.0, None, 0.0, 0.0],
+    }
+    assert labels_beside(config(), events, frame).columns == []
+
+
+@pytest.mark.parametrize("where", ["alternatives", "also"])
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -124,6 +139,8 @@ def test_a_horizon_beyond_everybody_of_the_training_split_is_refused() -> None:
         ({"title": "x", "horizon": 9}, "Extra inputs"),
     ],
 )
-def test_an_alternative_that_cannot_be_meant_is_refused(other: dict[str, Any], words: str) -> None:
+def test_an_outcome_that_cannot_be_meant_is_refused(
+    other: dict[str, Any], words: str, where: str
+) -> None:
     with pytest.raises(ValidationError, match=words):
-        config(alternatives=[other])
+        config(**{where: [other]})

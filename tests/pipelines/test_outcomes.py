@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.ehr.config import EhrConfig
-from pipelines.ehr.outcomes import censoring_weights, scoring_examples, training_examples
+from pipelines.ehr.outcomes import (
+    censoring_weights,
+    days_without_event,
+    scoring_examples,
+    training_examples,
+)
 from tests.pipelines.event_examples import DAY_ZERO, event_table, moment
 
 CODES = ("enrolment", "end_of_follow_up", "death", "diabetes", "hdl")
@@ -86,6 +91,13 @@ def test_the_first_thing_in_the_window_decides_the_label(
     frame = training_examples(config(), life(*events), ADULT).frame
 
     assert frame.select("outcome", "label", "followed_days").row(0) == (outcome, label, followed)
+    # Nothing can come after a competing event: it is known of the whole horizon that nothing did.
+    assert days_without_event(config(), frame).tolist() == [100 if label == 0 else followed]
+
+
+def test_of_whom_is_scored_no_follow_up_is_known() -> None:
+    frame = scoring_examples(config(), life((10, "hdl")), ADULT, DAY_ZERO + timedelta(20)).frame
+    assert np.isnan(days_without_event(config(), frame)).tolist() == [True]
 
 
 def test_a_gap_moves_the_window_and_what_lies_in_it_is_no_outcome() -> None:

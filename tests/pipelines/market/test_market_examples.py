@@ -119,6 +119,17 @@ def test_an_example_holds_what_the_store_and_the_audit_want() -> None:
     assert not frame.select("subject_id", "index_time").is_duplicated().any()
 
 
+def test_a_bar_is_followed_until_its_label_is_decided() -> None:
+    frame = training_examples(config("direction", 2), events(closes(1, PRICES)), PEOPLE).frame
+    found = domain.followed_days(config("direction", 2), frame)
+    for days, begin, end in zip(
+        found.tolist(), frame["index_time"], frame["label_end_time"], strict=True
+    ):
+        ahead = (end - begin).total_seconds() / 86_400 if end else math.nan
+        assert days == pytest.approx(ahead, nan_ok=True)
+    assert np.isnan(found).sum() == 2  # the last two sessions have no two after them
+
+
 def test_a_direction_brings_the_return_that_it_is_the_sign_of() -> None:
     frame = training_examples(config("direction", 2), events(closes(1, PRICES)), PEOPLE).frame
     row = frame.filter(pl.col("index_session") == FIRST + 9).row(0, named=True)
