@@ -1,10 +1,11 @@
-"""Which part an example belongs to: by its cluster, or by when it lies. One splitter for both.
+"""Which part an example belongs to: by its cluster, by when it lies, or as its source declares.
 
 A grouped split keeps clusters (patients, matched sets) whole; a walk-forward keeps time in order,
-purged: no label of a training row reaches into what the row's window is judged on.
+purged: no label of a training row reaches into what the row's window is judged on. Data that come
+with a test part of their own keep it. Folds for choosing a model: pipelines/cross_validation.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -52,6 +53,19 @@ class GroupedSplit(_Section):
         return self
 
 
+class DeclaredSplit(_Section):
+    """The source says what is for testing: the subjects whose ``attribute`` is one of ``test``.
+
+    Of the others ``validation`` is the share, drawn over clusters, that stops the training.
+    """
+
+    kind: Literal["declared"]
+    attribute: str = Field(min_length=1, description="an attribute of the source's subjects")
+    test: list[str] = Field(min_length=1)
+    validation: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0)
+
+
 class WalkForward(_Section):
     """Windows that move on by ``test_months``: train, then validate, then test, then on.
 
@@ -76,18 +90,24 @@ def _kind(section: Any) -> str:
 
 
 SplitSection = Annotated[
-    Annotated[GroupedSplit, Tag("grouped")] | Annotated[WalkForward, Tag("walk_forward")],
+    Annotated[GroupedSplit, Tag("grouped")]
+    | Annotated[DeclaredSplit, Tag("declared")]
+    | Annotated[WalkForward, Tag("walk_forward")],
     Discriminator(_kind),
 ]
 
 
 @dataclass(frozen=True)
 class Placed:
-    """When each example lies [E]: days since 1970; ``label_end_day`` is NaN where not known."""
+    """When each example lies [E]: days since 1970; ``label_end_day`` is NaN where not known.
+
+    ``declared``: what the source says of the example's subject, where the split goes by that.
+    """
 
     cluster: npt.NDArray[np.int64]
     index_day: Days
     label_end_day: Days
+    declared: Sequence[str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,15 +122,22 @@ class Assignment:
     resampling: str
 
 
-def assign_splits(examples: Placed, config: GroupedSplit | WalkForward) -> Assignment:
+def assign_splits(
+    examples: Placed, config: GroupedSplit | DeclaredSplit | WalkForward
+) -> Assignment:
     """Give every example its part in every model.
 
     Raises:
-        SourceInvalid: a window has no training, validation or test row.
+        SourceInvalid: a window has no training, validation or test row, or a declared test part
+            tears a cluster.
     """
+    if isinstance(config, DeclaredSplit):
+        parts = _declared(examples, config)
+        require_filled(parts[None], "declared split", "split")
+        return Assignment(parts, np.empty((0, parts.size), np.int8), "none")
     if isinstance(config, WalkForward):
         windows = np.stack(list(_walk(examples, config)) or [np.zeros(0, np.int8)])
-        _require_filled(windows)
+        _require_windows(windows)
         # The model that is released is that of the newest window: it has a test part too.
         return Assignment(windows[-1], windows, "walk_forward")
     split = split_by_cluster(examples.cluster, config)
@@ -122,12 +149,36 @@ def assign_splits(examples: Placed, config: GroupedSplit | WalkForward) -> Assig
 def split_by_cluster(cluster: npt.NDArray[np.int64], config: GroupedSplit) -> Parts:
     """Split number of each row (0 train, 1 validation, 2 test): equal clusters, equal splits.
 
-    A cluster's place in [0, 1) is a seeded hash of its id (the finaliser of SplitMix64, Steele,
-    Lea & Flood 2014), so it depends on no other row, on no order, and stays when rows arrive.
+    A cluster stays where it is when others arrive or the order changes.
     """
-    place = _mix(cluster.astype(np.uint64) ^ _mix(np.full(1, config.seed, np.uint64))) / 2**64
     bounds = np.array([config.train, config.train + config.validation])
+    place = cluster_places(cluster, config.seed)
     return np.searchsorted(bounds, place, side="right").astype(np.int8)
+
+
+def cluster_places(cluster: npt.NDArray[np.int64], seed: int) -> Days:
+    """[E] a cluster's place in [0, 1): a seeded hash of its id alone.
+
+    The finaliser of SplitMix64 (Steele, Lea & Flood 2014): it depends on no other row.
+    """
+    mixed = _mix(cluster.astype(np.uint64) ^ _mix(np.full(1, seed, np.uint64)))
+    place: Days = mixed / 2**64
+    return place
+
+
+def _declared(examples: Placed, config: DeclaredSplit) -> Parts:
+    if examples.declared is None:
+        raise ValueError("a declared split needs what the source says of each subject")
+    tested = np.array([value in config.test for value in examples.declared], np.bool_)
+    if np.isin(examples.cluster[~tested], examples.cluster[tested]).any():
+        raise SourceInvalid(
+            f"By {config.attribute} clusters of subjects lie partly in the test part.",
+            where="split.attribute",
+            remedy="Declare as a test part what holds matched sets and repeated subjects whole.",
+        )
+    place = cluster_places(examples.cluster, config.seed)
+    others = np.where(place < config.validation, VALIDATION, TRAIN)
+    return np.where(tested, TEST, others).astype(np.int8)
 
 
 def _fold(cluster: npt.NDArray[np.int64], config: GroupedSplit, fold: int) -> Parts:
@@ -180,20 +231,30 @@ def _test_starts(config: WalkForward, last_day: float) -> list[float]:
     return starts
 
 
-def _require_filled(windows: Parts) -> None:
+def _require_windows(windows: Parts) -> None:
     if not windows.size:
         raise SourceInvalid(
             "The walk-forward has no window: no example lies after `first_test`.",
             where="split.first_test",
             remedy="Choose a date inside the data.",
         )
+    require_filled(windows, "walk-forward", "split")
+
+
+def require_filled(windows: Parts, of: str, where: str) -> None:
+    """Every window [W, E] of ``of`` has rows to learn from, to stop by and to be tested on.
+
+    Raises:
+        SourceInvalid: one has not; ``where`` names the section of the study.
+    """
     for number, parts in enumerate(windows):
         missing = [name for part, name in enumerate(SPLITS) if not (parts == part).any()]
         if missing:
             raise SourceInvalid(
-                f"Window {number + 1} of the walk-forward has no {' and no '.join(missing)} rows.",
-                where="split",
-                remedy="Move `first_test` to where there is enough history, or lengthen the parts.",
+                f"Window {number + 1} of the {of} has no {' and no '.join(missing)} rows.",
+                where=where,
+                remedy="Lengthen the parts, take fewer of them, or move `first_test` to where "
+                "there is enough history.",
             )
 
 

@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from models.config import ModelConfig
+from pipelines.cross_validation import CrossValidationSection, default_folds
 from pipelines.domains import config_class, domain_names
 from pipelines.errors import StudyInvalid
 from pipelines.settings import settings
@@ -71,7 +80,11 @@ class ContractSection(BaseModel):
 
 
 class Study(BaseModel):
-    """The sections of a study, composed. ``records`` is its domain's own section."""
+    """The sections of a study, composed. ``records`` is its domain's own section.
+
+    ``cross_validation``: the folds by which models are chosen (compared, tuned, raced); where the
+    YAML names none, those that suit the split.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -85,10 +98,18 @@ class Study(BaseModel):
     schedule: Schedule = Schedule()
     records: Any
     split: SplitSection
+    cross_validation: CrossValidationSection = Field(None, validate_default=True)
     contract: ContractSection
     model: ModelConfig
     audit: AuditConfig
     mitigation: MitigationConfig | None = None
+
+    @field_validator("cross_validation", mode="before")
+    @classmethod
+    def _folds_suit_the_split(cls, section: Any, info: ValidationInfo) -> Any:
+        if section is None and "split" in info.data:
+            return default_folds(info.data["split"])
+        return section
 
     @model_validator(mode="after")
     def _mitigation_fits_the_audit(self) -> "Study":

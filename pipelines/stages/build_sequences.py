@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import Domain, load_domain, source_module
-from pipelines.errors import LeakageFound
+from pipelines.errors import LeakageFound, SourceInvalid
 from pipelines.examples import Examples
 from pipelines.provenance import standing_release
 from pipelines.publication.store import open_store
@@ -26,7 +26,14 @@ from pipelines.sequences import (
     write_sequences,
 )
 from pipelines.settings import settings
-from pipelines.splits import Assignment, Placed, WalkForward, assign_splits
+from pipelines.splits import (
+    Assignment,
+    DeclaredSplit,
+    GroupedSplit,
+    Placed,
+    WalkForward,
+    assign_splits,
+)
 from pipelines.stage import CORE_LIBRARIES, open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.leakage import (
@@ -162,7 +169,7 @@ def _write_training(spec: Study, events: Path, draft: Path) -> Counts:
         spec, events, lambda cut, people: domain.training_examples(spec.records, cut, people)
     )
     examples = source.examples_of(source.events)
-    placed = _placed(examples.frame)
+    placed = _placed(examples.frame, spec.split)
     parts = assign_splits(placed, spec.split)
     candidates = sorted(source.kinds)
     sequences = source.sequences(examples, candidates)
@@ -200,12 +207,30 @@ def _write_scoring(spec: Study, inputs: dict[str, Path], as_of: datetime, draft:
     )
 
 
-def _placed(frame: pl.DataFrame) -> Placed:
+def _placed(
+    frame: pl.DataFrame, split: GroupedSplit | DeclaredSplit | WalkForward | None = None
+) -> Placed:
     def days(column: str) -> npt.NDArray[np.float64]:
         micros = frame[column].dt.epoch("us").cast(pl.Float64).fill_null(np.nan)
         return micros.to_numpy() / MICROSECONDS_PER_DAY
 
-    return Placed(frame["cluster"].to_numpy(), days("index_time"), days("label_end_time"))
+    return Placed(
+        frame["cluster"].to_numpy(),
+        days("index_time"),
+        days("label_end_time"),
+        _declared(frame, split) if isinstance(split, DeclaredSplit) else None,
+    )
+
+
+def _declared(frame: pl.DataFrame, split: DeclaredSplit) -> list[str | None]:
+    """What the source says of each example's subject, by which the study's parts go."""
+    if split.attribute not in frame.columns:
+        raise SourceInvalid(
+            f"The subjects have no attribute {split.attribute}.",
+            where="split.attribute",
+            remedy="Name an attribute that the study's source gives its subjects.",
+        )
+    return frame[split.attribute].cast(pl.String).to_list()
 
 
 def _split_checks(

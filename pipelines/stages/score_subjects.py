@@ -11,7 +11,7 @@ from pipelines.domains import load_domain, source_module
 from pipelines.errors import ArtefactCorrupt
 from pipelines.provenance import standing_release
 from pipelines.releases import Release
-from pipelines.splits import SPLITS, GroupedSplit, WalkForward
+from pipelines.splits import SPLITS, DeclaredSplit, GroupedSplit, WalkForward
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
 from pipelines.stages.predict_holdout import SPLIT_NAMES, scores_of
 from pipelines.study import Study, load_study
@@ -100,7 +100,9 @@ def _not_as_audited(evidence: Path, cause: str) -> ArtefactCorrupt:
 
 
 def _with_split(
-    scored: pl.DataFrame, trained_on: pl.DataFrame, split: GroupedSplit | WalkForward
+    scored: pl.DataFrame,
+    trained_on: pl.DataFrame,
+    split: GroupedSplit | DeclaredSplit | WalkForward,
 ) -> pl.DataFrame:
     """Add ``split``: where the model met the row's subject, or the row's time, in its training."""
     if isinstance(split, WalkForward):
