@@ -76,6 +76,20 @@ def forecast_populations(
     return found
 
 
+def walk_forward_population(
+    predictions: pl.DataFrame, config: AuditConfig, models: Sequence[str]
+) -> ForecastPopulation:
+    """The rows with a walk-forward score alone, and what each of the `models` says of them.
+
+    predictions: as ``forecast_populations``; only the columns of a walk-forward are needed.
+    Raises UnauditableTable where a column is missing or a row contradicts itself.
+    """
+    walked = forecast_columns(config.task, NETWORK, _WALK_FORWARD_SUFFIX)[0]
+    _require(predictions, ["subject_id", "index_time", "cluster", "label", walked])
+    rows = predictions.filter(pl.col(walked).is_not_null())
+    return _population("walk_forward", rows, config, models, _WALK_FORWARD_SUFFIX)
+
+
 def _require(frame: pl.DataFrame, columns: Sequence[str]) -> None:
     missing = [name for name in columns if name not in frame.columns]
     if missing:

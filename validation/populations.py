@@ -77,6 +77,18 @@ def populations_of(
     return found
 
 
+def cross_fitted_population(
+    predictions: pl.DataFrame, config: AuditConfig, models: Sequence[str]
+) -> Population:
+    """The subjects with a score_cross_fitted alone, and what each of the `models` says of them.
+
+    predictions: as ``populations_of``; scores that are not cross-fitted need not be there.
+    Raises UnauditableTable where a column is missing or a row contradicts itself.
+    """
+    frame = predictions.with_columns(in_holdout=belongs_to("holdout"))
+    return _population("cross_fitted", frame, belongs_to("cross_fitted"), config, models)
+
+
 def _needed(challengers: Sequence[str]) -> list[str]:
     return ["subject_id", "cluster", "split", "label", "weight", "score", *challengers]
 
