@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
-from pipelines.publication.schema import PREDICTIONS
+from pipelines.publication.schema import PREDICTIONS, REASON_COLUMNS
 
 KEY_BYTES = 32
 COMMITTED = tuple(name for name in PREDICTIONS.columns if name not in ("row_key", "commitment"))
@@ -49,8 +49,18 @@ def _commitments(rows: pl.DataFrame, keys: list[bytes]) -> list[bytes]:
 
 
 def _as_text(rows: pl.DataFrame) -> pl.Series:
-    """A row as one text that no other row has: the bits of numbers, texts with their length."""
-    columns = [_column_as_text(rows[name]).alias(name) for name in COMMITTED]
+    """A row as one text that no other row has: the bits of numbers, texts with their length.
+
+    Reasons are added where there are any: what was committed to before they were published, and
+    what has none, is the same text.
+    """
+    plain = _joined(rows, [name for name in COMMITTED if name not in REASON_COLUMNS])
+    explained = plain + "|" + _joined(rows, list(REASON_COLUMNS))
+    return explained.zip_with(rows["reason_method"].is_not_null(), plain)
+
+
+def _joined(rows: pl.DataFrame, names: list[str]) -> pl.Series:
+    columns = [_column_as_text(rows[name]).alias(name) for name in names]
     return pl.DataFrame(columns).select(pl.concat_str(pl.all(), separator="|")).to_series()
 
 
@@ -59,7 +69,8 @@ def _column_as_text(column: pl.Series) -> pl.Series:
         # No published number is NaN: it stands for what a task does not have.
         bits = column.fill_null(float("nan")).to_numpy().view(np.int64)
         return pl.Series(bits).cast(pl.String)
-    if column.dtype == pl.String:
+    if column.dtype in (pl.String, pl.Null):
+        column = column.cast(pl.String)
         frame = column.to_frame("text")
         sized = pl.format("{}:{}", pl.col("text").str.len_bytes(), pl.col("text"))
         return frame.select(sized).to_series().fill_null("null")

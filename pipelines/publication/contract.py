@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pipelines.errors import PublicationGateClosed
 from pipelines.identity import Key, Sha256, StudyName, UtcMoment, Verdict
 from pipelines.publication.rules import QUANTILES, row_rules
+from pipelines.publication.schema import REASON_COLUMNS, TEXT
 from pipelines.releases import Release
 
 COLUMNS: dict[str, pl.DataType] = {
@@ -31,6 +32,10 @@ COLUMNS: dict[str, pl.DataType] = {
 }
 # A further column, where the audit gave groups thresholds of their own.
 THRESHOLD = "threshold"
+# Further columns, where the scores were explained and the explanation passed its check.
+REASONS: dict[str, pl.DataType] = {
+    name: pl.String() if kind == TEXT else pl.Float64() for name, kind in REASON_COLUMNS.items()
+}
 
 
 class AuditReference(BaseModel):
@@ -131,7 +136,8 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
             are null: a patient's id of the source is never published.
             ``is_point_in_time`` is false where the universe lacks those who left it.
             ``share_missing`` is a share of one, ``sequence_length`` counts time steps.
-            Beside them there may be ``threshold``, each row's own, above 0 and below 1.
+            Beside them there may be ``threshold``, each row's own, above 0 and below 1, and the
+            columns of ``REASONS``, all of them, null where a row has none.
 
     Returns:
         The rows with ``threshold`` and ``decision``, null where the release decides nothing.
@@ -141,7 +147,7 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
             rule; the message says which rule and how many rows, never a value.
     """
     threshold = _thresholds(publication, predictions)
-    rows = _typed(publication, predictions.drop(THRESHOLD, strict=False))
+    rows = _typed(publication, _with_reasons(predictions).drop(THRESHOLD, strict=False))
     for rule, broken in _broken_rows(rows, publication).items():
         if broken:
             raise rows_refused(publication, f"{broken:,} of {rows.height:,} rows break: {rule}")
@@ -149,6 +155,13 @@ def published_rows(publication: Publication, predictions: pl.DataFrame) -> pl.Da
         raise rows_refused(publication, "there is no row: an empty table would hide the last one")
     decided = rows.with_columns(threshold)
     return decided.with_columns(decision=pl.col("score_calibrated") >= pl.col(THRESHOLD))
+
+
+def _with_reasons(predictions: pl.DataFrame) -> pl.DataFrame:
+    """The columns of reasons, all null where none is given."""
+    if any(name in predictions.columns for name in REASONS):
+        return predictions
+    return predictions.with_columns(pl.lit(None, t).alias(name) for name, t in REASONS.items())
 
 
 def _thresholds(publication: Publication, predictions: pl.DataFrame) -> pl.Series | pl.Expr:
@@ -172,12 +185,13 @@ def rows_refused(publication: Publication, why: str) -> PublicationGateClosed:
 
 
 def _typed(publication: Publication, predictions: pl.DataFrame) -> pl.DataFrame:
-    missing = sorted(set(COLUMNS) - set(predictions.columns))
-    unknown = sorted(set(predictions.columns) - set(COLUMNS))
+    wanted = COLUMNS | REASONS
+    missing = sorted(set(wanted) - set(predictions.columns))
+    unknown = sorted(set(predictions.columns) - set(wanted))
     if missing or unknown:
         raise rows_refused(publication, f"columns missing {missing}, unknown {unknown}")
     try:
-        return predictions.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())
+        return predictions.select(pl.col(name).cast(dtype) for name, dtype in wanted.items())
     except pl.exceptions.PolarsError:
         # The library's own message shows the value that would not fit.
         raise rows_refused(publication, "a column has another type") from None

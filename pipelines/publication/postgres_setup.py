@@ -11,6 +11,8 @@ A login that publishes and shows what it published has both roles. Backups and t
 erasure leaves until the next VACUUM are the server's owner's to care for.
 """
 
+from typing import Literal
+
 import psycopg
 
 from pipelines.errors import DatabaseUnavailable
@@ -21,10 +23,12 @@ from pipelines.publication.postgres.roles import (
     OWNER,
     ROLES,
     SCHEMA,
+    reading_rights,
     right_statements,
     role_statements,
 )
-from pipelines.publication.schema import CONTRACT
+from pipelines.publication.postgres.roles import READ_FUNCTIONS as ASKED
+from pipelines.publication.schema import CONTRACT, REASON_COLUMNS, REASON_GUARDS
 from pipelines.publication.views import VIEWS
 from pipelines.settings import settings
 
@@ -49,24 +53,30 @@ CREATE TABLE study_grants (
 )
 """
 EXISTS = "SELECT count(*) FROM pg_namespace WHERE nspname = 'equipoise'"
+HAS_REASONS = """
+SELECT count(*) FROM information_schema.columns
+WHERE table_schema = 'equipoise' AND table_name = 'predictions' AND column_name = 'reason_method'
+"""
+
+State = Literal["made", "upgraded", "was there already"]
 
 
-def set_up(url: str) -> bool:
-    """Make roles, tables, guards and views in one transaction; False if they were there.
+def set_up(url: str) -> State:
+    """Make roles, tables, guards and views in one transaction, or add what a newer version has.
 
     Raises:
         DatabaseUnavailable: the server cannot be reached, or its login may not do this.
     """
     with connect(url) as connection:
         if connection.execute(EXISTS).fetchall() != [(0,)]:
-            return False
+            return _upgrade(connection)
         for statement in role_statements():
             connection.execute(statement)
         database = connection.info.dbname.replace('"', '""')
         for statement in _on_database(f'"{database}"'):
             connection.execute(statement)
         _make(connection)
-    return True
+    return "made"
 
 
 def statements() -> list[str]:
@@ -76,12 +86,41 @@ def statements() -> list[str]:
         f"ALTER TABLE {table} ALTER {column} ADD GENERATED ALWAYS AS IDENTITY"
         for table, column in NUMBERED
     ]
-    views = [
+    others = [ACCESS_LOG, STUDY_GRANTS, FUNCTIONS, *TRIGGERS, *_views(), *READ_FUNCTIONS]
+    return tables + numbered + others + right_statements()
+
+
+def upgrade_statements() -> list[str]:
+    """Reasons for a database that knew none: columns, guards, and the views that show them."""
+    columns = [
+        f"ALTER TABLE predictions ADD COLUMN {name} {kind}" for name, kind in REASON_COLUMNS.items()
+    ]
+    guards = [
+        f"ALTER TABLE predictions ADD CONSTRAINT predictions_{name} {check}"
+        for name, check in REASON_GUARDS.items()
+    ]
+    dropped = [
+        *(f"DROP FUNCTION {function}" for function in ASKED),
+        *(f"DROP VIEW {name}" for name in reversed(VIEWS)),
+    ]
+    return [*dropped, *columns, *guards, *_views(), *READ_FUNCTIONS, *reading_rights()]
+
+
+def _views() -> list[str]:
+    return [
         f"CREATE VIEW {name} WITH (security_invoker = true) AS {query}"
         for name, query in VIEWS.items()
     ]
-    others = [ACCESS_LOG, STUDY_GRANTS, FUNCTIONS, *TRIGGERS, *views, *READ_FUNCTIONS]
-    return tables + numbered + others + right_statements()
+
+
+def _upgrade(connection: psycopg.Connection) -> State:
+    if connection.execute(HAS_REASONS).fetchall() != [(0,)]:
+        return "was there already"
+    connection.execute(f"SET LOCAL ROLE {OWNER}")
+    connection.execute(f"SET LOCAL search_path = {SCHEMA}, pg_temp")
+    for statement in upgrade_statements():
+        connection.execute(statement)
+    return "upgraded"
 
 
 def _on_database(database: str) -> list[str]:
@@ -114,7 +153,7 @@ def main() -> None:
             where="EQUIPOISE_DATABASE_URL",
             remedy="Name the database, with a login that may make roles.",
         )
-    print("made" if set_up(url) else "was there already")
+    print(set_up(url))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ TASKS = ("risk", "direction", "volatility", "quantiles")
 DECIDED_TASKS = ("risk", "direction")
 QUANTILES = ("quantile_05", "quantile_25", "quantile_50", "quantile_75", "quantile_95")
 ONLY_QUANTILES = (*QUANTILES, "last_price")
+REASON_RANKS = (1, 2, 3)
 # What names an instrument: a patient has none of it.
 NAMES = ("instrument", "instrument_group")
 SPLITS = ("train", "validation", "test", "none")
@@ -33,7 +34,8 @@ def row_rules(columns: Iterable[str], *, as_of_day: date, has_threshold: bool) -
     """
     required = (name for name in columns if name not in (*ONLY_QUANTILES, *NAMES))
     known = {f"{name} is known": pl.col(name).is_not_null() for name in required}
-    return known | _row(as_of_day) | _names() | _score() | _decision(has_threshold) | _quantiles()
+    of_task = _names() | _score() | _decision(has_threshold) | _quantiles()
+    return known | _row(as_of_day) | of_task | _reasons()
 
 
 def _row(as_of_day: date) -> Rules:
@@ -102,6 +104,37 @@ def _quantiles() -> Rules:
     for low, high in pairwise(QUANTILES):
         rules[f"{low} is not above {high}"] = ~of_task | (pl.col(low) <= pl.col(high))
     return rules | {"last_price is above 0": ~of_task | (pl.col("last_price") > 0)}
+
+
+def _reasons() -> Rules:
+    """Reasons are whole and in order, or there are none; each has a channel and a contribution."""
+    method = pl.col("reason_method")
+    rules: Rules = {
+        "reason_method is named where there is a reason, and only there": (
+            method.is_not_null() == pl.col("reason_1_channel").is_not_null()
+        )
+        & (method.fill_null("none") != "")
+    }
+    before = pl.lit(value=True)
+    for rank in REASON_RANKS:
+        channel, days, size = (
+            pl.col(f"reason_{rank}_{what}") for what in ("channel", "days_before", "contribution")
+        )
+        given = channel.is_not_null()
+        rules |= {
+            f"reason {rank} has a channel and a contribution, or neither": (
+                (given == size.is_not_null())
+                & (channel.fill_null("none") != "")
+                & (given | days.is_null())
+            ),
+            f"reason {rank} follows the one before": ~given | before,
+            f"reason {rank} has finite numbers": (
+                size.fill_null(0.0).is_between(-WIDEST, WIDEST)
+                & days.fill_null(0.0).is_between(0.0, WIDEST)
+            ),
+        }
+        before = given
+    return rules
 
 
 def _is_finite(name: str) -> pl.Expr:

@@ -16,6 +16,8 @@ Out of scope: who may write the DuckDB file can rewrite it, and a superuser of P
 tables; both are told by ``verification`` as far as the head of the log, kept outside, reaches.
 """
 
+from dataclasses import replace
+
 from pipelines.publication.tables import Table
 
 TEXT, MOMENT, NUMBER, BYTES = "VARCHAR", "TIMESTAMP WITH TIME ZONE", "DOUBLE PRECISION", "BYTEA"
@@ -191,6 +193,44 @@ PUBLICATIONS = Table(
 
 QUANTILE_COLUMNS = ("quantile_05", "quantile_25", "quantile_50", "quantile_75", "quantile_95")
 
+# Why a row has its score: up to so many reasons, the weightiest first.
+REASON_RANKS = (1, 2, 3)
+REASON_COLUMNS = {
+    "reason_method": TEXT,
+    **{
+        f"reason_{rank}_{what}": kind
+        for rank in REASON_RANKS
+        for what, kind in (("channel", TEXT), ("days_before", NUMBER), ("contribution", NUMBER))
+    },
+}
+
+
+def _of_reasons(check: str) -> str:
+    """The check of every rank."""
+    return " AND ".join(f"({check.replace('#', str(rank))})" for rank in REASON_RANKS)
+
+
+# A reason is a channel and what it contributed; what has no time, as a birth, has no days before.
+REASON_GUARDS = {
+    "reasons_have_a_method": "CHECK ((reason_method IS NULL) = (reason_1_channel IS NULL)"
+    " AND (reason_method IS NULL OR reason_method <> ''))",
+    "reasons_are_whole": "CHECK ("
+    + _of_reasons("(reason_#_channel IS NULL) = (reason_#_contribution IS NULL)")
+    + " AND "
+    + _of_reasons("reason_#_channel IS NOT NULL OR reason_#_days_before IS NULL")
+    + ")",
+    "reasons_are_named": "CHECK ("
+    + _of_reasons("reason_#_channel IS NULL OR reason_#_channel <> ''")
+    + ")",
+    "reasons_are_in_order": "CHECK ((reason_1_channel IS NOT NULL OR reason_2_channel IS NULL)"
+    " AND (reason_2_channel IS NOT NULL OR reason_3_channel IS NULL))",
+    "reasons_are_finite": "CHECK ("
+    + _of_reasons("reason_#_contribution IS NULL OR reason_#_contribution BETWEEN -1e300 AND 1e300")
+    + " AND "
+    + _of_reasons("reason_#_days_before IS NULL OR reason_#_days_before BETWEEN 0 AND 1e300")
+    + ")",
+}
+
 # A NaN is greater than every number in both databases, so BETWEEN and <= refuse it. A risk is a
 # patient's, who has a pseudonym and no name; an instrument is no person and is named.
 # A threshold is each row's own: groups may have others, and no patient's group is published.
@@ -218,6 +258,7 @@ PREDICTIONS = Table(
         "split": TEXT,
         "threshold": NUMBER,
         "decision": "BOOLEAN",
+        **REASON_COLUMNS,
         "row_key": BYTES,
         "commitment": BYTES,
     },
@@ -249,6 +290,7 @@ PREDICTIONS = Table(
         "price_fits_task": "CHECK (CASE WHEN task = 'quantiles'"
         " THEN last_price IS NOT NULL AND last_price > 0 AND last_price <= 1e300"
         " ELSE last_price IS NULL END)",
+        **REASON_GUARDS,
         "row_key_is_a_key": "CHECK (octet_length(row_key) = 32)",
         "commitment_is_sha256": "CHECK (octet_length(commitment) = 32)",
         "publication": _keys("generation_id, study, release_id, audit_id, task", "publications"),
@@ -257,6 +299,7 @@ PREDICTIONS = Table(
         {
             *("instrument", "instrument_group", "last_price", "threshold", "decision"),
             *QUANTILE_COLUMNS,
+            *REASON_COLUMNS,
         }
     ),
 )
@@ -346,3 +389,11 @@ CONTRACT = (
     EVENT_LOG,
 )
 TABLES = {table.name: table.statement() for table in CONTRACT}
+
+# The version before published no reasons.
+WITHOUT_REASONS = replace(
+    PREDICTIONS,
+    columns={k: v for k, v in PREDICTIONS.columns.items() if k not in REASON_COLUMNS},
+    guards={k: v for k, v in PREDICTIONS.guards.items() if k not in REASON_GUARDS},
+)
+TABLES_WITHOUT_REASONS = TABLES | {"predictions": WITHOUT_REASONS.statement()}

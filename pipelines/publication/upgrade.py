@@ -1,9 +1,13 @@
-"""A database of the version before, copied into a new file: it knew no approval and no event.
+"""A database of a version before, copied into a new file.
+
+One knew no reasons; the one before it no approval and no event.
 
 DuckDB cannot add a constraint to a table that is there. So the rows go into a file with the new
 tables and all their constraints, and the file is renamed over the old one: a publisher killed
 on the way leaves the old file as it was.
 """
+
+from collections.abc import Callable, Mapping
 
 import duckdb
 import polars as pl
@@ -13,7 +17,10 @@ from pipelines.publication.connection import connect, table_definitions
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.recording import add_event
 from pipelines.publication.rewriting import rewrite
+from pipelines.publication.schema import CONTRACT, REASON_COLUMNS, TABLES_WITHOUT_REASONS
 from pipelines.publication.schema_before import TABLES_WITHOUT_APPROVALS
+
+Copy = Callable[[duckdb.DuckDBPyConnection], None]
 
 # Every release of then rests on the gate's own pass. The hash over the names of its data is the
 # one that the release itself is given; what policy it was judged under the table did not say.
@@ -58,19 +65,32 @@ EVENTS = {
 }
 
 
-def is_without_approvals(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the tables are those of the version before, unchanged by hand."""
+def upgrade_of(connection: duckdb.DuckDBPyConnection) -> Copy | None:
+    """What fills a database of this version out of ``old``; None where it is no older one.
+
+    Tables that were changed by hand are no older version.
+    """
     found = table_definitions(connection)
     # Most often the tables are those of today, and this is said by one look.
-    return "approvals" not in found and found == _expected()
+    if "approvals" not in found:
+        return _with_approvals if found == _made_by(TABLES_WITHOUT_APPROVALS) else None
+    if "reason_method" not in found.get("predictions", ""):
+        return _as_they_are if found == _made_by(TABLES_WITHOUT_REASONS) else None
+    return None
 
 
-def add_approvals(folders: PublicationFolders) -> None:
-    """Put the rows of the writer's database, of the version before, into one of this version."""
-    rewrite(folders, _copy)
+def upgrade(folders: PublicationFolders, copy: Copy) -> None:
+    """Put the rows of the writer's database, of a version before, into one of this version."""
+    rewrite(folders, copy)
 
 
-def _copy(new: duckdb.DuckDBPyConnection) -> None:
+def _as_they_are(new: duckdb.DuckDBPyConnection) -> None:
+    """Nothing was explained then: the reasons are null, and commitments hold."""
+    for table in CONTRACT:
+        new.execute(f"INSERT INTO {table.name} BY NAME FROM old.main.{table.name}")
+
+
+def _with_approvals(new: duckdb.DuckDBPyConnection) -> None:
     for statement in COPIES:
         new.execute(statement)
     for generation in new.sql(GENERATIONS).pl().iter_rows(named=True):
@@ -85,7 +105,8 @@ def _copy(new: duckdb.DuckDBPyConnection) -> None:
 
 def _copy_generation(new: duckdb.DuckDBPyConnection, generation: dict[str, object]) -> None:
     named = {"generation_id": generation["generation_id"]}
-    rows = commit_rows(new.sql(PREDICTIONS, params=named).pl())
+    found = new.sql(PREDICTIONS, params=named).pl()
+    rows = commit_rows(found.with_columns(pl.lit(None).alias(name) for name in REASON_COLUMNS))
     new.register("described", pl.DataFrame([generation]).to_arrow())
     new.register("incoming", rows.to_arrow())
     digest = {"digest": rows_digest(rows["commitment"])}
@@ -97,8 +118,8 @@ def _copy_generation(new: duckdb.DuckDBPyConnection, generation: dict[str, objec
     new.unregister("incoming")
 
 
-def _expected() -> dict[str, str]:
+def _made_by(statements: Mapping[str, str]) -> dict[str, str]:
     with connect(":memory:") as fresh:
-        for statement in TABLES_WITHOUT_APPROVALS.values():
+        for statement in statements.values():
             fresh.execute(statement)
         return table_definitions(fresh)

@@ -4,6 +4,8 @@ A date means all of that day in UTC, whatever the zone of the reader's session. 
 macro's tables where the session is: who attaches the snapshot beside others says USE first.
 """
 
+from pipelines.publication.schema import REASON_COLUMNS
+
 # The newest change decides; a publication that nobody touched is published.
 PUBLICATION_STATES = """
 SELECT
@@ -46,6 +48,7 @@ SELECT
     predictions.last_price,
     predictions.threshold,
     predictions.decision,
+    {reasons},
     predictions.sequence_length,
     predictions.share_missing,
     predictions.split,
@@ -66,7 +69,7 @@ SELECT
 FROM predictions
 JOIN publications ON publications.generation_id = predictions.generation_id
 JOIN releases ON releases.release_id = predictions.release_id
-"""
+""".format(reasons=",\n    ".join(f"predictions.{name}" for name in REASON_COLUMNS))
 
 # A rerun for an old date is published last and must not hide a newer date.
 STANDING = """

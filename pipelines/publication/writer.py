@@ -14,7 +14,7 @@ from pipelines.publication.connection import connect, table_definitions
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.schema import TABLES
 from pipelines.publication.snapshot import repair_snapshot
-from pipelines.publication.upgrade import add_approvals, is_without_approvals
+from pipelines.publication.upgrade import upgrade, upgrade_of
 from pipelines.publication.views import DUCKDB_VIEWS
 
 LOCK_WAIT_SECONDS = 60.0
@@ -26,7 +26,7 @@ def open_writer(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Hold the writer's database alone, made at first use; the catalog's name is ``writer``.
 
-    A database of the version before is copied into one of this version. Readers' files that are
+    A database of a version before is copied into one of this version. Readers' files that are
     of that version, or that a killed process left behind the database, are built anew first.
 
     Raises:
@@ -74,9 +74,9 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def _upgrade(folders: PublicationFolders) -> None:
     with _connected(folders.writer) as connection:
-        is_old = is_without_approvals(connection)
-    if is_old:
-        add_approvals(folders)
+        copy = upgrade_of(connection)
+    if copy is not None:
+        upgrade(folders, copy)
 
 
 def _make_writer(folders: PublicationFolders) -> None:

@@ -15,6 +15,7 @@ from pipelines.journal import JournalEntry, append_entry
 from pipelines.provenance import release_of
 from pipelines.publication.contract import COLUMNS, THRESHOLD, AuditReference, Publication
 from pipelines.publication.crosswalk import read_crosswalk
+from pipelines.publication.reasons import LONG, with_reasons
 from pipelines.publication.rules import ONLY_QUANTILES
 from pipelines.publication.store import open_store
 from pipelines.releases import Release
@@ -28,11 +29,15 @@ from validation.prediction_gate import judge_predictions
 UNKNOWN = "unknown"
 
 
-def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str:
+def publish_predictions(
+    study: str, checks: str, scores: str, audit: str, reasons: str | None = None
+) -> str:
     """Publish the scores under their audit; never skipped, never half done.
 
     Args:
         checks: the check of the very events that were scored.
+        reasons: why each of these scores is what it is; they are published with it where their
+            explanation was found faithful, else the columns of reasons stay null.
 
     Raises:
         PublicationGateClosed: the audit did not pass, or is of other scores, or the release was
@@ -58,6 +63,8 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str
     )
     try:
         rows = _rows(load_study(study), folder, store().open(inputs["sequences"]))
+        if reasons is not None:
+            rows = with_reasons(rows, _reasons(scores, reasons))
         receipt = open_store(settings()).publish(publication, rows)
     except PublicationGateClosed as refused:
         raise _with_reasons(refused, verdict, evidence_file.with_name("report.html")) from None
@@ -92,6 +99,20 @@ def _rows(spec: Study, scored: Path, sequences: Path) -> pl.DataFrame:
     return scores.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent).select(
         [*COLUMNS, *(name for name in (THRESHOLD,) if name in scores.columns)]
     )
+
+
+def _reasons(scores: str, reasons: str) -> pl.DataFrame:
+    """The reasons that may be published; none where the explanation was not found faithful."""
+    if store().manifest(reasons)["recipe"]["inputs"]["scores"] != scores:
+        raise PublicationGateClosed(
+            "The reasons are those of other scores, so nothing is published.",
+            where=str(store().path(reasons)),
+            remedy="The previous generation stands. Run the scoring flow again.",
+        )
+    folder = store().open(reasons)
+    told = pl.read_parquet(folder / "reasons.parquet").select(*LONG)
+    verdict = json.loads((folder / "faithfulness.json").read_text())["verdict"]
+    return told if verdict == "pass" else told.clear()
 
 
 def _with_names(spec: Study, scores: pl.DataFrame) -> pl.DataFrame:

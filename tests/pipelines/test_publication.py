@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
 from pipelines.errors import PublicationGateClosed, SourceMissing
-from pipelines.publication.contract import Publication, published_rows
+from pipelines.publication.contract import REASONS, Publication, published_rows
 from pipelines.publication.duckdb import add_generation, publish
 from pipelines.publication.duckdb_reading import open_snapshot
 from pipelines.publication.recording import record_audits
@@ -59,6 +59,7 @@ def test_a_published_row_says_all_that_an_analyst_needs(home: Settings) -> None:
         **dict.fromkeys(ONLY_QUANTILES),
         "threshold": 0.5,
         "decision": True,
+        **dict.fromkeys(REASONS),
         "sequence_length": 7,
         "share_missing": 0.25,
         "split": "none",

@@ -1,4 +1,4 @@
-"""A store of the version before, which knew no approval, goes on without losing a row."""
+"""A store of a version before, which knew no approval or no reasons, goes on and loses no row."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from pipelines.publication.chain import Event, broken_events
 from pipelines.publication.commitments import broken_commitments
 from pipelines.publication.connection import connect
 from pipelines.publication.duckdb import publish
-from pipelines.publication.schema import TABLES
+from pipelines.publication.schema import REASON_COLUMNS, TABLES, TABLES_WITHOUT_REASONS
 from pipelines.publication.schema_before import TABLES_WITHOUT_APPROVALS
 from pipelines.publication.store import open_store
 from pipelines.settings import Settings, settings
@@ -37,7 +37,7 @@ OLD = {
     "releases": "SELECT * EXCLUDE (approval_id, approval_grounds, approval_decision, "
     "approval_expires_at, data_sha256, policy_sha256), 'model' AS audit_kind FROM new.releases",
     "generations": "SELECT * EXCLUDE (rows_digest) FROM new.publications",
-    "predictions": "SELECT * EXCLUDE (study, {keys}) FROM new.predictions",
+    "predictions": "SELECT * EXCLUDE (study, {reasons}, {keys}) FROM new.predictions",
     "state_changes": "SELECT * EXCLUDE (study) FROM new.withdrawals",
 }
 # What is made anew by an upgrade: keys at random, and what hangs on them.
@@ -75,9 +75,9 @@ def make_old(home: Settings) -> None:
         with connect(str(old_file)) as old:
             old.execute("ATTACH $path AS new (READ_ONLY)", {"path": str(file)})
             for table, statement in TABLES_WITHOUT_APPROVALS.items():
-                rows = OLD[table].replace(
-                    ", {keys}", ", row_key, commitment" if has_constraints else ""
-                )
+                keys = ", row_key, commitment" if has_constraints else ""
+                rows = OLD[table].replace(", {keys}", keys)
+                rows = rows.replace("{reasons}", ", ".join(REASON_COLUMNS))
                 if has_constraints:
                     old.execute(statement)
                     old.execute(f"INSERT INTO {table} BY NAME {rows}")
@@ -215,6 +215,27 @@ def test_an_old_generation_that_lost_a_row_stops_the_upgraded_store_too(home: Se
     for _ in range(2):
         with pytest.raises(ArtefactCorrupt, match="do not hold the rows"):
             open_store(home).finish_changes()
+
+
+def test_a_store_that_knew_no_reasons_keeps_every_row_and_its_commitment(home: Settings) -> None:
+    before, current = contents(home), open_store(home).read_current(STUDY)
+    old_file = folders(home).writer.with_suffix(".old")
+    with connect(str(old_file)) as old:
+        old.execute("ATTACH $path AS new (READ_ONLY)", {"path": str(folders(home).writer)})
+        for table, statement in TABLES_WITHOUT_REASONS.items():
+            old.execute(statement)
+            columns = ", ".join(old.table(table).columns)
+            old.execute(f"INSERT INTO {table} BY NAME SELECT {columns} FROM new.{table}")  # noqa: S608 - own words
+    old_file.replace(folders(home).writer)
+    with duckdb.connect(str(folders(home).writer), read_only=True) as old:
+        assert not set(REASON_COLUMNS) & set(old.table("predictions").columns)
+
+    open_store(home).finish_changes()
+
+    after = contents(home)
+    assert all(after[table].equals(before[table]) for table in TABLES)
+    assert_frame_equal(open_store(home).read_current(STUDY), current)
+    assert open_store(home).verify() == ()
 
 
 KILLED = (

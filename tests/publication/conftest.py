@@ -25,7 +25,7 @@ def server_url() -> Iterator[str]:
 def made(server_url: str) -> Iterator[str]:
     """A database with the schema and not a row, to be copied."""
     with database(server_url) as url:
-        assert set_up(url)
+        assert set_up(url) == "made"
         pipeline_login(url)
         yield url
 

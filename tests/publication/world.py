@@ -104,6 +104,8 @@ def _prediction(publication: Row) -> Row:
     if task == "risk":
         return row | {"threshold": 0.5, "decision": True}
     row |= {"instrument": "I1", "instrument_group": "energy"}
+    row |= {"reason_method": "occlusion", "reason_1_channel": "range", "reason_1_days_before": 0.0}
+    row |= {"reason_1_contribution": 0.5}
     if task == "quantiles":
         row |= {name: 0.0 for name in PREDICTIONS.columns if name.startswith("quantile_")}
         row |= {"last_price": 1.0}
@@ -252,6 +254,23 @@ PROBES: dict[tuple[str, str], tuple[str, Row]] = {
     ("predictions", "decision_fits_task"): ("prediction", {"decision": False}),
     ("predictions", "quantiles_fit_task"): ("quantile prediction", {"quantile_50": None}),
     ("predictions", "price_fits_task"): ("quantile prediction", {"last_price": 0.0}),
+    ("predictions", "reasons_have_a_method"): ("prediction", {"reason_method": "occlusion"}),
+    ("predictions", "reasons_are_whole"): (
+        "prediction",
+        {"reason_1_channel": "hdl", "reason_method": "occlusion"},
+    ),
+    ("predictions", "reasons_are_named"): (
+        "prediction",
+        {"reason_1_channel": "", "reason_1_contribution": 0.5, "reason_method": "occlusion"},
+    ),
+    ("predictions", "reasons_are_in_order"): (
+        "volatile prediction",
+        {"reason_3_channel": "hdl", "reason_3_contribution": 0.1},
+    ),
+    ("predictions", "reasons_are_finite"): (
+        "volatile prediction",
+        {"reason_1_days_before": -1.0},
+    ),
     ("predictions", "row_key_is_a_key"): ("prediction", {"row_key": b"short"}),
     ("predictions", "commitment_is_sha256"): ("prediction", {"commitment": b"short"}),
     ("predictions", "publication"): ("prediction", {"release_id": "volatility_release"}),

@@ -6,7 +6,7 @@ from typing import LiteralString
 import polars as pl
 import psycopg
 
-from pipelines.publication.contract import COLUMNS, ListedGeneration
+from pipelines.publication.contract import COLUMNS, REASONS, ListedGeneration
 from pipelines.publication.postgres.connection import connect
 
 CURRENT: LiteralString = """
@@ -47,7 +47,7 @@ def read(url: str, query: LiteralString, named: dict[str, str | date | datetime]
     with connect(url) as connection:
         cursor = connection.execute(query, named)
         names = [column.name for column in cursor.description or ()]
-        schema = {name: (COLUMNS | OTHERS).get(name, pl.String()) for name in names}
+        schema = {name: (COLUMNS | REASONS | OTHERS).get(name, pl.String()) for name in names}
         return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
 
 

@@ -112,6 +112,24 @@ def right_statements() -> list[str]:
     ]
 
 
+def reading_rights() -> list[str]:
+    """The rights to what shows predictions, for views and functions that were made anew."""
+    shown = (*VIEWS, "predictions")
+    return [
+        *(
+            f"GRANT {right} ON {SCHEMA}.{name} TO {role}"
+            for role, right, name in TABLE_RIGHTS
+            if name in shown
+        ),
+        *(f"REVOKE EXECUTE ON FUNCTION {SCHEMA}.{each} FROM PUBLIC" for each in READ_FUNCTIONS),
+        *(
+            f"GRANT EXECUTE ON FUNCTION {SCHEMA}.{function} TO {role}"
+            for role, function in FUNCTION_RIGHTS
+            if function in READ_FUNCTIONS
+        ),
+    ]
+
+
 def _policy(policy: tuple[str, str, str, str, str]) -> str:
     name, table, command, role, condition = policy
     clause = "WITH CHECK" if command == "INSERT" else "USING"

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from pipelines.publication.chain import Event
 from pipelines.publication.commitments import broken_commitments
-from pipelines.publication.contract import COLUMNS
+from pipelines.publication.contract import COLUMNS, REASONS
 from pipelines.publication.postgres.connection import connect
 from pipelines.publication.postgres.reading import OTHERS
 from pipelines.publication.schema import EVENT_LOG, PREDICTIONS
@@ -60,7 +60,8 @@ def _predictions(connection: psycopg.Connection) -> list[str]:
     names = sql.SQL(", ").join(map(sql.Identifier, PREDICTIONS.columns))
     one = sql.SQL("SELECT {} FROM predictions WHERE generation_id = %s").format(names)
     schema = {
-        name: (COLUMNS | OTHERS | BINARY).get(name, pl.String()) for name in PREDICTIONS.columns
+        name: (COLUMNS | REASONS | OTHERS | BINARY).get(name, pl.String())
+        for name in PREDICTIONS.columns
     }
     for name in digests:
         found = connection.execute(one, (name,)).fetchall()
