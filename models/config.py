@@ -12,6 +12,7 @@ QLIKE_SHARE = 0.3
 
 
 Scaling = Literal["standard", "robust", "quantile", "log", "none"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class EncoderConfig(BaseModel):
@@ -22,8 +23,8 @@ class EncoderConfig(BaseModel):
         bidirectional: reads from both ends; only where one prediction is made of the whole.
         decay: what was seen long ago counts less (GRU-D, Che et al. 2018): unobserved values move
             from the last one to the mean, and the state fades with the time between steps.
-        recurrent_dropout: share of the state dropped between steps, the same throughout a
-            sequence; layers then drop their inputs likewise (Gal & Ghahramani 2016).
+        recurrent_dropout: share of the state that the gates do not see in training, the same at
+            all steps of a sequence (Gal & Ghahramani 2016).
         kernel_size: time steps that a convolution sees, itself and those before it.
     """
 
@@ -83,7 +84,8 @@ class ModelConfig(BaseModel):
         scaling: how numbers are made comparable, fitted on the training split.
         hidden_size: width of the encoder's state.
         layers: of the encoder, on top of each other.
-        dropout: share of the head's (and between layers the states') inputs dropped in training.
+        dropout: share of the head's (and between layers the states') inputs dropped in training;
+            of a sequence's states the same ones at all steps.
         learning_rate: AdamW's step size at the start.
         schedule: how it goes on: along half a cosine to a tenth, or as it is.
         warmup_epochs: epochs in which it first rises from a tenth.
@@ -131,7 +133,7 @@ class ModelConfig(BaseModel):
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     clip_value: Annotated[float, Field(gt=0.0)] | None = None
     focal_gamma: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     accumulate_batches: Annotated[int, Field(ge=1)] = 1
     truncate_steps: Annotated[int, Field(ge=1)] | None = None
     min_epochs: Annotated[int, Field(ge=1)] = 8
@@ -156,9 +158,36 @@ class ModelConfig(BaseModel):
         return seeds
 
     @model_validator(mode="after")
+    def _the_encoder_can_do_it(self) -> Self:
+        kind, entry = self.encoder.kind, ENCODERS[self.encoder.kind]
+        causal = entry.is_causal and not self.encoder.bidirectional
+        if self.pretraining is not None and not causal:
+            raise ValueError(
+                "pretraining asks every step for the next one, which the encoder has seen already: "
+                "use one that reads forwards only"
+            )
+        if self.truncate_steps is not None and not (entry.can_carry and causal):
+            able = ", ".join(name for name, other in ENCODERS.items() if other.can_carry)
+            raise ValueError(
+                f"truncate_steps: {kind} cannot go on where a window stopped; {able} can, "
+                "reading forwards only"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _windows_have_their_seeds(self) -> Self:
         if self.window_seeds > len(self.seeds):
             raise ValueError("window_seeds cannot be more than there are seeds")
+        return self
+
+    @model_validator(mode="after")
+    def _training_makes_sense(self) -> Self:
+        if self.warmup_epochs >= self.max_epochs:
+            raise ValueError("warmup_epochs must be fewer than max_epochs")
+        if self.focal_gamma > 0 and self.head == "hazard":
+            raise ValueError("focal_gamma is of two classes, and a hazard has none")
+        if self.truncate_steps is not None and self.encoder.bidirectional:
+            raise ValueError("truncate_steps: what reads from both ends cannot be cut at one")
         return self
 
 

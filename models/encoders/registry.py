@@ -11,15 +11,25 @@ CONVOLUTION = frozenset({"kernel_size"})
 
 @dataclass(frozen=True)
 class Entry:
-    """Where an encoder is made and which options of a study's `encoder` section it knows."""
+    """Where an encoder is made and what a study may ask of it.
+
+    Attributes:
+        options: of a study's `encoder` section, those that it knows.
+        is_causal: the state of a step knows no later step (unless it is read from both ends).
+        can_carry: it goes on from where it stopped, so that the gradient can be truncated.
+    """
 
     module: str
     name: str
     options: frozenset[str] = frozenset()
+    is_causal: bool = True
+    can_carry: bool = False
 
 
 ENCODERS: dict[str, Entry] = {
-    "lstm": Entry("models.encoders.lstm", "LSTMEncoder", RECURRENT),
+    "lstm": Entry("models.encoders.lstm", "LSTMEncoder", RECURRENT, can_carry=True),
+    "gru": Entry("models.encoders.gru", "GRUEncoder", RECURRENT, can_carry=True),
+    "rnn": Entry("models.encoders.rnn", "RNNEncoder", RECURRENT, can_carry=True),
 }
 
 # Imported by name, so whoever asks what code decides a number must be told of them.

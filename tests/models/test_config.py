@@ -24,6 +24,10 @@ from models.config import ModelConfig
         {"positive_weight": "none"},
         {"positive_weight": 0.0},
         {"max_steps": 0},
+        {"encoder": "perceptron"},
+        {"encoder": {"kind": "lstm", "kernel_size": 5}},
+        {"encoder": {"kind": "gru", "bidirectional": True}, "pretraining": {}},
+        {"encoder": {"kind": "gru", "bidirectional": True}, "truncate_steps": 50},
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from models.batches import assemble
-from models.encoders.lstm import LSTMEncoder, reference_lstm
+from models.encoders.lstm import LSTMEncoder
 from models.network import SequenceNetwork
 from models.store import SequenceStore
+from tests.models.encoders.oracles import reference_lstm
 from tests.models.generated_stores import everyone, make_store
 from tests.models.test_batches import read_naively
 from tests.models.test_masking import network_for
@@ -87,7 +88,8 @@ def logit_by_loops(network: SequenceNetwork, store: SequenceStore, row: int) -> 
     facts += [*statics, *(float(u) for u in unknown), math.log1p(sum(count))]
     facts = [scale(*f) for f in zip(facts, scaler.fact_mean, scaler.fact_std, strict=True)]
     assert isinstance(network.encoder, LSTMEncoder)
-    lstm = network.encoder.lstm
+    lstm = network.encoder.recurrence
+    assert isinstance(lstm, nn.LSTM)
     memory = torch.zeros(lstm.hidden_size)
     if inputs:
         memory = reference_lstm(lstm, torch.tensor(inputs))[-1]
