@@ -118,8 +118,10 @@ class Model:
                 raise ModelUnusable(f"the sequences' {what} are not those the model was trained on")
 
 
-def new_network(scaler: Scaler, config: ModelConfig, outputs: int) -> SequenceNetwork:
-    return SequenceNetwork(scaler, config, outputs)
+def new_network(
+    scaler: Scaler, config: ModelConfig, outputs: int, other_labels: int = 0
+) -> SequenceNetwork:
+    return SequenceNetwork(scaler, config, outputs, other_labels)
 
 
 def read_network(path: Path, scaler: Scaler, config: ModelConfig, outputs: int) -> SequenceNetwork:

@@ -5,6 +5,7 @@ it was last observed, and the step's own age (Lipton et al. 2016; Che et al. 201
 sees what is known of each channel at the end, so that the encoder need not learn to copy.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 
 import torch
@@ -14,27 +15,32 @@ from models.batches import Batch
 from models.config import ModelConfig
 from models.encoders.encoder import Encoder, Sequences
 from models.encoders.registry import ENCODERS
-from models.heads import Head
+from models.heads import Head, head_of
 from models.inputs import Inputs
 from models.scaling import Scaler
 
 
 class SequenceNetwork(nn.Module):
-    """Raw [B, K] of a Batch. Padding (amount, side, value) and batch mates change nothing."""
+    """Raw [B, K] of a Batch. Padding (amount, side, value) and batch mates change nothing.
 
-    def __init__(self, scaler: Scaler, config: ModelConfig, outputs: int) -> None:
+    With `other_labels` a second head learns them beside the first. It is there while training
+    only: no stored network has it.
+    """
+
+    def __init__(
+        self, scaler: Scaler, config: ModelConfig, outputs: int, other_labels: int = 0
+    ) -> None:
         super().__init__()
         self.outputs = outputs
+        self.precision = config.precision  # for whoever runs it: models/precision.py
         self.inputs = Inputs(scaler)
         channels = len(scaler.channel_mean)
         self.encoder = encoder_of(self.inputs.step_size, channels, config)
-        self.head = Head(
-            self.encoder.pooled_size,
-            self.inputs.fact_size,
-            config.hidden_size,
-            config.dropout,
-            outputs,
-        )
+        sizes = (self.encoder.pooled_size, self.inputs.fact_size)
+        self.head = head_of(*sizes, config, outputs)
+        self.beside = None
+        if other_labels:
+            self.beside = Head(*sizes, config.hidden_size, config.dropout, other_labels)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.answer(*self.read(batch))
@@ -50,11 +56,16 @@ class SequenceNetwork(nn.Module):
 
     def conclude(self, pooled: Tensor, facts: Tensor) -> Tensor:
         """[B, K] raw, of what the encoder pooled [B, P] and facts [B, F]."""
+        return self.told_by(self.head, pooled, facts)
+
+    def told_by(
+        self, head: Callable[[Tensor, Tensor], Tensor], pooled: Tensor, facts: Tensor
+    ) -> Tensor:
+        """What a head of this network says of pooled [B, P] and facts [B, F]."""
         # The head is a small share of the work, and half precision would round its answer.
         with torch.autocast(pooled.device.type, enabled=False):
             whole = self.head.line.weight.dtype
-            raw: Tensor = self.head(pooled.to(whole), facts.to(whole))
-        return raw
+            return head(pooled.to(whole), facts.to(whole))
 
 
 def encoder_of(input_size: int, channels: int, config: ModelConfig) -> Encoder:

@@ -135,6 +135,18 @@ class SequenceStore:
         """[E] time steps of each example."""
         return np.diff(self.step_offsets)
 
+    @property
+    def horizon_days(self) -> float:
+        """The horizon of a task whose labels look ahead by days.
+
+        Raises:
+            SequencesUnusable: it is told in another unit.
+        """
+        count, _, unit = self.horizon.partition(" ")
+        if unit not in ("day", "days") or not count.isdecimal():
+            raise SequencesUnusable(f"a horizon of {self.horizon} is no number of days")
+        return float(count)
+
     def __len__(self) -> int:
         return len(self.step_offsets) - 1
 
