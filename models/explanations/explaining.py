@@ -1,0 +1,127 @@
+"""From a store and a model directory to reasons, faithfulness, and one subject's explanations."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.batches import Batch, assemble, plan_batches
+from models.estimator import Model, best_device, read_network
+from models.explanations.attribution import Attribution
+from models.explanations.explained import Explained
+from models.explanations.faithfulness import measure_faithfulness
+from models.explanations.reasons import reasons_of, require_finite
+from models.explanations.registry import METHODS, OF_REASONS
+from models.networks import use_threads
+from models.store import SequenceStore
+from models.tasks import task_of
+
+# A method that walks along a path reads each step at some thirty places at once.
+TOKENS_AT_A_TIME = 1024
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Explaining:
+    """The released networks and the store whose subjects they are to be explained on."""
+
+    store: SequenceStore
+    explained: Explained
+    max_steps: int
+
+    @classmethod
+    def open(cls, sequences: Path, model: Path) -> "Explaining":
+        """
+        Raises:
+            SequencesUnusable: `sequences` is not a readable store.
+            ModelUnusable: the model is not readable, or not for these sequences.
+        """
+        store, words = SequenceStore.open(sequences), Model.read(model)
+        words.check_fits(store)
+        use_threads(words.config.threads)
+        task, device = task_of(store.task, store.levels), best_device()
+        networks = [
+            read_network(
+                model / f"{name}.safetensors", words.released.scaler, words.config, task.outputs
+            ).to(device)
+            for name in words.released.networks
+        ]
+        return cls(store, Explained.of(networks, task), words.config.max_steps)
+
+    def batches(self, rows: Rows) -> Iterator[tuple[Rows, Batch]]:
+        """The examples `rows` [R], in batches of similar length."""
+        lengths = self.store.lengths.clip(max=self.max_steps)
+        for chosen in plan_batches(lengths, rows, tokens=TOKENS_AT_A_TIME):
+            batch = assemble(self.store, chosen, max_steps=self.max_steps)
+            yield chosen, batch.to(best_device())
+
+    def explain(self, method: str, rows: Rows) -> Iterator[tuple[Rows, Batch, Attribution]]:
+        """Raises ArithmeticError where a contribution is no number."""
+        for chosen, batch in self.batches(rows):
+            found = METHODS[method].explain(self.explained, batch)
+            require_finite(found)
+            yield chosen, batch, found
+
+    def reasons(self, rows: Rows, method: str = OF_REASONS) -> list[dict[str, Any]]:
+        """One line per reason: row, rank, channel, days_before, contribution, method."""
+        codes = tuple(channel.code for channel in self.store.channels)
+        lines = []
+        for chosen, batch, found in self.explain(method, rows):
+            told = reasons_of(found, batch, codes, self.store.statics)
+            for row, reasons in zip(chosen.tolist(), told, strict=True):
+                lines += [{"row": row, **asdict(reason), "method": method} for reason in reasons]
+        return lines
+
+    def faithfulness(self, rows: Rows, method: str = OF_REASONS) -> dict[str, Any]:
+        """The numbers of models/explanations/faithfulness.py on the examples `rows`."""
+        batches = [batch for _, batch in self.batches(rows)]
+        measured = measure_faithfulness(method, METHODS[method].explain, self.explained, batches)
+        return measured.to_json() | {"adds_up": METHODS[method].adds_up}
+
+
+def explained_reasons(
+    sequences: Path, model: Path, rows: Rows, sample: Rows
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The reasons of the examples `rows`, and how faithful they are on the examples `sample`."""
+    explaining = Explaining.open(sequences, model)
+    return explaining.reasons(rows), explaining.faithfulness(sample)
+
+
+def explained_subject(sequences: Path, model: Path, row: int) -> dict[str, Any]:
+    """All methods on one example, as plain numbers.
+
+    Returns:
+        answer, reference: of that example; methods: for each method its `contributions`: channel,
+        days_before (None for a static feature) and contribution of every one that is not 0,
+        the largest first, and `adds_up`.
+    """
+    explaining = Explaining.open(sequences, model)
+    told: dict[str, Any] = {"methods": {}}
+    for name, method in METHODS.items():
+        ((_, batch, found),) = explaining.explain(name, np.array([row]))
+        told |= {"answer": float(found.answer), "reference": float(found.reference)}
+        told["methods"][name] = {
+            "adds_up": method.adds_up,
+            "contributions": _contributions(explaining, batch, found),
+        }
+    return told
+
+
+def _contributions(
+    explaining: Explaining, batch: Batch, found: Attribution
+) -> list[dict[str, Any]]:
+    codes, days = [c.code for c in explaining.store.channels], (-batch.step_days[0]).cpu()
+    lines: list[dict[str, Any]] = []
+    for step, channel in torch.nonzero(found.observations[0]).tolist():
+        when = max(0.0, float(days[step]))
+        size = float(found.observations[0, step, channel])
+        lines.append({"channel": codes[channel], "days_before": when, "contribution": size})
+    for name, size in zip(explaining.store.statics, found.statics[0].tolist(), strict=True):
+        if size != 0.0:
+            lines.append({"channel": name, "days_before": None, "contribution": size})
+    return sorted(lines, key=lambda line: -abs(line["contribution"]))
