@@ -65,8 +65,8 @@ def test_the_table_is_what_a_plain_computation_of_each_row_gives() -> None:
             "brier": np.average((label - score) ** 2, weights=weight),
             "observed_expected": (weight @ label) / (weight @ score),
         }
-        for metric, value in expected.items():
-            assert found.model(name).metrics[metric].value == pytest.approx(value, abs=1e-9)
+        for metric, plain in expected.items():
+            assert found.model(name).metrics[metric].value == pytest.approx(plain, abs=1e-9)
         for fold, value in enumerate(found.model(name).by_fold):
             part = rows.filter(fold=fold)
             own = roc_auc_score(part["label"], part[name], sample_weight=part["weight"])
