@@ -20,9 +20,10 @@ import torch
 from models.batches import Padding, Rows
 from models.config import ModelConfig
 from models.inputs import fit_inputs
-from models.loop import NetworkJob, Standing, plan_epoch, start_training, train_epoch
+from models.loop import NetworkJob, plan_epoch, start_training, train_epoch
 from models.networks import use_threads
 from models.parts import Part
+from models.standing import Standing
 from models.store import Channel, SequenceStore
 
 LEAST_RATIO = 8.0

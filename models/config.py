@@ -186,8 +186,6 @@ class ModelConfig(BaseModel):
             raise ValueError("warmup_epochs must be fewer than max_epochs")
         if self.focal_gamma > 0 and self.head == "hazard":
             raise ValueError("focal_gamma is of two classes, and a hazard has none")
-        if self.truncate_steps is not None and self.encoder.bidirectional:
-            raise ValueError("truncate_steps: what reads from both ends cannot be cut at one")
         return self
 
 

@@ -6,72 +6,34 @@ after a kill draws what the lost one drew, and no generator's state needs saving
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.batches import Padding, Rows, assemble, plan_batches
-from models.checkpoints import Checkpoint, read_latest, write_checkpoint
+from models.batch_size import halve_batches, halved
+from models.batches import Batch, Padding, Rows, assemble, plan_batches
 from models.config import ModelConfig
+from models.cost import peak_memory_bytes
 from models.estimator import best_device, new_network
 from models.group_robust import GroupRobust
 from models.losses import example_weights, weighted_loss_sum, weighted_losses
 from models.mitigation import Mitigation
 from models.network import SequenceNetwork
+from models.optimisation import add_penalty, clip, learning_rate, optimizer_of, set_rate
 from models.parts import Part, TrainingImpossible, known
+from models.precision import autocast
 from models.progress import Report
 from models.scaling import Scaler
+from models.standing import EpochLog, Standing, weights_of
 from models.store import PROBABILITIES, SequenceStore
 from models.tasks import task_of
+from models.truncation import read_truncated
 
 SCORING_TOKENS = 32_768
-LOWEST_RATE = 0.1
-
-
-@dataclass(frozen=True)
-class EpochLog:
-    """One epoch in numbers; a step is a time step of a sequence, padding not counted."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    clip_rate: float
-    padded_per_step: float
-    steps_per_second: float
-
-
-_NONE = EpochLog(0, math.inf, math.inf, 0.0, 0.0, 0.0)
-
-
-@dataclass
-class Standing:
-    """Where a training stands between two epochs: all that changes, all that a resume needs.
-
-    robust: the weights of groups, where the loss serves the worst of them.
-    """
-
-    network: SequenceNetwork
-    optimizer: torch.optim.Optimizer
-    best: dict[str, Tensor]
-    log: list[EpochLog]
-    min_epochs: int
-    robust: GroupRobust | None = None
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch of the lowest validation loss from `min_epochs` on; until then, of all."""
-        candidates = self.log[self.min_epochs - 1 :] or self.log
-        return min(candidates, key=lambda entry: entry.validation_loss, default=_NONE).epoch
-
-    def finished(self, config: ModelConfig) -> bool:
-        epochs = len(self.log)
-        waited = epochs >= self.min_epochs and epochs - self.best_epoch >= config.patience_epochs
-        return waited or epochs >= config.max_epochs
 
 
 @dataclass(frozen=True)
@@ -96,31 +58,48 @@ def train_network(
 ) -> Standing:
     """Train until the validation loss stops falling; `best` holds the best epoch's weights.
 
+    What `report` raises ends the training, whose last epoch is then saved already.
+
     Raises:
-        TrainingImpossible: the loss is no number any more; a lower learning rate may help.
+        TrainingImpossible: the loss is no number any more (a lower learning rate may help), one
+            example does not fit into memory, or focal_gamma is given where a task has no classes.
     """
     device = best_device()
     if job.mitigation is not None:
         store = job.mitigation.reweighed(store, job.part.train)
     train, validation = known(store, job.part.train), known(store, job.part.validation)
     positive_weight = class_weight(store, train, config)
-    standing = _resume(start_training(store, train, job, config, positive_weight), job)
+    standing = start_training(store, train, job, config, positive_weight)
+    if not standing.restore(job.checkpoints, job.fingerprint):
+        standing.save(job.checkpoints, job.fingerprint)
     while not standing.finished(config):
-        epoch = len(standing.log) + 1
+        epoch, sized = len(standing.log) + 1, halved(config, standing.halvings)
         torch.manual_seed(_seed_of(job.seed, epoch))
-        _set_rate(standing.optimizer, config, epoch)
-        plan = plan_epoch(store, train, config, (job.seed, epoch))
-        entry = train_epoch(store, plan, standing, config, positive_weight)
+        rate = learning_rate(config, epoch)
+        set_rate(standing.optimizer, rate)
+        plan = plan_epoch(store, train, sized, (job.seed, epoch))
+        entry = _train_if_it_fits(store, plan, standing, sized, positive_weight)
+        if entry is None:
+            standing.restore(job.checkpoints, job.fingerprint)
+            halve_batches(standing, plan, job.name)
+            standing.save(job.checkpoints, job.fingerprint)
+            continue
         raw = predict_raw(standing.network, store, validation, config.max_steps, device)
         loss = mean_loss(store, validation, raw, positive_weight)
         if not math.isfinite(loss):
             raise TrainingImpossible(f"{job.name}: the loss is not finite after epoch {epoch}")
-        standing.log.append(EpochLog(epoch=epoch, validation_loss=loss, **entry))
-        if standing.best_epoch == epoch:
-            standing.best = _copy(standing.network.state_dict())
-        write_checkpoint(job.checkpoints, epoch, _checkpoint(standing, job.fingerprint))
+        measured = EpochLog(
+            epoch=epoch,
+            validation_loss=loss,
+            learning_rate=rate,
+            tokens_per_batch=sized.tokens_per_batch,
+            peak_memory_bytes=peak_memory_bytes(),
+            **entry,
+        )
+        standing.append(measured)
+        standing.save(job.checkpoints, job.fingerprint)
         losses = f"loss {entry['train_loss']:.4f}, validation {loss:.4f}"
-        report(job.name, epoch, config.max_epochs, losses, loss)
+        report(job.name, epoch, config.max_epochs, losses, validation_loss=loss)
     return standing
 
 
@@ -137,6 +116,20 @@ def plan_epoch(
     )
 
 
+def _train_if_it_fits(
+    store: SequenceStore,
+    plan: list[Rows],
+    standing: Standing,
+    config: ModelConfig,
+    positive_weight: float,
+) -> dict[str, float] | None:
+    """The epoch's numbers; None, with the standing in the midst of it, where memory ran out."""
+    try:
+        return train_epoch(store, plan, standing, config, positive_weight)
+    except torch.OutOfMemoryError:
+        return None  # the exception, whose frames hold on to the memory, is gone then
+
+
 def train_epoch(
     store: SequenceStore,
     plan: list[Rows],
@@ -149,27 +142,43 @@ def train_epoch(
     network, optimizer, device = standing.network.train(), standing.optimizer, best_device()
     task = task_of(store.task, store.levels)
     everything = float(_weights(store, np.concatenate(plan), positive_weight).sum())
+    together = config.accumulate_batches
+    groups = [plan[start : start + together] for start in range(0, len(plan), together)]
     began, total, clipped, steps, padded = time.perf_counter(), 0.0, 0, 0, 0
-    for chosen in plan:
-        batch = assemble(store, chosen, max_steps=config.max_steps, padding=padding)
-        steps, padded = steps + int(batch.steps.sum()), padded + batch.steps.numel()
-        batch = batch.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            raw = network(batch)
-        weights = example_weights(batch.label, batch.weight, positive_weight)
-        losses = weighted_losses(task, raw, batch.label, batch.scale, weights)
-        loss = _loss_of(losses, weights, chosen, standing.robust)
+    for group in groups:
         optimizer.zero_grad()
-        torch.autograd.backward(loss * (len(plan) / everything))
-        norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+        for chosen in group:
+            batch = assemble(store, chosen, max_steps=config.max_steps, padding=padding)
+            steps, padded = steps + int(batch.steps.sum()), padded + batch.steps.numel()
+            batch = batch.to(device)
+            with autocast(network.precision, device):
+                raw = _answer(network, batch, config.truncate_steps)
+            weights = example_weights(batch.label, batch.weight, positive_weight)
+            gamma = config.focal_gamma
+            losses = weighted_losses(task, raw, batch.label, batch.scale, weights, gamma)
+            loss = _loss_of(losses, weights, chosen, standing.robust)
+            torch.autograd.backward(loss * (len(groups) / everything))
+            total += float(loss.detach())
+        add_penalty(network, config.l2_penalty)
+        clipped += int(clip(network, config))
         optimizer.step()
-        total, clipped = total + float(loss.detach()), clipped + int(norm > config.clip_norm)
+    seconds = time.perf_counter() - began
     return {
         "train_loss": total / everything,
-        "clip_rate": clipped / len(plan),
+        "clip_rate": clipped / len(groups),
         "padded_per_step": padded / max(steps, 1),
-        "steps_per_second": steps / (time.perf_counter() - began),
+        "steps_per_second": steps / seconds,
+        "seconds": seconds,
     }
+
+
+def _answer(network: SequenceNetwork, batch: Batch, truncate_steps: int | None) -> Tensor:
+    """[B, K] raw, with a gradient that goes `truncate_steps` back, if that is a number."""
+    sequences, facts = network.read(batch)
+    if truncate_steps is None:
+        return network.answer(sequences, facts)
+    encoded = read_truncated(network.encoder, sequences, truncate_steps)
+    return network.conclude(encoded.pooled, facts)
 
 
 def _loss_of(losses: Tensor, weights: Tensor, rows: Rows, robust: GroupRobust | None) -> Tensor:
@@ -187,11 +196,26 @@ def predict_raw(
     network.eval()
     answers = np.empty((len(store), network.outputs), dtype=np.float64)
     for chosen in plan_batches(store.lengths.clip(max=max_steps), rows, tokens=SCORING_TOKENS):
-        batch = assemble(store, chosen, max_steps=max_steps).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            raw = network(batch)
-        answers[chosen] = raw.double().cpu().numpy()
+        answers[chosen] = _read_in_parts(network, store, chosen, max_steps, device)
     return answers[rows]
+
+
+def _read_in_parts(
+    network: SequenceNetwork, store: SequenceStore, rows: Rows, max_steps: int, device: torch.device
+) -> npt.NDArray[np.float64]:
+    """[R, K] raw answers, of half the rows at a time where all do not fit into memory."""
+    try:
+        batch = assemble(store, rows, max_steps=max_steps).to(device)
+        with autocast(network.precision, device):
+            raw: Tensor = network(batch)
+        return raw.double().cpu().numpy()
+    except torch.OutOfMemoryError:
+        if len(rows) == 1:
+            raise
+    parts = np.array_split(rows, 2)
+    return np.concatenate(
+        [_read_in_parts(network, store, part, max_steps, device) for part in parts]
+    )
 
 
 def mean_loss(
@@ -225,23 +249,22 @@ def _weights(store: SequenceStore, rows: Rows, positive_weight: float) -> Tensor
 def start_training(
     store: SequenceStore, train: Rows, job: NetworkJob, config: ModelConfig, positive_weight: float
 ) -> Standing:
-    """A new network whose first answer is the task's start, such as everybody's weighted risk."""
+    """A new network whose first answer is the task's start, such as everybody's weighted risk.
+
+    Raises:
+        TrainingImpossible: focal_gamma is given where a task has no classes.
+    """
     torch.manual_seed(_seed_of(job.seed, 0))
     task = task_of(store.task, store.levels)
     network = new_network(job.scaler, config, task.outputs)
+    if config.focal_gamma > 0 and store.task not in PROBABILITIES:
+        raise TrainingImpossible(f"focal_gamma: the task {store.task} has no classes")
     weights = _weights(store, train, positive_weight).double().numpy()
     label, scale = (a[train].astype(np.float64) for a in (store.label, store.scale))
     network.head.start_from(task.start(label, scale, weights))
     network = network.to(best_device())
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    biases = [p for p in network.parameters() if p.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": biases, "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    optimizer, best = optimizer_of(network, config), weights_of(network)
     robust = _robust(store, train, job, positive_weight)
-    best = _copy(network.state_dict())
     return Standing(network, optimizer, best, [], config.min_epochs, robust)
 
 
@@ -255,53 +278,6 @@ def _robust(
     return GroupRobust.start(groups, rows, weights, job.mitigation.config.group_robust_step)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, config: ModelConfig, epoch: int) -> None:
-    """Half a cosine from the learning rate in the first epoch down to a tenth of it."""
-    fall = 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / config.max_epochs))
-    for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * (LOWEST_RATE + (1.0 - LOWEST_RATE) * fall)
-
-
 def _seed_of(seed: int, epoch: int) -> int:
     """Seeds of neighbouring epochs must not resemble each other; numpy mixes them."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in state.items()}
-
-
-def _checkpoint(standing: Standing, fingerprint: str) -> Checkpoint:
-    tensors = {f"network.{k}": v for k, v in standing.network.state_dict().items()}
-    tensors |= {f"best.{k}": v for k, v in standing.best.items()}
-    for number, state in standing.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
-    if standing.robust is not None:
-        tensors["robust.q"] = standing.robust.q
-    progress = {"fingerprint": fingerprint, "log": [asdict(entry) for entry in standing.log]}
-    return Checkpoint({k: v.contiguous() for k, v in tensors.items()}, progress)
-
-
-def _resume(standing: Standing, job: NetworkJob) -> Standing:
-    """`standing` moved to the latest whole checkpoint of the same training, if there is one."""
-    checkpoint = read_latest(job.checkpoints, job.fingerprint)
-    if checkpoint is None:
-        return standing
-    device = best_device()
-    parts: dict[str, dict[str, Tensor]] = {
-        k: {} for k in ("network", "best", "optimizer", "robust")
-    }
-    for name, tensor in checkpoint.tensors.items():
-        kind, rest = name.split(".", 1)
-        parts[kind][rest] = tensor.to(device)
-    standing.network.load_state_dict(parts["network"])
-    standing.best = parts["best"]
-    if standing.robust is not None:
-        standing.robust.q = parts["robust"]["q"].cpu()
-    state: dict[int, dict[str, Any]] = {}
-    for name, tensor in parts["optimizer"].items():
-        number, key = name.split(".", 1)
-        state.setdefault(int(number), {})[key] = tensor
-    standing.optimizer.load_state_dict(standing.optimizer.state_dict() | {"state": state})
-    standing.log = [EpochLog(**entry) for entry in checkpoint.progress["log"]]
-    return standing

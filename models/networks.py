@@ -18,10 +18,11 @@ from threadpoolctl import threadpool_limits
 from models.config import ModelConfig
 from models.cost import Meter
 from models.estimator import best_device, new_network
-from models.loop import NetworkJob, Standing, predict_raw, train_network
+from models.loop import NetworkJob, predict_raw, train_network
 from models.mitigation import Mitigation
 from models.parts import Part, known
 from models.progress import Report
+from models.standing import Standing
 from models.store import SequenceStore
 
 

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from models.config import ModelConfig, TrainingMitigation
 from models.group_robust import GroupRobust
 from models.inputs import fit_inputs
-from models.loop import NetworkJob, Standing, train_network
+from models.loop import NetworkJob, train_network
 from models.mitigation import Mitigation, MitigationUnusable
 from models.parts import released_part
+from models.standing import Standing
 from models.store import SequenceStore
 from models.training import train
 from tests.models.generated_stores import (
