@@ -20,9 +20,10 @@ from models.config import ModelConfig
 from models.cost import peak_memory_bytes
 from models.estimator import best_device, new_network
 from models.group_robust import GroupRobust
-from models.losses import example_weights, weighted_loss_sum, weighted_losses
+from models.losses import example_weights, weighted_loss_sum
 from models.mitigation import Mitigation
 from models.network import SequenceNetwork
+from models.objectives import Outcomes, objective_of, teaching
 from models.optimisation import add_penalty, clip, learning_rate, optimizer_of, set_rate
 from models.parts import Part, TrainingImpossible, known
 from models.precision import autocast
@@ -62,13 +63,16 @@ def train_network(
 
     Raises:
         TrainingImpossible: the loss is no number any more (a lower learning rate may help), one
-            example does not fit into memory, or focal_gamma is given where a task has no classes.
+            example does not fit into memory, or an option does not suit the task.
     """
     device = best_device()
     if job.mitigation is not None:
+        if job.mitigation.config.reweighing and config.head == "hazard":
+            raise TrainingImpossible("reweighing: the likelihood of a hazard has no such weights")
         store = job.mitigation.reweighed(store, job.part.train)
-    train, validation = known(store, job.part.train), known(store, job.part.validation)
-    positive_weight = class_weight(store, train, config)
+    validation = known(store, job.part.validation)
+    positive_weight = class_weight(store, known(store, job.part.train), config)
+    train = teaching(objective_of(store, config, positive_weight), store, job.part.train)
     standing = start_training(store, train, job, config, positive_weight)
     if not standing.restore(job.checkpoints, job.fingerprint):
         standing.save(job.checkpoints, job.fingerprint)
@@ -140,8 +144,8 @@ def train_epoch(
 ) -> dict[str, float]:
     """One pass over `plan`. Each example weighs the same in it whatever its batch's company."""
     network, optimizer, device = standing.network.train(), standing.optimizer, best_device()
-    task = task_of(store.task, store.levels)
-    everything = float(_weights(store, np.concatenate(plan), positive_weight).sum())
+    objective = objective_of(store, config, positive_weight)
+    everything = float(objective.weights(Outcomes.of_rows(store, np.concatenate(plan))).sum())
     together = config.accumulate_batches
     groups = [plan[start : start + together] for start in range(0, len(plan), together)]
     began, total, clipped, steps, padded = time.perf_counter(), 0.0, 0, 0, 0
@@ -152,11 +156,10 @@ def train_epoch(
             steps, padded = steps + int(batch.steps.sum()), padded + batch.steps.numel()
             batch = batch.to(device)
             with autocast(network.precision, device):
-                raw = _answer(network, batch, config.truncate_steps)
-            weights = example_weights(batch.label, batch.weight, positive_weight)
-            gamma = config.focal_gamma
-            losses = weighted_losses(task, raw, batch.label, batch.scale, weights, gamma)
-            loss = _loss_of(losses, weights, chosen, standing.robust)
+                pooled, facts = _pooled(network, batch, config.truncate_steps)
+            outcomes = Outcomes.of_batch(batch)
+            losses = objective.losses(network, pooled, facts, outcomes)
+            loss = _loss_of(losses, objective.weights(outcomes), chosen, standing.robust)
             torch.autograd.backward(loss * (len(groups) / everything))
             total += float(loss.detach())
         add_penalty(network, config.l2_penalty)
@@ -172,13 +175,14 @@ def train_epoch(
     }
 
 
-def _answer(network: SequenceNetwork, batch: Batch, truncate_steps: int | None) -> Tensor:
-    """[B, K] raw, with a gradient that goes `truncate_steps` back, if that is a number."""
+def _pooled(
+    network: SequenceNetwork, batch: Batch, truncate_steps: int | None
+) -> tuple[Tensor, Tensor]:
+    """What the encoder pools [B, P], with a gradient that goes so far back; and facts [B, F]."""
     sequences, facts = network.read(batch)
     if truncate_steps is None:
-        return network.answer(sequences, facts)
-    encoded = read_truncated(network.encoder, sequences, truncate_steps)
-    return network.conclude(encoded.pooled, facts)
+        return network.encoder(sequences).pooled, facts
+    return read_truncated(network.encoder, sequences, truncate_steps).pooled, facts
 
 
 def _loss_of(losses: Tensor, weights: Tensor, rows: Rows, robust: GroupRobust | None) -> Tensor:
@@ -252,30 +256,28 @@ def start_training(
     """A new network whose first answer is the task's start, such as everybody's weighted risk.
 
     Raises:
-        TrainingImpossible: focal_gamma is given where a task has no classes.
+        TrainingImpossible: an option does not suit the task.
     """
     torch.manual_seed(_seed_of(job.seed, 0))
-    task = task_of(store.task, store.levels)
-    network = new_network(job.scaler, config, task.outputs)
     if config.focal_gamma > 0 and store.task not in PROBABILITIES:
         raise TrainingImpossible(f"focal_gamma: the task {store.task} has no classes")
-    weights = _weights(store, train, positive_weight).double().numpy()
-    label, scale = (a[train].astype(np.float64) for a in (store.label, store.scale))
-    network.head.start_from(task.start(label, scale, weights))
+    objective = objective_of(store, config, positive_weight)
+    others = len(store.other_labels) if config.other_labels_share > 0 else 0
+    outputs = task_of(store.task, store.levels).outputs
+    network = new_network(job.scaler, config, outputs, others)
+    outcomes = Outcomes.of_rows(store, train)
+    objective.start(network, outcomes)
     network = network.to(best_device())
     optimizer, best = optimizer_of(network, config), weights_of(network)
-    robust = _robust(store, train, job, positive_weight)
+    robust = _robust(train, objective.weights(outcomes), job)
     return Standing(network, optimizer, best, [], config.min_epochs, robust)
 
 
-def _robust(
-    store: SequenceStore, train: Rows, job: NetworkJob, positive_weight: float
-) -> GroupRobust | None:
+def _robust(rows: Rows, weights: Tensor, job: NetworkJob) -> GroupRobust | None:
     if job.mitigation is None or job.mitigation.config.group_robust_step is None:
         return None
-    groups, rows = torch.from_numpy(job.mitigation.groups), torch.from_numpy(train)
-    weights = _weights(store, train, positive_weight)
-    return GroupRobust.start(groups, rows, weights, job.mitigation.config.group_robust_step)
+    groups, chosen = torch.from_numpy(job.mitigation.groups), torch.from_numpy(rows)
+    return GroupRobust.start(groups, chosen, weights, job.mitigation.config.group_robust_step)
 
 
 def _seed_of(seed: int, epoch: int) -> int:
