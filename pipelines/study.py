@@ -25,6 +25,7 @@ from pipelines.errors import StudyInvalid
 from pipelines.settings import settings
 from pipelines.splits import SplitSection
 from pipelines.strict_yaml import strict_yaml
+from pipelines.tuning.config import TuningSection, require_measurable
 from validation.config import AuditConfig
 from validation.mitigation.config import MitigationConfig
 
@@ -103,6 +104,7 @@ class Study(BaseModel):
     model: ModelConfig
     audit: AuditConfig
     mitigation: MitigationConfig | None = None
+    tuning: TuningSection | None = None
 
     @field_validator("cross_validation", mode="before")
     @classmethod
@@ -110,6 +112,12 @@ class Study(BaseModel):
         if section is None and "split" in info.data:
             return default_folds(info.data["split"])
         return section
+
+    @model_validator(mode="after")
+    def _tuning_fits_the_audit(self) -> "Study":
+        if self.tuning is not None:
+            require_measurable(self.audit, self.tuning.constraints)
+        return self
 
     @model_validator(mode="after")
     def _mitigation_fits_the_audit(self) -> "Study":

@@ -58,14 +58,26 @@ def note_trial(spec: Study, keys: Mapping[str, str]) -> None:
 
 
 def trials_fingerprint(spec: Study) -> str | None:
-    """What of the ledger decides an audit: which trials there are, and what they reached."""
-    if not spec.audit.is_forecast:
-        return None
+    """What of the ledger decides an audit: which trials there are, and what they reached.
+
+    None of a risk that nobody tuned: its audits are no trials.
+    """
     try:
-        trials = trials_of(spec.name).trials
+        ledger = trials_of(spec.name)
     except ArtefactCorrupt:
         return BROKEN
-    return hash_json([trial.model_dump(mode="json", exclude={"recorded_at"}) for trial in trials])
+    if not spec.audit.is_forecast and not ledger.tuning:
+        return None
+    entries = (*ledger.trials, *ledger.tuning)
+    return hash_json([entry.model_dump(mode="json", exclude={"recorded_at"}) for entry in entries])
+
+
+def tuning_trials(spec: Study) -> int | None:
+    """How many trials of tunings the ledger holds; None where it cannot be believed."""
+    try:
+        return len(trials_of(spec.name).tuning)
+    except ArtefactCorrupt:
+        return None
 
 
 def overfitting(spec: Study, predictions: str) -> OverfittingEvidence | None:

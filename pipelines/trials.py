@@ -2,11 +2,12 @@
 
 A trial is one set of predictions whose losses were computed. It enters the ledger when its
 performance is measured, before anybody can know whether it pleases, and never leaves it.
+A trial of a tuning enters when it begins: one that was stopped early or failed was tried too.
 The ledger holds block numbers and losses: no value of a record.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -63,20 +64,51 @@ class Trial(BaseModel):
         return own == others and set(self.blocks) <= set(other.blocks)
 
 
+class TuningTrial(BaseModel):
+    """What a tuning set out to try, before its first epoch: it is told of no test split.
+
+    trial_id: plan, number and model section; taken up after a kill it is the same trial.
+    config: the model section tried.
+    metric: what the tuning goes by.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["tuning"] = "tuning"
+    trial_id: Key
+    plan_key: Key
+    number: Annotated[int, Field(ge=1)]
+    sequences_key: Key
+    config: dict[str, JsonValue]
+    metric: Key
+    recorded_at: UtcMoment
+
+
 @dataclass(frozen=True)
 class TrialLedger:
-    """All trials in the order of their recording; sha256 is that of the newest entry."""
+    """All trials in the order of their recording; sha256 is that of the newest entry.
+
+    trials: whose predictions were audited.   tuning: those of tunings.
+    """
 
     trials: tuple[Trial, ...]
     sha256: str
+    tuning: tuple[TuningTrial, ...] = ()
+
+    @property
+    def looked_at(self) -> int:
+        """How many there are in all."""
+        return len(self.trials) + len(self.tuning)
 
 
-def record_trial(study: str, trial: Trial, installation: Settings | None = None) -> int:
+def record_trial(
+    study: str, trial: Trial | TuningTrial, installation: Settings | None = None
+) -> int:
     """Add the trial to the study's ledger; one that is there already adds nothing.
 
     Losses of the same trial may differ by rounding: then the first record stands.
 
-    Returns its number, counted from 1.
+    Returns its number among all entries, counted from 1.
 
     Raises:
         ArtefactCorrupt: the ledger is broken, or holds this trial with other content.
@@ -85,13 +117,13 @@ def record_trial(study: str, trial: Trial, installation: Settings | None = None)
     """
     ledger = _ledger(study, installation)
     with ledger.writing():
-        trials = trials_of(study, installation).trials
-        for number, known in enumerate(trials, start=1):
+        entries = _parsed(ledger)[0]
+        for number, known in enumerate(entries, start=1):
             if known.trial_id == trial.trial_id:
                 _require_same(known, trial, number, ledger)
                 return number
         ledger.add(trial.model_dump(mode="json"))
-    return len(trials) + 1
+    return len(entries) + 1
 
 
 def trials_of(study: str, installation: Settings | None = None) -> TrialLedger:
@@ -101,15 +133,12 @@ def trials_of(study: str, installation: Settings | None = None) -> TrialLedger:
         ArtefactCorrupt: an entry was deleted, edited or moved, the newest included.
         StudyInvalid: the study's name cannot be a folder's.
     """
-    ledger = _ledger(study, installation)
-    entries, head = ledger.read()
-    try:
-        trials = tuple(Trial.model_validate(content) for content in entries)
-    except ValidationError:
-        raise corrupt(ledger.folder, "holds an entry that is no trial") from None
-    if len({trial.trial_id for trial in trials}) != len(trials):
-        raise corrupt(ledger.folder, "holds a trial twice")
-    return TrialLedger(trials, head.sha256)
+    entries, sha256 = _parsed(_ledger(study, installation))
+    return TrialLedger(
+        trials=tuple(entry for entry in entries if isinstance(entry, Trial)),
+        sha256=sha256,
+        tuning=tuple(entry for entry in entries if isinstance(entry, TuningTrial)),
+    )
 
 
 def aligned_performance(
@@ -150,7 +179,7 @@ def overfitting_of(
         performance.T.tolist(),
         comparable.index(own),
         ledger.sha256,
-        looked_at=len(ledger.trials),
+        looked_at=ledger.looked_at,
     )
 
 
@@ -158,12 +187,27 @@ def _ledger(study: str, installation: Settings | None) -> Ledger:
     return Ledger((installation or settings()).trials_dir / require_study_name(study))
 
 
-def _require_same(known: Trial, trial: Trial, number: int, ledger: Ledger) -> None:
+def _parsed(ledger: Ledger) -> tuple[list[Trial | TuningTrial], str]:
+    """All entries, and the sha256 of the newest."""
+    contents, head = ledger.read()
+    try:
+        entries = [
+            (TuningTrial if content.get("kind") == "tuning" else Trial).model_validate(content)
+            for content in contents
+        ]
+    except ValidationError:
+        raise corrupt(ledger.folder, "holds an entry that is no trial") from None
+    if len({entry.trial_id for entry in entries}) != len(entries):
+        raise corrupt(ledger.folder, "holds a trial twice")
+    return entries, head.sha256
+
+
+def _require_same(
+    known: Trial | TuningTrial, trial: Trial | TuningTrial, number: int, ledger: Ledger
+) -> None:
     """The same predictions have the same losses, whenever they are looked at."""
     stated: dict[str, object] = {"recorded_at": known.recorded_at}
-    if len(known.performance) == len(trial.performance) and np.allclose(
-        known.performance, trial.performance, rtol=0, atol=ROUNDING
-    ):
+    if isinstance(known, Trial) and isinstance(trial, Trial) and _rounds(known, trial):
         stated["performance"] = known.performance
     if known != trial.model_copy(update=stated):
         raise ArtefactCorrupt(
@@ -172,3 +216,10 @@ def _require_same(known: Trial, trial: Trial, number: int, ledger: Ledger) -> No
             remedy="Predictions of one key never change: compare the artefact with its manifest, "
             "or remove it and build it again.",
         )
+
+
+def _rounds(known: Trial, trial: Trial) -> bool:
+    """Their losses differ by no more than sums in another order do."""
+    return len(known.performance) == len(trial.performance) and np.allclose(
+        known.performance, trial.performance, rtol=0, atol=ROUNDING
+    )

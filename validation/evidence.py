@@ -238,7 +238,11 @@ class LimitsOrder(Record):
 
 
 class Evidence(Record):
-    """evidence.json of audit_model. gate is null until judged."""
+    """evidence.json of audit_model. gate is null until judged.
+
+    tuning_trials: how many trials of tunings the study's ledger holds; null: it is not believed,
+    or nobody said.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     study: str
@@ -255,6 +259,7 @@ class Evidence(Record):
     is_point_in_time: bool | None = None
     harms: tuple[HarmFinding, ...] = ()
     overfitting: OverfittingEvidence | None = None
+    tuning_trials: Count | None = None
     limits_order: LimitsOrder | None = None
     patient_harms: PatientHarms | None = None
     mitigation: MitigationEvidence | None = None

@@ -13,7 +13,7 @@ from pipelines.errors import GateClosed
 from pipelines.provenance import broken_links, changed_since
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study, load_study
-from pipelines.trial_record import overfitting
+from pipelines.trial_record import overfitting, tuning_trials
 from validation.disclosure.view import for_readers
 from validation.evidence import Evidence, GateVerdict, load_evidence
 from validation.gate import judge
@@ -107,6 +107,9 @@ def _odd_trials(spec: Study, predictions: str, evidence: Evidence) -> Iterator[s
     """The ledger is read once more: it may have been edited, or have grown, since the audit."""
     now, then = overfitting(spec, predictions), evidence.overfitting
     if now is None:
+        tuned = tuning_trials(spec)
+        if tuned is None or tuned != (evidence.tuning_trials or 0):
+            yield "the ledger of trials is not what it was at the audit: audit the model again"
         return
     if not now.chain_is_whole:
         yield f"the ledger of trials cannot be believed: {now.reason}"

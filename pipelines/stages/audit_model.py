@@ -24,7 +24,7 @@ from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
-from pipelines.trial_record import note_trial, overfitting, trials_fingerprint
+from pipelines.trial_record import note_trial, overfitting, trials_fingerprint, tuning_trials
 from validation.data_evidence import DataEvidence
 from validation.disclosure.view import for_readers
 from validation.evidence import (
@@ -144,6 +144,7 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
         is_point_in_time=is_point_in_time(inputs["sequences"]) if spec.audit.is_forecast else None,
         harms=found.harms,
         overfitting=overfitting(spec, keys["predictions"]),
+        tuning_trials=tuning_trials(spec),
         limits_order=_limits_order(recipe),
         patient_harms=found.patient_harms,
         mitigation=done.evidence,
