@@ -8,7 +8,8 @@ from pipelines.market.bars import Place, SourceRows, one_spelling
 from pipelines.market.config import CorporateActions, MarketSource
 from pipelines.market.moments import known_times, read_moments, require_own_days, sessions_of
 from pipelines.market.sessions import Calendar
-from pipelines.market.tables import read_table, require_columns, source_files
+from pipelines.market.tables import read_table, source_files
+from pipelines.source_files import require_columns
 
 # The columns that every event row has; those of a bar come on top.
 ACTION = pl.Schema(

@@ -10,7 +10,8 @@ from pipelines.market.config import QUANTITIES, Bars, MarketSource
 from pipelines.market.jumps import close_ratios
 from pipelines.market.moments import known_times, read_moments, require_own_days, sessions_of
 from pipelines.market.sessions import Calendar
-from pipelines.market.tables import instrument_of, read_table, require_columns, source_files
+from pipelines.market.tables import instrument_of, read_table, source_files
+from pipelines.source_files import require_columns
 
 Place = tuple[str, str]
 BAR = {

@@ -9,7 +9,8 @@ from pipelines.market.bars import Place, SourceRows
 from pipelines.market.config import MarketSource, UniverseTable
 from pipelines.market.moments import close_of, known_times, read_moments
 from pipelines.market.sessions import Calendar
-from pipelines.market.tables import read_table, require_columns, source_files
+from pipelines.market.tables import read_table, source_files
+from pipelines.source_files import require_columns
 
 STUDY = "the study"
 PART = "instruments"
