@@ -44,6 +44,14 @@ def score_subjects(study: str, sequences: str) -> str:
     return run(study, sequences)
 
 
+@stage(hours=2)
+def explain_predictions(study: str, sequences: str, scores: str) -> str:
+    """Say why each row has its score; nothing is said if that is not shown to be faithful."""
+    from pipelines.stages.explain_predictions import explain_predictions as run
+
+    return run(study, sequences, scores)
+
+
 @stage(hours=1)
 def audit_predictions(study: str, sequences: str, scores: str) -> str:
     """Compare this generation with its release, write evidence, judge. Does not fail here."""
@@ -68,6 +76,7 @@ def score(spec: Study) -> None:
         checks := check_events(study, events),
         sequences := build_sequences(study, events, as_of),
         scores := score_subjects(study, sequences),
+        explain_predictions(study, sequences, scores),
         audit := audit_predictions(study, sequences, scores),
         publish_predictions.override(outlets=[publication_of(study)])(study, checks, scores, audit),
     )

@@ -21,6 +21,10 @@ from models.network import SequenceNetwork
 from models.tasks import Quantiles, Task
 
 
+class ExplanationImpossible(Exception):
+    """These networks, or this subject, cannot be explained: the reason is in words, without values."""
+
+
 @dataclass(frozen=True)
 class Explained:
     """Networks that read alike (one scaler), and which of their K raw answers is explained."""
@@ -33,12 +37,12 @@ class Explained:
         """The median, of quantiles; else the one answer there is.
 
         Raises:
-            ValueError: the task has several raw answers and none of them stands for all.
+            ExplanationImpossible: the task has several raw answers and none of them stands for all.
         """
         if isinstance(task, Quantiles):
             return cls(networks, task.median)
         if task.outputs != 1:
-            raise ValueError("a task of several answers has no one answer to explain")
+            raise ExplanationImpossible("a task of several answers has no one answer to explain")
         return cls(networks)
 
     def read(self, batch: Batch) -> tuple[Sequences, Tensor]:

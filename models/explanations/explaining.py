@@ -40,6 +40,7 @@ class Explaining:
         Raises:
             SequencesUnusable: `sequences` is not a readable store.
             ModelUnusable: the model is not readable, or not for these sequences.
+            ExplanationImpossible: the task has no one answer to explain.
         """
         store, words = SequenceStore.open(sequences), Model.read(model)
         words.check_fits(store)
@@ -61,7 +62,7 @@ class Explaining:
             yield chosen, batch.to(best_device())
 
     def explain(self, method: str, rows: Rows) -> Iterator[tuple[Rows, Batch, Attribution]]:
-        """Raises ArithmeticError where a contribution is no number."""
+        """Raises ExplanationImpossible where a contribution is no number."""
         for chosen, batch in self.batches(rows):
             found = METHODS[method].explain(self.explained, batch)
             require_finite(found)

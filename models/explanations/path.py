@@ -21,7 +21,7 @@ from torch import Tensor
 from models.batches import Batch, latest_observed
 from models.encoders.encoder import Sequences
 from models.explanations.attribution import Attribution
-from models.explanations.explained import Explained
+from models.explanations.explained import Explained, ExplanationImpossible
 
 Gradients = tuple[Tensor, ...]
 
@@ -57,7 +57,7 @@ class Path:
         )
         channels, statics = mask.shape[2], batch.statics.shape[1]
         if facts.shape[1] != 4 * channels + 2 * statics + 1:
-            raise ValueError("the facts are not those whose owners are known here")
+            raise ExplanationImpossible("the facts are not those whose owners are known here")
         latest = latest_observed(mask)
         before = torch.cat([torch.full_like(latest[:, :1], -1), latest[:, :-1]], dim=1)
         return cls(

@@ -6,6 +6,7 @@ import torch
 
 from models.batches import Batch
 from models.explanations.attribution import Attribution
+from models.explanations.explained import ExplanationImpossible
 
 MOST_REASONS = 3
 
@@ -58,6 +59,6 @@ def reasons_of(
 
 
 def require_finite(found: Attribution) -> None:
-    """Raises ArithmeticError where a contribution is no number: it explains nothing."""
+    """Raises ExplanationImpossible where a contribution is no number: it explains nothing."""
     if not torch.isfinite(found.players()).all():
-        raise ArithmeticError("a contribution is not finite")
+        raise ExplanationImpossible("a contribution is not finite")

@@ -20,6 +20,7 @@ SCORE = [
     "check_events",
     "build_sequences",
     "score_subjects",
+    "explain_predictions",
     "audit_predictions",
     "publish_predictions",
 ]

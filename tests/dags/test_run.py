@@ -43,7 +43,7 @@ def test_both_flows_run_in_order_and_pass_keys_on(home: Path) -> None:
         *("ingest_events", "check_events", "build_sequences", "train_model", "predict_holdout"),
         *("audit_model", "request_approval", "release_model"),
         *("ingest_events", "check_events", "build_scoring_sequences", "score_subjects"),
-        *("audit_predictions", "publish_predictions"),
+        *("explain_predictions", "audit_predictions", "publish_predictions"),
     ]
     assert made["audit_model"] == [
         f"{stage}/{key}"

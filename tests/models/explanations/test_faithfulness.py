@@ -8,7 +8,7 @@ import torch
 
 from models.batches import Batch
 from models.explanations.attribution import Attribution
-from models.explanations.explained import Explained, observed_players
+from models.explanations.explained import Explained, ExplanationImpossible, observed_players
 from models.explanations.faithfulness import Faithfulness, measure_faithfulness, redraw
 from models.explanations.integrated_gradients import integrated_gradients
 from models.explanations.occlusion import occlusion
@@ -139,5 +139,5 @@ def test_of_equal_reasons_the_earlier_comes_first() -> None:
 
 
 def test_a_contribution_that_is_no_number_is_refused() -> None:
-    with pytest.raises(ArithmeticError, match="not finite"):
+    with pytest.raises(ExplanationImpossible, match="not finite"):
         require_finite(attribution(torch.full((1, 2, 3), torch.nan), [[0.0, 0.0]]))
