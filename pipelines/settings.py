@@ -13,6 +13,12 @@ class Settings:
 
     home: Path
     studies_dir: Path
+    data: Path | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        """Where studies that read local files look for their folders."""
+        return self.data or self.home / "data"
 
     @property
     def artefacts_dir(self) -> Path:
@@ -66,10 +72,13 @@ class Settings:
 
 
 def settings() -> Settings:
-    """Read ``EQUIPOISE_HOME`` (default ``var``) and ``EQUIPOISE_STUDIES`` (default ``studies``)."""
+    """Read ``EQUIPOISE_HOME`` (default ``var``), ``EQUIPOISE_STUDIES`` (default ``studies``) and
+    ``EQUIPOISE_DATA`` (default ``data`` in the home)."""
+    data = os.environ.get("EQUIPOISE_DATA")
     return Settings(
         home=Path(os.environ.get("EQUIPOISE_HOME", "var")).resolve(),
         studies_dir=Path(os.environ.get("EQUIPOISE_STUDIES", "studies")).resolve(),
+        data=Path(data).resolve() if data else None,
     )
 
 

