@@ -28,7 +28,7 @@ def read_truncated(encoder: Encoder, sequences: Sequences, window: int) -> Encod
         covered: Encoded = encoder(sequences)
         return covered
     before = (sequences.lengths - window).clamp(min=0)  # [B] steps without gradient
-    carried = _carried_over(encoder, _head(sequences, before), window)
+    carried = _carried_over(encoder, sequences, before, window)
     end: Encoded = encoder(_tail(sequences, before, window), carried)
     return end
 
@@ -51,11 +51,12 @@ def windows(
 
 
 @torch.no_grad()
-def _carried_over(encoder: Encoder, sequences: Sequences, window: int) -> Carried:
-    """The state after the last true step of each sequence, read a window at a time."""
+def _carried_over(encoder: Encoder, sequences: Sequences, count: Tensor, window: int) -> Carried:
+    """The state after the first `count` [B] steps of each sequence, read a window at a time."""
+    head = _head(sequences, count)
     carried: Carried = ()
-    for start in range(0, int(sequences.lengths.max()), window):
-        carried = encoder(sequences.span(start, start + window), carried).carried
+    for start in range(0, int(count.max()), window):
+        carried = encoder(head.span(start, start + window), carried).carried
     return carried
 
 
