@@ -38,9 +38,8 @@ class Decay(nn.Module):
         Args:
             latest: [B, C] what was last seen before the first step, 0 where nothing.
         """
-        value, observed, others = sequences.inputs.split(
-            [self.channels, self.channels, sequences.inputs.shape[2] - 2 * self.channels], dim=2
-        )
+        cuts = (self.channels, 2 * self.channels)
+        value, observed, others = torch.tensor_split(sequences.inputs, cuts, dim=2)
         seen = (observed > 0) & sequences.steps.unsqueeze(2)
         at = latest_observed(seen)  # [B, T, C]
         last = torch.where(at >= 0, value.gather(1, at.clamp(min=0)), latest.unsqueeze(1))
@@ -61,14 +60,15 @@ def elapsed_from_the_end(sequences: Sequences, channels: int) -> Tensor:
     Its steps are in the reversed order. 0 where no later step saw the channel, and on padding.
     """
     steps = sequences.steps.unsqueeze(2)
-    since_step = torch.expm1(sequences.elapsed[:, :, -1])  # [B, T] days
+    # Days are summed up and then subtracted again: float32 would lose short ones among long.
+    since_step = torch.expm1(sequences.elapsed[:, :, -1].double())  # [B, T] days
     days = from_the_end(-since_step.cumsum(1).unsqueeze(2), sequences.lengths).squeeze(2)
     observed = sequences.inputs[:, :, channels : 2 * channels] > 0
     observed = from_the_end(observed & steps, sequences.lengths)
     since_seen = days_since_observed(observed, days)
     since_step = torch.diff(days, dim=1, prepend=days[:, :1]).unsqueeze(2)
     elapsed = torch.cat([since_seen, since_step], dim=2).clamp(min=0.0)
-    return torch.log1p(torch.where(steps, elapsed, 0.0))
+    return torch.log1p(torch.where(steps, elapsed, 0.0)).to(sequences.elapsed.dtype)
 
 
 def from_the_end(numbers: Tensor, lengths: Tensor) -> Tensor:

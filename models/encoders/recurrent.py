@@ -15,6 +15,8 @@ from models.encoders.decay import Decay, elapsed_from_the_end, from_the_end
 from models.encoders.encoder import Encoded, Encoder, Sequences, last_true
 from models.encoders.unrolled import State, unroll
 
+Kind = type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -49,9 +51,7 @@ class RecurrentEncoder(Encoder):
 
     parts: int = 1
 
-    def __init__(
-        self, kind: type[nn.RNNBase], input_size: int, channels: int, config: ModelConfig
-    ) -> None:
+    def __init__(self, kind: Kind, input_size: int, channels: int, config: ModelConfig) -> None:
         super().__init__()
         options = config.encoder
         self.directions = 2 if options.bidirectional else 1
@@ -60,7 +60,7 @@ class RecurrentEncoder(Encoder):
         self.layer_dropout = config.dropout if config.layers > 1 else 0.0
         self.recurrent_dropout = options.recurrent_dropout
         # Here for its weights, of all layers and directions: `_fused` and `unroll` read them.
-        self.recurrence = kind(
+        self.recurrence: nn.RNNBase = kind(
             input_size,
             config.hidden_size,
             config.layers,
@@ -92,8 +92,8 @@ class RecurrentEncoder(Encoder):
         for layer in range(self.recurrence.num_layers):
             if layer and memory.masks:
                 reading = reading * memory.masks[1][layer].unsqueeze(1)
-            reading, after = self._layer(layer, reading, sequences, memory)
-            states += after
+            reading, ends = self._layer(layer, reading, sequences, memory)
+            states += ends
         reading = torch.where(sequences.steps.unsqueeze(2), reading, 0.0)
         state = tuple(torch.stack(part) for part in zip(*states, strict=True))
         pooled = torch.cat(list(state[0][-self.directions :]), dim=1)
@@ -122,7 +122,7 @@ class RecurrentEncoder(Encoder):
     def _direction(
         self, number: int, inputs: Tensor, steps: Tensor, elapsed: Tensor, memory: Memory
     ) -> tuple[Tensor, State]:
-        weights = self.recurrence.all_weights[number]
+        weights: list[Tensor] = [*self.recurrence.all_weights[number]]
         state = tuple(part[number] for part in memory.state)
         drops = bool(memory.masks) and self.recurrent_dropout > 0.0
         if self.decay is None and not drops:
@@ -143,10 +143,16 @@ class RecurrentEncoder(Encoder):
                 latest = (made(1, batch, self.decay.channels),)
         drops = self.training and self.recurrent_dropout + self.layer_dropout > 0.0
         if drops and not masks:
-            kept = made(layers * self.directions, batch, size)
-            passed = made(layers, batch, self.directions * size)
-            masks = (_mask(kept, self.recurrent_dropout), _mask(passed, self.layer_dropout))
+            masks = self.draw_masks(sequences)
         return Memory(state, latest, masks if drops else ())
+
+    def draw_masks(self, sequences: Sequences) -> tuple[Tensor, Tensor]:
+        """Dropout's factors for states and for what layers read, as `Memory` has them."""
+        batch, made = sequences.inputs.shape[0], sequences.inputs.new_empty
+        layers, size = self.recurrence.num_layers, self.recurrence.hidden_size
+        kept = made(layers * self.directions, batch, size)
+        passed = made(layers, batch, self.directions * size)
+        return _mask(kept, self.recurrent_dropout), _mask(passed, self.layer_dropout)
 
 
 def after_last(states: Tensor, steps: Tensor, before: Tensor) -> Tensor:
@@ -155,6 +161,6 @@ def after_last(states: Tensor, steps: Tensor, before: Tensor) -> Tensor:
     return torch.where(lengths.unsqueeze(1) > 0, last_true(states, lengths), before)
 
 
-def _mask(like: Tensor, rate: float) -> Tensor:
+def _mask(numbers: Tensor, rate: float) -> Tensor:
     """0 with probability `rate`, else what keeps the mean."""
-    return torch.empty_like(like).bernoulli_(1.0 - rate) / (1.0 - rate)
+    return numbers.bernoulli_(1.0 - rate) / (1.0 - rate)

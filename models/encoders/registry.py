@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 RECURRENT = frozenset({"bidirectional", "decay", "recurrent_dropout"})
 CONVOLUTION = frozenset({"kernel_size"})
+# What has been convolved is no channel any more whose last value could fade.
+RECURRENT_AFTER_CONVOLUTION = CONVOLUTION | RECURRENT - {"decay"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ ENCODERS: dict[str, Entry] = {
     "lstm": Entry("models.encoders.lstm", "LSTMEncoder", RECURRENT, can_carry=True),
     "gru": Entry("models.encoders.gru", "GRUEncoder", RECURRENT, can_carry=True),
     "rnn": Entry("models.encoders.rnn", "RNNEncoder", RECURRENT, can_carry=True),
+    "attention": Entry("models.encoders.attention", "AttentionEncoder", RECURRENT),
+    "cnn_lstm": Entry("models.encoders.cnn_lstm", "CNNLSTMEncoder", RECURRENT_AFTER_CONVOLUTION),
+    "tcn": Entry("models.encoders.tcn", "TCNEncoder", CONVOLUTION),
 }
 
 # Imported by name, so whoever asks what code decides a number must be told of them.
