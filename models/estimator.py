@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from models.calibration import Calibration
 from models.checkpoints import write_atomically
+from models.compression.registry import FORMS, TRAINED
 from models.config import ModelConfig
 from models.network import SequenceNetwork
 from models.scaling import Scaler
@@ -56,7 +57,10 @@ class Estimator:
 
 @dataclass(frozen=True)
 class Model:
-    """All of model.json. `windows` is empty where the store has none."""
+    """All of model.json. `windows` is empty where the store has none.
+
+    form: in which the networks are kept: as trained, or one of models/compression/registry.py.
+    """
 
     config: ModelConfig
     channels: tuple[Channel, ...]
@@ -68,6 +72,7 @@ class Model:
     released: Estimator
     windows: tuple[Estimator, ...]
     made_with: dict[str, str]
+    form: str = TRAINED
 
     def write(self, directory: Path) -> None:
         words = {
@@ -82,6 +87,7 @@ class Model:
             "released": self.released.to_json(),
             "windows": [window.to_json() for window in self.windows],
             "made_with": self.made_with,
+            "form": self.form,
         }
         write_atomically(directory / "model.json", json.dumps(words, indent=1).encode())
 
@@ -101,6 +107,7 @@ class Model:
                 released=Estimator.from_json(words["released"]),
                 windows=tuple(Estimator.from_json(window) for window in words["windows"]),
                 made_with=words["made_with"],
+                form=_known_form(words.get("form", TRAINED)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelUnusable(f"{directory / 'model.json'} is not readable") from error
@@ -116,6 +123,12 @@ class Model:
         ):
             if ours != theirs:
                 raise ModelUnusable(f"the sequences' {what} are not those the model was trained on")
+
+
+def _known_form(form: str) -> str:
+    if form not in (TRAINED, *FORMS):
+        raise ValueError("no form of that name")
+    return form
 
 
 def new_network(

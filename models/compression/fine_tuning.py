@@ -1,0 +1,71 @@
+"""Some more epochs for a network that lost parts of itself, by the one training loop."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.compression.form import Training
+from models.config import ModelConfig
+from models.estimator import best_device
+from models.loop import (
+    NetworkJob,
+    class_weight,
+    mean_loss,
+    plan_epoch,
+    predict_raw,
+    start_training,
+    train_epoch,
+)
+from models.network import SequenceNetwork
+from models.parts import known
+
+EPOCHS = 6
+# Of the learning rate that the network was trained with: it stands near a minimum already.
+SLOWER = 0.5
+# Seeds of these epochs, so that they do not draw what the training's own drew.
+LATER = 1_000
+
+
+def fine_tune(
+    network: SequenceNetwork,
+    config: ModelConfig,
+    training: Training,
+    masks: Mapping[str, Tensor] | None = None,
+) -> SequenceNetwork:
+    """The network after the epoch of the lowest validation loss, the one before the first too.
+
+    masks: name of a parameter -> where it may differ from 0; what is 0 elsewhere stays 0, since
+    neither its gradient nor its decay move it.
+    """
+    store, part = training.store, training.part
+    train, validation = known(store, part.train), known(store, part.validation)
+    slower = config.model_copy(update={"learning_rate": SLOWER * config.learning_rate})
+    positive_weight = class_weight(store, train, slower)
+    job = NetworkJob("", training.seed, part, network.inputs.scaler, Path(), "")
+    standing = start_training(store, train, job, slower, positive_weight)
+    standing.network.load_state_dict(network.state_dict())
+    _hold(standing.network, masks or {})
+    best, least = standing.network.state_dict(), float("inf")
+    for epoch in range(EPOCHS + 1):
+        if epoch:
+            torch.manual_seed(LATER * (training.seed + 1) + epoch)
+            plan = plan_epoch(store, train, slower, (training.seed, LATER + epoch))
+            train_epoch(store, plan, standing, slower, positive_weight)
+        raw = predict_raw(standing.network, store, validation, config.max_steps, best_device())
+        loss = mean_loss(store, validation, raw, positive_weight)
+        if loss < least:
+            least = loss
+            best = {k: v.detach().clone() for k, v in standing.network.state_dict().items()}
+    standing.network.load_state_dict(best)
+    return standing.network.eval()
+
+
+def _hold(network: SequenceNetwork, masks: Mapping[str, Tensor]) -> None:
+    for name, parameter in network.named_parameters():
+        if name in masks:
+            mask = masks[name].to(parameter.device)
+            hook: Callable[..., object] = parameter.register_hook
+            hook(partial(torch.mul, mask))
