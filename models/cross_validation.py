@@ -178,7 +178,9 @@ def tell(network: str, epoch: int, epochs: int, losses: str, validation_loss: fl
         "losses": losses,
         "validation_loss": validation_loss,
     }
-    print(json.dumps(words), flush=True)
+    # In one write, which lines of other processes cannot tear; print would write the end apart.
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
 
 
 def _plan(store: SequenceStore, config: ModelConfig, fold: int) -> Plan:

@@ -28,7 +28,8 @@ def reporting(networks: int) -> Iterator[Report]:
 
 def line(network: str, epoch: int, epochs: int, losses: str, validation_loss: float) -> None:
     """Tell one epoch in one write, which lines of other processes cannot tear."""
-    print(f"{network} epoch {epoch} of at most {epochs}: {losses}", flush=True)
+    sys.stdout.write(f"{network} epoch {epoch} of at most {epochs}: {losses}\n")
+    sys.stdout.flush()
 
 
 @contextmanager

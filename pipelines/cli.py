@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_people, cli_store
+from pipelines import cli_comparison, cli_people, cli_store
 from pipelines.cli_options import Person, Reason, StudyName, require_known
 from pipelines.errors import EquipoiseError
 
@@ -18,7 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(cli_comparison.app)
 app.add_typer(cli_people.app)
+app.add_typer(cli_explanations.app)
 app.add_typer(cli_store.app)
 app.add_typer(cli_store.database, name="database")
 

@@ -56,6 +56,24 @@ class ModelResult(Record):
     to_best_network: dict[MetricName, Estimate] = Field(default_factory=dict)
 
 
+class ModelCost(Record):
+    """What a model took, on the machine that it was tried on; null where it was not counted.
+
+    seconds, processor_seconds: of training all of its networks, or of fitting it to all folds.
+    scoring_seconds_per_1000_rows: of processor time; of one network.
+    peak_memory_bytes: the most that a training process held, with its libraries.
+    parameters: numbers that a network trains.
+    """
+
+    networks: Count = 0
+    epochs: Count = 0
+    seconds: Number | None = None
+    processor_seconds: Number | None = None
+    scoring_seconds_per_1000_rows: Number | None = None
+    peak_memory_bytes: Count | None = None
+    parameters: Count | None = None
+
+
 class Comparison(Record):
     """Models from the best to the worst by the primary metric; an unmeasured one comes last.
 

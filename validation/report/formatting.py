@@ -1,5 +1,6 @@
 """How the report writes numbers: one way each, so that two places never disagree."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,6 +67,14 @@ def bounds(estimate: Estimate, unit: Unit = PLAIN) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     return f"{_digits(estimate.low, unit)} to {_digits(estimate.high, unit)}"
+
+
+def spread(values: Sequence[float | None], unit: Unit = PLAIN) -> str:
+    """From the least to the most of several values; a dash for fewer than two."""
+    known = [value for value in values if value is not None]
+    return (
+        f"{_digits(min(known), unit)} to {_digits(max(known), unit)}" if len(known) > 1 else NOTHING
+    )
 
 
 def reasons(group: GroupPerformance) -> list[str]:

@@ -67,6 +67,7 @@ FILTERS: Final = (
     formatting.percent,
     formatting.quantity,
     formatting.reasons,
+    formatting.spread,
     formatting.tally,
     harm_words.finding_group,
     harm_words.state_of,
@@ -105,7 +106,7 @@ def render_report(
     policy, written = evidence.policy, units(evidence)
     compared = comparison(previous, evidence)
     sections = sections_of(policy.task, any_change=bool(compared.changes))
-    return _render(
+    return render_template(
         "audit.html.j2",
         verdict=verdicts.model_verdict(evidence),
         evidence=evidence,
@@ -197,7 +198,7 @@ def _of_forecasts(
 
 def render_prediction_report(evidence: PredictionEvidence) -> str:
     """The report of ``audit_predictions``; as :func:`render_report`."""
-    return _render(
+    return render_template(
         "predictions.html.j2",
         verdict=verdicts.prediction_verdict(evidence.study, evidence.rows, evidence.gate),
         evidence=evidence,
@@ -215,7 +216,7 @@ def render_crash_report(
 
     Only the error's class is named: its message may quote a record.
     """
-    return _render(
+    return render_template(
         "crash.html.j2",
         verdict=verdicts.crash_verdict(study),
         study=study,
@@ -225,7 +226,8 @@ def render_crash_report(
     )
 
 
-def _render(template: str, **context: Any) -> str:
+def render_template(template: str, **context: Any) -> str:
+    """A page of templates/, with the filters that write numbers and words."""
     page = _environment().get_template(template).render(context)
     # A table that scrolls sideways must be within reach of the keyboard, and have a name.
     return SIDEWAYS.sub(r'\g<0> tabindex="0" role="group" aria-label="Table"', page)

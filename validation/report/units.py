@@ -54,8 +54,8 @@ def units(evidence: Evidence) -> Units:
     if not evidence.policy.is_forecast:
         return Units({}, {})
     return Units(
-        _units((each for p in evidence.populations for each in _values(p)), " %"),
-        _units((each for p in evidence.populations for each in _gaps(p)), " points"),
+        units_of((each for p in evidence.populations for each in _values(p)), " %"),
+        units_of((each for p in evidence.populations for each in _gaps(p)), " points"),
     )
 
 
@@ -70,7 +70,8 @@ def _gaps(population: PopulationEvidence) -> Iterator[tuple[str, Estimate]]:
     yield from ((gap.metric, gap.estimate) for gap in population.gaps)
 
 
-def _units(found: Iterable[tuple[str, Estimate]], sign: str) -> dict[str, Unit]:
+def units_of(found: Iterable[tuple[str, Estimate]], sign: str) -> dict[str, Unit]:
+    """The unit of each metric among (metric, estimate); sign: behind a percentage."""
     narrowest: dict[str, float] = {}
     for metric, estimate in found:
         width = _width(estimate)

@@ -1,0 +1,195 @@
+"""compare_models: several model sections by the same folds and seeds, in one table."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from models.config import ModelConfig
+from pipelines.artefacts import Artefact, Counts, Recipe
+from pipelines.comparison.ledger import note_models
+from pipelines.comparison.sections import AUTO, sections_of
+from pipelines.comparison.table import (
+    answers_table,
+    cost_of,
+    cost_of_challenger,
+    kinds_of,
+    seed_columns,
+)
+from pipelines.out_of_sample import CrossValidated, cross_validate, number_of_folds
+from pipelines.source_code import data_hashes
+from pipelines.stage import recipe_of, run_stage
+from pipelines.study import Study, load_study
+from validation.choosing import NothingToChoose, choose
+from validation.comparison import Comparison, compare_models
+from validation.comparison_record import ComparedModel, ComparisonRecord, How
+from validation.report.comparison_page import render_comparison
+from validation.tasks import CHALLENGERS
+
+STAGE = "compare_models"
+RECORD, PAGE = "comparison.json", "comparison.html"
+
+log = logging.getLogger(__name__)
+
+
+def compare_study(study: str, names: Sequence[str], seeds: Sequence[int]) -> Artefact:
+    """Train what was not trained yet, measure all on the same rows, write the record and the page.
+
+    Args:
+        names: as ``pipelines.comparison.sections`` reads them; `auto` marks what would be chosen.
+        seeds: networks per fold of each.
+
+    Raises:
+        StudyInvalid: no such study, or a name cannot be read.
+        TrainingFailed: a section cannot be trained; what was trained is kept.
+    """
+    spec = load_study(study)
+    sections = sections_of([name for name in names if name != AUTO], spec.model)
+    sequences = sequences_of(study)
+    plan = recipe_of(
+        STAGE,
+        config={
+            "models": {name: one.model_dump(mode="json") for name, one in sections.items()},
+            "seeds": list(seeds),
+            "cross_validation": spec.cross_validation.model_dump(mode="json"),
+        },
+        inputs={"sequences": sequences},
+    )
+    note_models(spec, plan.key, sequences, sections)
+    found: dict[str, CrossValidated] = {}
+    for number, (name, section) in enumerate(sections.items()):
+        log.info("%s: %s, %d of %d", study, name, number + 1, len(sections))
+        found[name] = cross_validate(
+            spec, sequences, section, seeds=seeds, with_challengers=number == 0
+        )
+    recipe = recipe_for(spec, sequences, sections, found, marks_choice=AUTO in names)
+
+    def write(draft: Path) -> Counts:
+        return _write(spec, sections, {name: [one] for name, one in found.items()}, recipe, draft)
+
+    return run_stage(study, recipe, write)
+
+
+def sequences_of(study: str) -> str:
+    """The key of the study's sequences, made now if they are not there."""
+    from pipelines.stages.build_sequences import build_sequences
+    from pipelines.stages.check_events import check_events
+    from pipelines.stages.ingest_events import ingest_events
+
+    events = ingest_events(study)
+    check_events(study, events)
+    return build_sequences(study, events)
+
+
+def recipe_for(
+    spec: Study,
+    sequences: str,
+    sections: Mapping[str, ModelConfig],
+    found: Mapping[str, CrossValidated],
+    marks_choice: bool,
+) -> Recipe:
+    """What decides the table: the answers, the audit's policy, and what the models are called."""
+    return recipe_of(
+        STAGE,
+        config={
+            "study": [spec.name, spec.title],
+            "audit": spec.audit.model_dump(mode="json"),
+            "models": {name: one.model_dump(mode="json") for name, one in sections.items()},
+            "cross_validation": spec.cross_validation.model_dump(mode="json"),
+            "auto": marks_choice,
+        },
+        inputs={"sequences": sequences} | {name: one.key for name, one in found.items()},
+        libraries=("polars", "numpy", "scipy", "jinja2"),
+        modules=("pipelines.comparison.compare",),
+        files=data_hashes("validation/report"),
+    )
+
+
+def measure(
+    spec: Study, answered: Mapping[str, Sequence[CrossValidated]]
+) -> tuple[Comparison, pl.DataFrame]:
+    """Compare sections that were answered by the same folds, the first of them with challengers.
+
+    Raises:
+        UnauditableTable: the answers cannot be measured.
+    """
+    task, challengers = spec.audit.task, CHALLENGERS[spec.audit.task]
+    table = answers_table(answered, challengers, task)
+    seeds = {name: seed_columns(name, parts[0], task) for name, parts in answered.items()}
+    # In one thread: sums have one order on every machine.
+    with threadpool_limits(limits=1):
+        kinds = kinds_of(list(answered), challengers)
+        return compare_models(table, kinds, seeds, spec.audit), table
+
+
+def record_of(
+    spec: Study,
+    sections: Mapping[str, ModelConfig],
+    answered: Mapping[str, Sequence[CrossValidated]],
+    *,
+    is_marked: bool,
+    not_tried: Sequence[str] = (),
+) -> ComparisonRecord:
+    """All that the page shows and a program may read."""
+    comparison, _ = measure(spec, answered)
+    first = next(iter(answered.values()))
+    costs = {name: cost_of(parts) for name, parts in answered.items()}
+    parameters = {name: cost.parameters or 0 for name, cost in costs.items()}
+    for name in CHALLENGERS[spec.audit.task]:
+        costs[name] = cost_of_challenger(name, first)
+    try:
+        choice = choose(comparison, parameters)
+    except NothingToChoose:
+        choice = None
+    words = {name: _words(section, spec.model) for name, section in sections.items()}
+    return ComparisonRecord(
+        study=spec.name,
+        title=spec.title,
+        comparison=comparison,
+        models={
+            name: ComparedModel(
+                cost=cost,
+                differs_by=words.get(name, {}),
+                key=answered[name][0].key if name in answered else None,
+            )
+            for name, cost in costs.items()
+        },
+        choice=choice,
+        is_choice_marked=is_marked,
+        not_tried=tuple(not_tried),
+        how=How(
+            folds=number_of_folds(spec, first[0].sequences_key),
+            kind_of_folds=spec.cross_validation.kind,
+            seeds=len(seed_columns("", first[0], spec.audit.task)),
+            most_epochs=spec.model.max_epochs,
+            sequences_key=first[0].sequences_key,
+            made_with=dict(first[0].cost["made_with"]),
+        ),
+    )
+
+
+def _words(section: ModelConfig, base: ModelConfig) -> dict[str, Any]:
+    """The fields in which a section differs from the study's."""
+    own, theirs = section.model_dump(mode="json"), base.model_dump(mode="json")
+    return {name: value for name, value in own.items() if value != theirs[name]}
+
+
+def _write(
+    spec: Study,
+    sections: Mapping[str, ModelConfig],
+    answered: Mapping[str, Sequence[CrossValidated]],
+    recipe: Recipe,
+    draft: Path,
+) -> Counts:
+    record = record_of(spec, sections, answered, is_marked=bool(recipe.config["auto"]))
+    write_record(record, draft)
+    return {"models": len(record.comparison.models), "rows": record.comparison.rows}
+
+
+def write_record(record: ComparisonRecord, draft: Path) -> None:
+    """comparison.json and comparison.html."""
+    (draft / RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    (draft / PAGE).write_text(render_comparison(record), encoding="utf-8")

@@ -1,0 +1,35 @@
+"""Every model section that is compared is a trial: noted before it is trained."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from models.config import ModelConfig
+from pipelines.study import Study
+from pipelines.trials import TuningTrial, record_trial
+from validation.comparison import primary_metric
+
+
+def note_models(
+    spec: Study, plan: str, sequences: str, sections: Mapping[str, ModelConfig]
+) -> None:
+    """Add the sections of a comparison or a race to the study's ledger, once for each plan.
+
+    Args:
+        plan: key of what they are tried for.
+
+    Raises:
+        ArtefactCorrupt: the ledger is broken.
+    """
+    for number, (name, section) in enumerate(sections.items(), start=1):
+        record_trial(
+            spec.name,
+            TuningTrial(
+                trial_id=f"{plan} {name}",
+                plan_key=plan,
+                number=number,
+                sequences_key=sequences,
+                config=section.model_dump(mode="json"),
+                metric=primary_metric(spec.audit),
+                recorded_at=datetime.now(UTC),
+            ),
+        )
