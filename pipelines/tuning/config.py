@@ -262,13 +262,13 @@ def _setting(name: str) -> tuple[type | None, TypeAdapter[Any]]:
     if field not in section.model_fields:
         raise ValueError(f"{name}: a model section has no such setting")
     info = section.model_fields[field]
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, *info.metadata, None])
+    allowed: Any = Annotated[info.annotation, *info.metadata, None]
     if name == KIND:
-        adapter = TypeAdapter(Literal[tuple(ENCODERS)])
+        allowed = Literal[tuple(ENCODERS)]
+    adapter: TypeAdapter[Any] = TypeAdapter(allowed)
     return info.annotation if isinstance(info.annotation, type) else None, adapter
 
 
-# A mapping of a study's parameters as plain data, for recipes.
 def plain(section: TuningSection) -> JsonValue:
     """All but the number of trials: asking for more goes on with those there are."""
     found: JsonValue = section.model_dump(mode="json", exclude={"trials"})

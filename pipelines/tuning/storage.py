@@ -10,7 +10,7 @@ workers of several machines meet, its locks are not to be relied on.
 import fcntl
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -21,7 +21,8 @@ JOURNAL = "trials.journal"
 def open_journal(folder: Path) -> JournalStorage:
     """The journal of a tuning in a folder of its own; made where there is none."""
     file = folder / JOURNAL
-    return JournalStorage(JournalFileBackend(str(file), lock_obj=KernelLock(file)))
+    lock: Any = KernelLock(file)  # the class that it stands in for is not exported
+    return JournalStorage(JournalFileBackend(str(file), lock_obj=lock))
 
 
 class KernelLock:
