@@ -27,6 +27,7 @@ from models.objectives import Outcomes, objective_of, teaching
 from models.optimisation import add_penalty, clip, learning_rate, optimizer_of, set_rate
 from models.parts import Part, TrainingImpossible, known
 from models.precision import autocast
+from models.pretraining import pretrain
 from models.progress import Report
 from models.scaling import Scaler
 from models.standing import EpochLog, Standing, weights_of
@@ -256,7 +257,7 @@ def start_training(
     """A new network whose first answer is the task's start, such as everybody's weighted risk.
 
     Raises:
-        TrainingImpossible: an option does not suit the task.
+        TrainingImpossible: an option does not suit the task, or the data have no next steps.
     """
     torch.manual_seed(_seed_of(job.seed, 0))
     if config.focal_gamma > 0 and store.task not in PROBABILITIES:
@@ -268,6 +269,15 @@ def start_training(
     outcomes = Outcomes.of_rows(store, train)
     objective.start(network, outcomes)
     network = network.to(best_device())
+    pretrain(
+        network,
+        store,
+        job.part,
+        config,
+        seed=job.seed,
+        checkpoints=job.checkpoints,
+        fingerprint=job.fingerprint,
+    )
     optimizer, best = optimizer_of(network, config), weights_of(network)
     robust = _robust(train, objective.weights(outcomes), job)
     return Standing(network, optimizer, best, [], config.min_epochs, robust)

@@ -113,8 +113,9 @@ class Standing:
 
 
 def weights_of(network: SequenceNetwork) -> dict[str, Tensor]:
-    """A copy of the weights as they are now."""
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    """A copy of the weights as they are now, but for what is there while training only."""
+    weights = network.state_dict().items()
+    return {name: w.detach().clone() for name, w in weights if not name.startswith("beside.")}
 
 
 def _by_kind(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
