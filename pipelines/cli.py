@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_comparison, cli_people, cli_store
+from pipelines import cli_comparison, cli_explanations, cli_people, cli_store
 from pipelines.cli_options import Person, Reason, StudyName, require_known
 from pipelines.errors import EquipoiseError
 

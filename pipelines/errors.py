@@ -81,6 +81,12 @@ class ApprovalRefused(EquipoiseError):
     exit_code = 26
 
 
+class SubjectUnknown(EquipoiseError):
+    """No current prediction is of the subject that was asked for."""
+
+    exit_code = 27
+
+
 class ArtefactCorrupt(EquipoiseError):
     """A file of an artefact is missing or is not the file that was written."""
 

@@ -22,7 +22,7 @@ from models.tasks import Quantiles, Task
 
 
 class ExplanationImpossible(Exception):
-    """These networks, or this subject, cannot be explained: the reason is in words, without values."""
+    """These networks or this subject cannot be explained; the message holds no value."""
 
 
 @dataclass(frozen=True)

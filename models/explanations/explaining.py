@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from models.batches import Batch, assemble, plan_batches
+from models.compression.registry import TRAINED
 from models.estimator import Model, best_device, read_network
+from models.explanations.attention import attention
 from models.explanations.attribution import Attribution
-from models.explanations.explained import Explained
+from models.explanations.explained import Explained, ExplanationImpossible
 from models.explanations.faithfulness import measure_faithfulness
 from models.explanations.reasons import reasons_of, require_finite
 from models.explanations.registry import METHODS, OF_REASONS
@@ -40,10 +43,12 @@ class Explaining:
         Raises:
             SequencesUnusable: `sequences` is not a readable store.
             ModelUnusable: the model is not readable, or not for these sequences.
-            ExplanationImpossible: the task has no one answer to explain.
+            ExplanationImpossible: the task has no one answer to explain, or the score is not
+                that of networks as they were trained.
         """
         store, words = SequenceStore.open(sequences), Model.read(model)
         words.check_fits(store)
+        _require_networks_alone(words)
         use_threads(words.config.threads)
         task, device = task_of(store.task, store.levels), best_device()
         networks = [
@@ -85,6 +90,14 @@ class Explaining:
         return measured.to_json() | {"adds_up": METHODS[method].adds_up}
 
 
+def _require_networks_alone(words: Model) -> None:
+    """What has no gradient, or is half of somebody else's making, is not explained by half."""
+    if words.config.together_with:
+        raise ExplanationImpossible("the score is averaged with models that are no networks")
+    if words.form != TRAINED:
+        raise ExplanationImpossible(f"the networks are kept as {words.form}, not as trained")
+
+
 def explained_reasons(
     sequences: Path, model: Path, rows: Rows, sample: Rows
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -99,7 +112,8 @@ def explained_subject(sequences: Path, model: Path, row: int) -> dict[str, Any]:
     Returns:
         answer, reference: of that example; methods: for each method its `contributions`: channel,
         days_before (None for a static feature) and contribution of every one that is not 0,
-        the largest first, and `adds_up`.
+        the largest first, and `adds_up`; attention: days_before and weight of each time step,
+        None where the encoder has none.
     """
     explaining = Explaining.open(sequences, model)
     told: dict[str, Any] = {"methods": {}}
@@ -110,7 +124,15 @@ def explained_subject(sequences: Path, model: Path, row: int) -> dict[str, Any]:
             "adds_up": method.adds_up,
             "contributions": _contributions(explaining, batch, found),
         }
+        weights = attention(explaining.explained, batch)
+        told["attention"] = None if weights is None else _weights(weights, batch)
     return told
+
+
+def _weights(weights: Tensor, batch: Batch) -> list[dict[str, float]]:
+    days, steps = -batch.step_days[0], batch.steps[0]
+    pairs = zip(days[steps].tolist(), weights[0][steps].tolist(), strict=True)
+    return [{"days_before": max(0.0, when), "weight": weight} for when, weight in pairs]
 
 
 def _contributions(

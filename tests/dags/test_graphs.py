@@ -144,6 +144,7 @@ def test_what_only_a_person_can_change_is_not_tried_again(described: dict[str, A
         "NoRelease": "fail",
         "AwaitingApproval": "fail",
         "ApprovalRefused": "fail",
+        "SubjectUnknown": "fail",
         "ArtefactCorrupt": "fail",
         "SecretMissing": "fail",
         "PdfMissing": "fail",

@@ -1,0 +1,135 @@
+"""Why one subject has its score: found among what is published, explained, written as a page."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.durable import PRIVATE_FILE_MODE, private_folder, rename_into_place
+from pipelines.errors import SourceMissing, SubjectUnknown
+from pipelines.journal import read_entries
+from pipelines.publication.crosswalk import read_crosswalk
+from pipelines.publication.store import open_store
+from pipelines.settings import Settings, settings
+from pipelines.stage import open_inputs, store
+from pipelines.stages.explain_predictions import scored_rows
+from validation.faithfulness import judge_faithfulness
+from validation.report.why import SubjectPage, render_subject_page
+
+
+def subject_of(study: str, source_id: str) -> int:
+    """The pseudonym of a source's id, from the crosswalk, which its owner alone can read.
+
+    Raises:
+        SourceMissing: the study has no crosswalk.
+        SubjectUnknown: it does not know the id.
+    """
+    pairs = read_crosswalk(study, settings()).filter(pl.col("source_id") == source_id)
+    if pairs.is_empty():
+        raise _unknown(study, f"the crosswalk of {study}")
+    return int(pairs["subject_id"].item())
+
+
+def write_page(study: str, subject: int) -> Path:
+    """Write the page of a subject's current prediction; its path.
+
+    Raises:
+        SubjectUnknown: the study's current predictions have no such subject.
+        SourceMissing: nothing is published, or what is published was never explained.
+        ArtefactCorrupt: a file that the prediction rests on is gone or altered.
+    """
+    published = open_store(settings()).read_current(study).filter(pl.col("subject_id") == subject)
+    if published.is_empty():
+        raise _unknown(study, f"the current predictions of {study}")
+    row = published.row(0, named=True)
+    explanation = _explanation_of(study, row["scores_key"])
+    folder = store().open(explanation)
+    measured = json.loads((folder / "faithfulness.json").read_text())["measured"]
+    # Judged anew: limits of today hold, whatever was written.
+    verdict = judge_faithfulness(measured)
+    page = SubjectPage(
+        study=study,
+        task=row["task"],
+        subject=str(subject),
+        facts=_facts(row),
+        method=verdict.method,
+        faithfulness=verdict,
+        measured=measured,
+        explained=_explained(explanation, subject) if verdict.is_faithful else None,
+        impossible=measured.get("impossible"),
+    )
+    return _written(study, subject, render_subject_page(page))
+
+
+def page_file(study: str, subject: int, folders: Settings) -> Path:
+    """Where the page of a subject lies."""
+    return folders.home / "explanations" / study / f"{subject}.html"
+
+
+def _explanation_of(study: str, scores: str) -> str:
+    """The newest explanation of the very scores that are published."""
+    made = [entry.key for entry in read_entries(study) if entry.stage == "explain_predictions"]
+    for key in reversed(made):
+        there = store().path(key).exists()
+        if there and store().manifest(key)["recipe"]["inputs"]["scores"] == scores:
+            return key
+    raise SourceMissing(
+        f"The current predictions of {study} were never explained.",
+        where=str(settings().artefacts_dir / "explain_predictions"),
+        remedy=f"Score and publish again: equipoise run {study}",
+    )
+
+
+def _explained(explanation: str, subject: int) -> dict[str, Any]:
+    # torch: only whoever explains pays for it.
+    from models.explanations.explaining import explained_subject
+
+    keys = store().manifest(explanation)["recipe"]["inputs"]
+    inputs = open_inputs({name: keys[name] for name in ("sequences", "model")})
+    chosen = scored_rows(inputs["sequences"], pl.DataFrame({"subject_id": [subject]}))
+    return explained_subject(inputs["sequences"], inputs["model"], int(chosen[0]))
+
+
+def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the table says of the prediction, in words; no feature of the subject is among it."""
+    said = [
+        ("Score", f"{row['score_calibrated']:.4g}"),
+        ("Interval", f"{row['score_low']:.4g} to {row['score_high']:.4g}")
+        if row["score_low"] is not None and row["score_high"] is not None
+        else None,
+        ("Threshold", f"{row['threshold']:.4g}") if row["threshold"] is not None else None,
+        ("Decision", "selected" if row["decision"] else "not selected")
+        if row["decision"] is not None
+        else None,
+        ("Instrument", row["instrument"]) if row["instrument"] else None,
+        ("Index time", f"{row['index_time']:%Y-%m-%d %H:%M} UTC"),
+        ("Time steps read", f"{row['sequence_length']:,}"),
+        ("Release", row["release_id"]),
+        ("Generation", row["generation_id"]),
+    ]
+    return [fact for fact in said if fact is not None]
+
+
+def _written(study: str, subject: int, page: str) -> Path:
+    """Put the page where its owner alone reads it; it was never readable by others."""
+    file = page_file(study, subject, settings())
+    private_folder(file.parent.parent)
+    private_folder(file.parent)
+    draft = file.with_name(f".draft-{file.name}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(page)
+    rename_into_place(draft, file, PRIVATE_FILE_MODE)
+    return file
+
+
+def _unknown(study: str, where: str) -> SubjectUnknown:
+    # Who was asked for is a person: it is not said again.
+    return SubjectUnknown(
+        f"{study} has no prediction of this subject: unknown, erased, withdrawn or not eligible.",
+        where=where,
+        remedy="Give the subject_id as the tables have it, or --source-id and the source's own.",
+    )
