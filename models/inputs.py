@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.batches import Batch, Rows, assemble, latest_observed, plan_batches
+from models.config import Scaling
+from models.scaled_values import ScaledValues, standardised
 from models.scaling import Scaler, fit_scaler
 from models.store import SequenceStore
 
-EXTREME_DEVIATIONS = 5.0
 SMALLEST_DEVIATION = 0.05
 TOKENS_AT_A_TIME = 32_768
 
@@ -26,10 +28,11 @@ class Inputs(nn.Module):
         self.scaler = scaler
         self.step_size = 3 * len(scaler.channel_mean) + 1
         self.fact_size = _fact_size(scaler)
-        for kind in ("channel", "static", "fact"):
-            for what in ("mean", "std"):
-                numbers = torch.tensor(getattr(scaler, f"{kind}_{what}"), dtype=torch.float32)
-                self.register_buffer(f"{kind}_{what}", numbers, persistent=False)
+        self.channels = ScaledValues(scaler.channel_scales)
+        self.statics = ScaledValues(scaler.static_scales)
+        for name in ("fact_mean", "fact_std"):
+            numbers = torch.tensor(getattr(scaler, name), dtype=torch.float32)
+            self.register_buffer(name, numbers, persistent=False)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Step inputs [B, T, 3C + 1] and facts [B, 4C + 2F + 1].
@@ -38,7 +41,7 @@ class Inputs(nn.Module):
         it was before; and the step's age. The facts are those of `_facts`, made comparable.
         """
         observed = batch.observed & batch.steps.unsqueeze(-1)  # [B, T, C]
-        value = self._scale(torch.where(observed, batch.value, 0.0), "channel")
+        value = self.channels(torch.where(observed, batch.value, 0.0))
         value = torch.where(observed, value, 0.0)
         days_before = torch.where(batch.steps, -batch.step_days, 0.0)  # [B, T]
         elapsed = torch.where(batch.steps.unsqueeze(-1), batch.elapsed_days, -1.0)
@@ -48,7 +51,8 @@ class Inputs(nn.Module):
             [value, observed.float(), self._log_gap(elapsed), age.unsqueeze(2)], dim=2
         )
         facts = self._facts(value, observed, days_before, batch.statics)
-        return steps, self._scale(facts, "fact")
+        mean, std = self.get_buffer("fact_mean"), self.get_buffer("fact_std")
+        return steps, standardised(facts, mean, std)
 
     def _facts(self, value: Tensor, observed: Tensor, days_before: Tensor, raw: Tensor) -> Tensor:
         """[B, 4C + 2F + 1]: last value, whether, how long ago and how often seen; statics."""
@@ -58,7 +62,7 @@ class Inputs(nn.Module):
         since = torch.where(ever, days_before.gather(1, step), -1.0)
         count = observed.sum(dim=1)
         unknown = torch.isnan(raw)
-        statics = self._scale(torch.where(unknown, 0.0, raw), "static")
+        statics = self.statics(torch.where(unknown, 0.0, raw))
         return torch.cat(
             [
                 last_value,
@@ -72,10 +76,6 @@ class Inputs(nn.Module):
             dim=1,
         )
 
-    def _scale(self, raw: Tensor, kind: str) -> Tensor:
-        mean, std = self.get_buffer(f"{kind}_mean"), self.get_buffer(f"{kind}_std")
-        return ((raw - mean) / std).clamp(-EXTREME_DEVIATIONS, EXTREME_DEVIATIONS)
-
     def _log_gap(self, days: Tensor) -> Tensor:
         """Scaled log of days; 0 where days are -1 (never)."""
         scaled = (torch.log1p(days.clamp(min=0)) - self.scaler.gap_mean) / self.scaler.gap_std
@@ -83,12 +83,17 @@ class Inputs(nn.Module):
 
 
 @torch.inference_mode()
-def fit_inputs(store: SequenceStore, rows: Rows, max_steps: int) -> Scaler:
+def fit_inputs(
+    store: SequenceStore, rows: Rows, max_steps: int, scaling: Scaling = "standard"
+) -> Scaler:
     """The scaler of the examples `rows` [R], with the mean and deviation of their facts.
+
+    Facts are standardised in the end however values are scaled: they are numbers of many kinds.
 
     Without these a rare diagnosis would hardly move the head: its 0 or 1 has a deviation of 0.1.
     """
-    scaler = fit_scaler(store, rows)
+    rows = np.sort(rows)
+    scaler = fit_scaler(store, rows, scaling)
     width = _fact_size(scaler)
     inputs = Inputs(replace(scaler, fact_mean=(0.0,) * width, fact_std=(1.0,) * width))
     plan = plan_batches(store.lengths.clip(max=max_steps), rows, tokens=TOKENS_AT_A_TIME)

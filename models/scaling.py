@@ -8,20 +8,27 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from models.config import Scaling
 from models.store import SequenceStore
-
-Numbers = tuple[float, ...]
+from models.value_scales import (
+    Floats,
+    Numbers,
+    ValueScales,
+    fit_value_scales,
+    mean_and_deviation,
+)
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """Mean and standard deviation of what the training rows hold.
+    """What the training rows hold, in numbers, and how values become comparable by them.
 
     Attributes:
         channel_mean, channel_std: [C] of a numeric channel's observed values; 0 and 1 for events.
         static_mean, static_std: [F] of the known values; an unknown one is scaled to 0.
         gap_mean, gap_std: of log(1 + days) between neighbouring time steps.
         age_mean, age_std: of log(1 + days) from a time step to the index time.
+        channel_scales, static_scales: how values become inputs.
         fact_mean, fact_std: [K] of what the network's head sees; models/inputs.py fits them.
     """
 
@@ -33,6 +40,8 @@ class Scaler:
     gap_std: float
     age_mean: float
     age_std: float
+    channel_scales: ValueScales
+    static_scales: ValueScales
     fact_mean: Numbers = ()
     fact_std: Numbers = ()
 
@@ -45,48 +54,76 @@ class Scaler:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in words.items()
         }
+        for name in ("channel_scales", "static_scales"):
+            numbers[name] = ValueScales.from_json(words[name])
         return cls(**numbers)
 
 
-def fit_scaler(store: SequenceStore, rows: npt.NDArray[np.int64]) -> Scaler:
-    """Fit on the examples `rows` [R]; nothing of any other example is looked at."""
+def fit_scaler(
+    store: SequenceStore, rows: npt.NDArray[np.int64], scaling: Scaling = "standard"
+) -> Scaler:
+    """Fit on the examples `rows` [R], in any order; nothing of any other example is looked at."""
+    rows = np.sort(rows)
     example_of_step = np.repeat(np.arange(len(store)), store.lengths)  # [S]
     step_chosen = np.isin(example_of_step, rows)  # [S]
     days = store.step_days.astype(np.float64)
     neighbours = step_chosen[1:] & (example_of_step[1:] == example_of_step[:-1])
-    gap_mean, gap_std = _mean_std(np.log1p(np.diff(days)[neighbours]))
-    age_mean, age_std = _mean_std(np.log1p(-days[step_chosen]))
-    channel_mean, channel_std = _channels(store, step_chosen)
-    static = [_mean_std(column[~np.isnan(column)]) for column in store.static_value[rows].T]
+    gap_mean, gap_std = mean_and_deviation(np.log1p(np.diff(days)[neighbours]))
+    age_mean, age_std = mean_and_deviation(np.log1p(-days[step_chosen]))
+    channel, value = _observations(store, step_chosen)
+    # An event's value is always 1: scaling would only turn it into a 0 like "not observed".
+    numeric = np.array([c.kind == "numeric" for c in store.channels], dtype=bool)
+    channel_mean, channel_std = _channels(channel, value, numeric)
+    columns = [column[~np.isnan(column)] for column in store.static_value[rows].T]
+    static = [mean_and_deviation(column) for column in columns]
+    static_mean, static_std = tuple(mean for mean, _ in static), tuple(std for _, std in static)
     return Scaler(
         channel_mean,
         channel_std,
-        tuple(mean for mean, _ in static),
-        tuple(std for _, std in static),
+        static_mean,
+        static_std,
         gap_mean,
         gap_std,
         age_mean,
         age_std,
+        fit_value_scales(
+            scaling,
+            _by_channel(channel, value, len(numeric)),
+            numeric.tolist(),
+            channel_mean,
+            channel_std,
+        ),
+        fit_value_scales(
+            scaling,
+            [column.astype(np.float64) for column in columns],
+            [True] * len(columns),
+            static_mean,
+            static_std,
+        ),
     )
 
 
-def _channels(store: SequenceStore, step_chosen: npt.NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
-    chosen = np.repeat(step_chosen, np.diff(store.observation_offsets))  # [O]
-    channel = store.observation_channel[chosen]
-    value = store.observation_value[chosen].astype(np.float64)
-    width = len(store.channels)
+def _observations(
+    store: SequenceStore, step_chosen: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int32], Floats]:
+    """Channel and value [O] of what was observed at the steps chosen [S]."""
+    chosen = np.repeat(step_chosen, np.diff(store.observation_offsets))
+    return store.observation_channel[chosen], store.observation_value[chosen].astype(np.float64)
+
+
+def _channels(
+    channel: npt.NDArray[np.int32], value: Floats, numeric: npt.NDArray[np.bool_]
+) -> tuple[Numbers, Numbers]:
+    width = len(numeric)
     count = np.maximum(np.bincount(channel, minlength=width), 1)
     mean = np.bincount(channel, value, width) / count
     variance = np.bincount(channel, (value - mean[channel]) ** 2, width) / count
-    # An event's value is always 1: scaling would only turn it into a 0 like "not observed".
-    numeric = np.array([c.kind == "numeric" for c in store.channels], dtype=bool)
     std = np.where(numeric & (variance > 0), np.sqrt(variance), 1.0)
     return tuple(np.where(numeric, mean, 0.0).tolist()), tuple(std.tolist())
 
 
-def _mean_std(values: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """Mean and deviation in float64; (0, 1) where there is nothing to measure."""
-    if values.size == 0:
-        return 0.0, 1.0
-    exact = values.astype(np.float64)
-    return float(exact.mean()), float(exact.std()) or 1.0
+def _by_channel(channel: npt.NDArray[np.int32], value: Floats, width: int) -> list[Floats]:
+    """The values [O] of each of `width` channels, each in its order."""
+    order = np.argsort(channel, kind="stable")
+    edges = np.searchsorted(channel[order], np.arange(1, width))
+    return list(np.split(value[order], edges))

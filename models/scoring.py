@@ -72,7 +72,9 @@ def refitted_scalers(sequences: Path, model: Path) -> dict[str, bool]:
     answer = {}
     for name, scaler in scalers.items():
         alone = select(store, part_of(name, splits[name]).train)
-        answer[name] = fit_inputs(alone, np.arange(len(alone)), words.config.max_steps) == scaler
+        everyone = np.arange(len(alone))
+        again = fit_inputs(alone, everyone, words.config.max_steps, words.config.scaling)
+        answer[name] = again == scaler
     return answer
 
 

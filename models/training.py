@@ -167,7 +167,8 @@ class Fitting:
 
     def start(self, plan: Plan, pool: Executor, report: Report) -> Started:
         """Fit the scaler; hand the networks and the challengers to `pool`."""
-        scaler = fit_inputs(self.store, plan.part.train, self.config.max_steps)
+        config = self.config
+        scaler = fit_inputs(self.store, plan.part.train, config.max_steps, config.scaling)
         networks = []
         for name, seed in plan.networks:
             words, by = (self.config, self.sequences_sha256, plan.part, name, seed), self.mitigation
