@@ -14,7 +14,6 @@ import sklearn
 import torch
 from safetensors.torch import save_file
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
 from models.config import ModelConfig
 from models.cost import Meter
@@ -55,7 +54,8 @@ def fit_network(task: NetworkTask, report: Report) -> Trained:
     store, job = SequenceStore.open(task.sequences), task.job
     meter = Meter(job.checkpoints.with_name(f"{job.name}_seconds.json"), job.fingerprint)
     standing = train_network(store, job, task.config, meter.through(report))
-    save_file(_answering(standing), task.output / f"{job.name}.safetensors")
+    best = {name: weights.cpu().contiguous() for name, weights in standing.best.items()}
+    save_file(best, task.output / f"{job.name}.safetensors")
     log = {
         "best_epoch": standing.best_epoch,
         "epochs": [asdict(entry) for entry in standing.log],
@@ -84,18 +84,9 @@ def made_with() -> dict[str, str]:
     }
 
 
-def _answering(standing: Standing) -> dict[str, Tensor]:
-    """The best weights but those of the head beside, which no prediction needs."""
-    return {
-        name: weights.cpu().contiguous()
-        for name, weights in standing.best.items()
-        if not name.startswith("beside.")
-    }
-
-
 def _judge(store: SequenceStore, task: NetworkTask, standing: Standing) -> npt.NDArray[np.float64]:
     network = new_network(task.job.scaler, task.config, standing.network.outputs)
-    network.load_state_dict(_answering(standing))
+    network.load_state_dict(standing.best)
     network = network.to(best_device())
     judged = known(store, task.job.part.validation)
     return predict_raw(network, store, judged, task.config.max_steps, best_device())

@@ -120,6 +120,15 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _loss_fits_the_task(self) -> "Study":
+        if self.model.focal_gamma > 0 and self.audit.task not in ("risk", "direction"):
+            raise ValueError(f"model.focal_gamma: a prediction of {self.audit.task} has no classes")
+        reweighed = self.mitigation is not None and self.mitigation.reweighing
+        if reweighed and self.model.head == "hazard":
+            raise ValueError("mitigation.reweighing: a hazard counts everybody as long as seen")
+        return self
+
+    @model_validator(mode="after")
     def _mitigation_fits_the_audit(self) -> "Study":
         if self.mitigation is None:
             return self

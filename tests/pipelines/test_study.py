@@ -49,6 +49,23 @@ def test_all_errors_of_a_study_are_told_at_once(studies: Path) -> None:
         assert place in refused.value.cause
 
 
+def test_a_loss_of_two_classes_is_refused_where_there_are_none(studies: Path) -> None:
+    raw = strict_yaml((STUDIES / "sp500_volatility.yaml").read_text())
+    raw["model"]["focal_gamma"] = 2.0
+    (studies / "wrong.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyInvalid, match="a prediction of volatility has no classes"):
+        load_study("wrong")
+
+
+def test_rows_of_a_hazard_are_not_reweighed(studies: Path) -> None:
+    raw = strict_yaml(WORKING)
+    raw["model"]["head"] = "hazard"
+    raw["mitigation"] = {"attribute": "sex", "reweighing": True}
+    (studies / "wrong.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyInvalid, match="a hazard counts everybody"):
+        load_study("wrong")
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
