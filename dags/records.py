@@ -1,4 +1,4 @@
-"""The tasks that both flows begin with."""
+"""The tasks that several flows begin with."""
 
 from dags.stages import stage
 
@@ -15,5 +15,13 @@ def ingest_events(study: str) -> str:
 def check_events(study: str, events: str) -> str:
     """Judge the tables against the contract that the study declares. Fails if it is broken."""
     from pipelines.stages.check_events import check_events as run
+
+    return run(study, events)
+
+
+@stage(hours=2)
+def build_sequences(study: str, events: str) -> str:
+    """Turn events into examples with labels, weights and splits. Fails if the future leaked."""
+    from pipelines.stages.build_sequences import build_sequences as run
 
     return run(study, events)

@@ -22,13 +22,19 @@ from pipelines.errors import EquipoiseError, RunFailed
 from pipelines.runs import new_run_id
 from pipelines.settings import settings
 from pipelines.study import load_study
+from pipelines.tuning.section import tuning_of
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from dags.progress import Progress
 
-FLOWS = {"train": ("train",), "score": ("score",), "both": ("train", "score")}
+FLOWS = {
+    "train": ("train",),
+    "score": ("score",),
+    "both": ("train", "score"),
+    "tune": ("tune",),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     _stop_at_signals()
     run = os.environ.setdefault("EQUIPOISE_RUN", new_run_id())
     try:
-        load_study(asked.study)
+        spec = load_study(asked.study)
+        if asked.flow == "tune":
+            tuning_of(spec)
         with metadata_file(run) as database:
             enter(airflow_environment(database))
             return _run(asked, run, database)
@@ -98,8 +106,10 @@ def _flows(asked: argparse.Namespace, progress: "Progress") -> int:
 def _dag(flow: str, study: str) -> "DAG":
     import dags.scoring
     import dags.training
+    import dags.tuning
 
-    dag = {"train": dags.training.DAGS, "score": dags.scoring.DAGS}[flow][study]
+    found = {"train": dags.training, "score": dags.scoring, "tune": dags.tuning}
+    dag = found[flow].DAGS[study]
     for task in dag.tasks:
         # Somebody is waiting at the terminal.
         task.retry_delay = timedelta(0)

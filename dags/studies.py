@@ -33,14 +33,18 @@ def dag_per_study(
     when: Callable[[Study], Schedule],
     params: Mapping[str, Param] | None = None,
     runs_at_once: int = 1,
+    wanted: Callable[[Study], bool] | None = None,
 ) -> dict[str, DAG]:
     """The DAGs ``<flow>__<study>`` by study, each filled by ``graph(study)``.
+
+    A flow that not every study asks for has ``wanted``; a study that cannot be read is none of its.
 
     One file makes all DAGs of a flow, so an exception here would take down every study. A study
     that cannot be read keeps its DAG: the only task fails once a day and says why, which is seen
     in the web page and reaches the person who is told of failures.
     """
-    dags = {name: _dag(flow, name, graph, when, params or {}) for name in study_names()}
+    names = [name for name in study_names() if wanted is None or _asks(name, wanted)]
+    dags = {name: _dag(flow, name, graph, when, params or {}) for name in names}
     for dag in dags.values():
         dag.max_active_runs = runs_at_once
     return dags
@@ -110,6 +114,14 @@ def _dag(
     ) as dag:
         graph(study)
     return dag
+
+
+def _asks(name: str, wanted: Callable[[Study], bool]) -> bool:
+    try:
+        return wanted(_readable(name))
+    except Exception:
+        # The study's other DAGs say daily what is wrong with it.
+        return False
 
 
 def _broken(flow: str, name: str, error: Exception) -> DAG:

@@ -3,7 +3,7 @@
 from airflow.sdk import chain
 
 from dags.assets import release_of, request_of
-from dags.records import check_events, ingest_events
+from dags.records import build_sequences, check_events, ingest_events
 from dags.stages import stage
 from dags.studies import at, dag_per_study
 from pipelines.study import Study
@@ -12,22 +12,22 @@ from pipelines.study import Study
 STARTED_BY = "{{ dag_run.triggering_user_name or dag_run.run_type }}"
 
 
-@stage(hours=2)
-def build_sequences(study: str, events: str) -> str:
-    """Turn events into examples with labels, weights and splits. Fails if the future leaked."""
-    from pipelines.stages.build_sequences import build_sequences as run
+@stage(hours=24, queue="gpu", pool="gpu")
+def race_models(study: str, sequences: str) -> str:
+    """Of a study of `model: auto`: race models within its time budget, and say which to train."""
+    from pipelines.stages.race_models import race_models as run
 
-    return run(study, events)
+    return run(study, sequences)
 
 
 @stage(hours=24, queue="gpu", pool="gpu")
-def train_model(study: str, sequences: str, started_by: str) -> str:
+def train_model(study: str, sequences: str, started_by: str, choice: str | None = None) -> str:
     """Train the network and its challengers; a killed attempt is taken up where it stopped."""
     from pipelines.approvals.people import starter, starter_account
     from pipelines.approvals.requests import note_trainer
     from pipelines.stages.train_model import train_model as run
 
-    model = run(study, sequences)
+    model = run(study, sequences, choice) if choice else run(study, sequences)
     note_trainer(study, model, starter(started_by), starter_account(started_by))
     return model
 
@@ -73,7 +73,9 @@ def train(spec: Study) -> None:
         events := ingest_events(study),
         checks := check_events(study, events),
         sequences := build_sequences(study, events),
-        model := train_model(study, sequences, somebody),
+        # A study that names its model races none: the task is not there.
+        *(raced := [race_models(study, sequences)] if spec.auto else []),
+        model := train_model(study, sequences, somebody, *raced),
         predictions := predict_holdout(study, sequences, model),
         audit := audit_model(study, events, checks, sequences, model, predictions),
         request_approval.override(outlets=[request_of(study)])(study, audit, somebody),

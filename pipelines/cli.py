@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_comparison, cli_explanations, cli_people, cli_store
+from pipelines import cli_comparison, cli_explanations, cli_people, cli_store, cli_tuning
 from pipelines.cli_options import Person, Reason, StudyName, require_known
 from pipelines.errors import EquipoiseError
 
@@ -22,6 +22,7 @@ app.add_typer(cli_comparison.app)
 app.add_typer(cli_people.app)
 app.add_typer(cli_explanations.app)
 app.add_typer(cli_store.app)
+app.add_typer(cli_tuning.app)
 app.add_typer(cli_store.database, name="database")
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
-from pipelines.errors import StudyInvalid
 from pipelines.out_of_sample import number_of_folds
 from pipelines.stage import device_class, recipe_of, run_stage
 from pipelines.study import Study, load_study
-from pipelines.tuning.config import TuningSection, plain
+from pipelines.tuning.config import plain
+from pipelines.tuning.section import tuning_of
 
 PLAN = "plan.json"
 
@@ -58,18 +58,3 @@ def recipe_for(spec: Study, sequences: str) -> Recipe:
         modules=("pipelines.stages.run_trial", "models.cross_validation", *ENCODER_MODULES),
         device=device_class(),
     )
-
-
-def tuning_of(spec: Study) -> TuningSection:
-    """The study's section.
-
-    Raises:
-        StudyInvalid: there is none.
-    """
-    if spec.tuning is None:
-        raise StudyInvalid(
-            f"The study {spec.name} says nothing of a tuning.",
-            where="the study's section `tuning`",
-            remedy="Name the parameters to search: docs/tuning.md shows a section.",
-        )
-    return spec.tuning

@@ -22,6 +22,7 @@ from pipelines.tuning.config import Range, TuningSection, tuned
 from pipelines.tuning.losses import LossesSoFar
 from pipelines.tuning.objective import cost, measure
 from pipelines.tuning.outcome import Outcome, measured_fields
+from pipelines.tuning.section import tuning_of
 from pipelines.tuning.trials import Begun, TuningTrials
 from validation.comparison import primary_metric
 
@@ -74,7 +75,7 @@ class _Trial:
         self, spec: Study, plan: str, number: int, sequences: str, folder: Path, place: Path
     ) -> None:
         self.spec, self.number, self.sequences, self.place = spec, number, sequences, place
-        section = plan_trials.tuning_of(spec)
+        section = tuning_of(spec)
         self.networks = section.networks_per_fold
         self.constraints = section.constraints
         self.losses = LossesSoFar(_most_epochs(section, spec.model))
