@@ -69,12 +69,16 @@ def release_model(study: str, audit: str) -> str:
 def train(spec: Study) -> None:
     """The graph. A check's key is no input of what follows it, so the chain states the order."""
     study, somebody = spec.name, STARTED_BY
+    events = ingest_events(study)
+    checks = check_events(study, events)
+    sequences = build_sequences(study, events)
+    # A study that names its model has nothing to race: the task is not there.
+    raced = [race_models(study, sequences)] if spec.auto else []
     chain(
-        events := ingest_events(study),
-        checks := check_events(study, events),
-        sequences := build_sequences(study, events),
-        # A study that names its model races none: the task is not there.
-        *(raced := [race_models(study, sequences)] if spec.auto else []),
+        events,
+        checks,
+        sequences,
+        *raced,
         model := train_model(study, sequences, somebody, *raced),
         predictions := predict_holdout(study, sequences, model),
         audit := audit_model(study, events, checks, sequences, model, predictions),

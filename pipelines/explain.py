@@ -9,6 +9,7 @@ from pipelines.artefacts import Recipe
 from pipelines.errors import EquipoiseError
 from pipelines.journal import JournalEntry, read_entries
 from pipelines.stage import store
+from pipelines.study import load_study
 
 State = Literal["would reuse", "would run", "waits"]
 
@@ -31,7 +32,7 @@ def explain_study(study: str) -> list[StageExplanation]:
     explanations: list[StageExplanation] = []
     newest = {entry.stage: entry for entry in read_entries(study) if entry.flow != "score"}
     keys: dict[str, str] = {}
-    for stage, needed in TRAIN_STAGES.items():
+    for stage, needed in train_stages(study).items():
         missing = [name for name in needed if name not in keys]
         if missing:
             words = f"its input {', '.join(missing)} is made anew first"
@@ -60,6 +61,17 @@ TRAIN_STAGES: Mapping[str, tuple[str, ...]] = {
         "predict_holdout",
     ),
 }
+
+
+def train_stages(study: str) -> Mapping[str, tuple[str, ...]]:
+    """Those of one study: with `model: auto` a race comes before the training."""
+    if load_study(study).auto is None:
+        return TRAIN_STAGES
+    stages = list(TRAIN_STAGES.items())
+    place = list(TRAIN_STAGES).index("train_model")
+    raced = {"race_models": ("build_sequences",)}
+    trained = {"train_model": (*TRAIN_STAGES["train_model"], "race_models")}
+    return dict(stages[:place]) | raced | trained | dict(stages[place + 1 :])
 
 
 def recipe_today(stage: str, study: str, keys: list[str]) -> Recipe:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from models.config import ModelConfig
+from pipelines.comparison.config import AutoSection, require_readable, without_auto
 from pipelines.cross_validation import CrossValidationSection, default_folds
 from pipelines.domains import config_class, domain_names
 from pipelines.errors import StudyInvalid
@@ -85,6 +86,8 @@ class Study(BaseModel):
 
     ``cross_validation``: the folds by which models are chosen (compared, tuned, raced); where the
     YAML names none, those that suit the split.
+    ``auto``: where the YAML says `model: auto`, the race that chooses what is trained; ``model`` is
+    then what all that race have in common.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,9 +105,21 @@ class Study(BaseModel):
     cross_validation: CrossValidationSection = Field(None, validate_default=True)
     contract: ContractSection
     model: ModelConfig
+    auto: AutoSection | None = None
     audit: AuditConfig
     mitigation: MitigationConfig | None = None
     tuning: TuningSection | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto_stands_in_the_place_of_a_model(cls, study: Any) -> Any:
+        return without_auto(study) if isinstance(study, dict) else study
+
+    @model_validator(mode="after")
+    def _race_can_be_run(self) -> "Study":
+        if self.auto is not None:
+            require_readable(self.auto, self.model)
+        return self
 
     @field_validator("cross_validation", mode="before")
     @classmethod

@@ -1,7 +1,9 @@
 """Each audit of forecasts is a trial: noted in the study's ledger before it is judged."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
@@ -46,7 +48,7 @@ def note_trial(spec: Study, keys: Mapping[str, str]) -> None:
             trial_id=_trial_id(spec, keys["predictions"]),
             model_key=keys["model"],
             sequences_key=keys["sequences"],
-            config=spec.model.model_dump(mode="json"),
+            config=_section(spec, keys["model"]),
             metric=f"{PRIMARY_LOSS[spec.audit.task]} against {spec.audit.reference}",
             blocks=tuple(found["cluster"].to_list()),
             performance=tuple(found["skill"].to_list()),
@@ -55,6 +57,15 @@ def note_trial(spec: Study, keys: Mapping[str, str]) -> None:
             recorded_at=datetime.now(UTC),
         ),
     )
+
+
+def _section(spec: Study, model: str) -> dict[str, Any]:
+    """The model section that was trained: the study's own, or the one that won a race."""
+    if spec.auto is None:
+        return spec.model.model_dump(mode="json")
+    words: dict[str, Any] = json.loads((store().open(model) / "model.json").read_text())
+    trained: dict[str, Any] = words["config"]
+    return trained
 
 
 def trials_fingerprint(spec: Study) -> str | None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from threadpoolctl import threadpool_limits
 
 from models.config import ModelConfig
@@ -109,37 +108,38 @@ def recipe_for(
 
 
 def measure(
-    spec: Study, answered: Mapping[str, Sequence[CrossValidated]]
-) -> tuple[Comparison, pl.DataFrame]:
-    """Compare sections that were answered by the same folds, the first of them with challengers.
+    spec: Study,
+    answered: Mapping[str, Sequence[CrossValidated]],
+    beside: Sequence[CrossValidated],
+) -> Comparison:
+    """Compare sections that were answered by the same folds; beside: see ``answers_table``.
 
     Raises:
         UnauditableTable: the answers cannot be measured.
     """
     task, challengers = spec.audit.task, CHALLENGERS[spec.audit.task]
-    table = answers_table(answered, challengers, task)
+    table = answers_table(answered, beside, challengers, task)
     seeds = {name: seed_columns(name, parts[0], task) for name, parts in answered.items()}
     # In one thread: sums have one order on every machine.
     with threadpool_limits(limits=1):
-        kinds = kinds_of(list(answered), challengers)
-        return compare_models(table, kinds, seeds, spec.audit), table
+        return compare_models(table, kinds_of(list(answered), challengers), seeds, spec.audit)
 
 
 def record_of(
     spec: Study,
     sections: Mapping[str, ModelConfig],
     answered: Mapping[str, Sequence[CrossValidated]],
+    beside: Sequence[CrossValidated],
     *,
     is_marked: bool,
     not_tried: Sequence[str] = (),
 ) -> ComparisonRecord:
-    """All that the page shows and a program may read."""
-    comparison, _ = measure(spec, answered)
-    first = next(iter(answered.values()))
+    """All that the page shows and a program may read; beside: see ``answers_table``."""
+    comparison = measure(spec, answered, beside)
     costs = {name: cost_of(parts) for name, parts in answered.items()}
     parameters = {name: cost.parameters or 0 for name, cost in costs.items()}
     for name in CHALLENGERS[spec.audit.task]:
-        costs[name] = cost_of_challenger(name, first)
+        costs[name] = cost_of_challenger(name, beside)
     try:
         choice = choose(comparison, parameters)
     except NothingToChoose:
@@ -161,12 +161,12 @@ def record_of(
         is_choice_marked=is_marked,
         not_tried=tuple(not_tried),
         how=How(
-            folds=number_of_folds(spec, first[0].sequences_key),
+            folds=number_of_folds(spec, beside[0].sequences_key),
             kind_of_folds=spec.cross_validation.kind,
-            seeds=len(seed_columns("", first[0], spec.audit.task)),
+            seeds=len(seed_columns("", beside[0], spec.audit.task)),
             most_epochs=spec.model.max_epochs,
-            sequences_key=first[0].sequences_key,
-            made_with=dict(first[0].cost["made_with"]),
+            sequences_key=beside[0].sequences_key,
+            made_with=dict(beside[0].cost["made_with"]),
         ),
     )
 
@@ -184,7 +184,8 @@ def _write(
     recipe: Recipe,
     draft: Path,
 ) -> Counts:
-    record = record_of(spec, sections, answered, is_marked=bool(recipe.config["auto"]))
+    beside = next(iter(answered.values()))
+    record = record_of(spec, sections, answered, beside, is_marked=bool(recipe.config["auto"]))
     write_record(record, draft)
     return {"models": len(record.comparison.models), "rows": record.comparison.rows}
 

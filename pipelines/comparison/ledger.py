@@ -9,27 +9,35 @@ from pipelines.trials import TuningTrial, record_trial
 from validation.comparison import primary_metric
 
 
-def note_models(
-    spec: Study, plan: str, sequences: str, sections: Mapping[str, ModelConfig]
+def note_model(
+    spec: Study, plan: str, sequences: str, number: int, name: str, section: ModelConfig
 ) -> None:
-    """Add the sections of a comparison or a race to the study's ledger, once for each plan.
+    """Add one section to the study's ledger, once for each plan.
 
     Args:
-        plan: key of what they are tried for.
+        plan: key of what it is tried for.
+        number: its place there, from 1.
 
     Raises:
         ArtefactCorrupt: the ledger is broken.
     """
+    record_trial(
+        spec.name,
+        TuningTrial(
+            trial_id=f"{plan} {name}",
+            plan_key=plan,
+            number=number,
+            sequences_key=sequences,
+            config=section.model_dump(mode="json"),
+            metric=primary_metric(spec.audit),
+            recorded_at=datetime.now(UTC),
+        ),
+    )
+
+
+def note_models(
+    spec: Study, plan: str, sequences: str, sections: Mapping[str, ModelConfig]
+) -> None:
+    """Add all sections of a comparison, in their order; as ``note_model``."""
     for number, (name, section) in enumerate(sections.items(), start=1):
-        record_trial(
-            spec.name,
-            TuningTrial(
-                trial_id=f"{plan} {name}",
-                plan_key=plan,
-                number=number,
-                sequences_key=sequences,
-                config=section.model_dump(mode="json"),
-                metric=primary_metric(spec.audit),
-                recorded_at=datetime.now(UTC),
-            ),
-        )
+        note_model(spec, plan, sequences, number, name, section)

@@ -15,7 +15,10 @@ SCORE = "score"
 
 
 def answers_table(
-    answered: Mapping[str, Sequence[CrossValidated]], challengers: Sequence[str], task: Task
+    answered: Mapping[str, Sequence[CrossValidated]],
+    beside: Sequence[CrossValidated],
+    challengers: Sequence[str],
+    task: Task,
 ) -> pl.DataFrame:
     """Every example with `fold` and what each model and each seed of it says; null: not answered.
 
@@ -23,13 +26,12 @@ def answers_table(
 
     Args:
         answered: name -> answers by folds that do not overlap; all by the same folds.
-        challengers: whose answers stand beside the first model's.
+        beside: answers of any model that hold the challengers' too, by the same folds.
     """
-    first = next(iter(answered.values()))
-    table = examples_of(first[0].sequences_key)
-    whole = pl.concat([part.predictions for part in first])
+    table = examples_of(beside[0].sequences_key)
     kept = [each for one in challengers for each in forecast_columns(task, one)]
-    table = table.join(_by_row(whole.select("row", "fold", *kept)), on="row", how="left")
+    simple = pl.concat([part.predictions.select("row", "fold", *kept) for part in beside])
+    table = table.join(_by_row(simple), on="row", how="left")
     for name, parts in answered.items():
         own = pl.concat([part.predictions for part in parts])
         table = table.join(_by_row(_renamed(own, name, task)), on="row", how="left")

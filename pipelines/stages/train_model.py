@@ -8,31 +8,36 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from models.config import ModelConfig
 from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
-from pipelines.errors import TrainingFailed
+from pipelines.comparison.chosen import chosen_section
+from pipelines.errors import StudyInvalid, TrainingFailed
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
-from pipelines.study import load_study
+from pipelines.study import Study, load_study
 from pipelines.training_mitigation import group_numbers, training_mitigation
 from pipelines.training_process import one_attempt_at_a_time, run_training
 from validation.mitigation.config import MitigationConfig
 
 
-def train_model(study: str, sequences: str) -> str:
+def train_model(study: str, sequences: str, choice: str | None = None) -> str:
     """Train, checkpointing every epoch; a killed attempt is taken up where it stopped.
+
+    Args:
+        choice: of a study of `model: auto`, the race that says which section to train.
 
     Raises:
         TrainingFailed: the child process ended without a model.
     """
     spec = load_study(study)
-    recipe = recipe_for(study, sequences)
+    recipe, section = recipe_for(study, sequences, choice), section_of(spec, choice)
     workspace = store().workspace(recipe.key)
     artefact = run_stage(
         study,
         recipe,
         lambda draft: _train(
             open_inputs({"sequences": sequences})["sequences"],
-            spec.model.model_dump_json(),
+            section.model_dump_json(),
             workspace,
             draft,
             spec.mitigation,
@@ -42,7 +47,23 @@ def train_model(study: str, sequences: str) -> str:
     return artefact.key
 
 
-def recipe_for(study: str, sequences: str) -> Recipe:
+def section_of(spec: Study, choice: str | None) -> ModelConfig:
+    """The model section to train.
+
+    Raises:
+        StudyInvalid: the study leaves the choice to a race, and none was given; or names its model.
+    """
+    if (spec.auto is None) != (choice is None):
+        raise StudyInvalid(
+            f"The study {spec.name} {'names its model' if choice else 'has not raced its models'}.",
+            where="model",
+            remedy="Run the flow from its start: race_models comes before train_model where the "
+            "study says `model: auto`, and only there.",
+        )
+    return spec.model if choice is None else chosen_section(choice)
+
+
+def recipe_for(study: str, sequences: str, choice: str | None = None) -> Recipe:
     """What decides the weights: the sequences, the model section, the code, the device class."""
     spec = load_study(study)
     trained_by = training_mitigation(spec.mitigation)
@@ -51,8 +72,11 @@ def recipe_for(study: str, sequences: str) -> Recipe:
         mitigation = {"by": spec.mitigation.attribute, **trained_by.model_dump(mode="json")}
     return recipe_of(
         "train_model",
-        config={"model": spec.model.model_dump(mode="json"), "mitigation": mitigation},
-        inputs={"sequences": sequences},
+        config={
+            "model": section_of(spec, choice).model_dump(mode="json"),
+            "mitigation": mitigation,
+        },
+        inputs={"sequences": sequences} | ({} if choice is None else {"choice": choice}),
         libraries=("numpy", "torch", "scikit-learn", "skops", "arch"),
         modules=("models.training", *ENCODER_MODULES),
         device=device_class(),

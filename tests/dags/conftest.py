@@ -24,13 +24,14 @@ BROKEN = {
 
 @pytest.fixture(scope="session")
 def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow sees of three sound and four broken studies."""
+    """What Airflow sees of four sound and four broken studies."""
     home = tmp_path_factory.mktemp("described") / "home"
     studies = write_studies(
         home.parent / "studies",
         both=study_text(schedule={"train": "0 3 * * 0", "score": "30 5 * * *"}),
         neither=study_text(schedule=None),
         market=market_text(AFTER_XNYS),
+        raced=study_text(schedule=None, model="auto"),
         **BROKEN,
     )
     (studies / "no_text.yaml").write_bytes(b"title: \xff\xfe\n")

@@ -62,6 +62,16 @@ def test_the_stages_of_a_flow_stand_in_its_order(
         assert before in tasks[after]["upstream"]
 
 
+def test_a_study_that_leaves_the_model_open_races_before_it_trains(
+    described: dict[str, Any],
+) -> None:
+    tasks = described["dags"]["train__raced"]["tasks"]
+    place = TRAIN.index("train_model")
+    assert list(tasks) == [*TRAIN[:place], "race_models", *TRAIN[place:]]
+    assert "race_models" in tasks["train_model"]["upstream"]
+    assert (tasks["race_models"]["queue"], tasks["race_models"]["pool"]) == ("gpu", "gpu")
+
+
 def test_every_task_has_retries_a_timeout_words_an_owner_and_somebody_to_tell(
     described: dict[str, Any],
 ) -> None:

@@ -1,0 +1,181 @@
+"""The race of `model: auto`: the clock, the halving, and what is said of what was not tried."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.config import ModelConfig
+from pipelines.comparison.config import AutoSection
+from pipelines.comparison.race import Clock, OutOfTime, Raced, race
+from pipelines.comparison.sections import sections_of
+from pipelines.errors import StudyInvalid
+from pipelines.out_of_sample import CrossValidated, Epoch
+from pipelines.study import load_study
+from tests.pipelines.comparison_examples import MODEL, STUDY, write_study
+from tests.validation.audit_examples import policy
+
+SECTIONS = sections_of(("lstm", "gru", "rnn", "tcn"), ModelConfig())
+# How well each of them ranks: the noise on its score.
+NOISE = {"lstm": 3.0, "gru": 0.2, "rnn": 1.0, "tcn": 6.0}
+
+
+@dataclass(frozen=True)
+class Made(CrossValidated):
+    """Answers whose examples need no artefact."""
+
+    def with_examples(self) -> pl.DataFrame:
+        return self.predictions
+
+
+@dataclass
+class Track:
+    """Where models are asked: each leg takes a minute per fold, told of half-minute by minute."""
+
+    seconds: float = 0.0
+    asked: list[tuple[str, tuple[int, ...], bool]] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.seconds
+
+    def ask(
+        self,
+        name: str,
+        section: ModelConfig,
+        folds: tuple[int, ...],
+        with_challengers: bool,
+        on_epoch: Callable[[Epoch], None],
+    ) -> CrossValidated:
+        self.asked.append((name, folds, with_challengers))
+        for epoch in range(2 * len(folds)):
+            self.seconds += 30.0
+            on_epoch(Epoch(0, 0, epoch, 4, 0.5))
+        rng = np.random.default_rng([7, *folds])
+        label = rng.random(400 * len(folds)) < 0.3
+        score = 1 / (1 + np.exp(-(2.0 * label + NOISE[name] * rng.normal(size=len(label)))))
+        table = pl.DataFrame(
+            {
+                "fold": np.repeat(folds, 400),
+                "label": label.astype(np.float64),
+                "weight": np.ones(len(label)),
+                "score": score,
+            }
+        )
+        return Made("key", "sequences", table, {})
+
+
+def raced(minutes: float, folds: int = 5) -> tuple[Raced, Track]:
+    track = Track()
+    return race(SECTIONS, folds, policy(), Clock(60.0 * minutes, track.now), track.ask), track
+
+
+def test_with_time_enough_the_better_half_runs_on_all_folds_and_the_clock_decides_nothing() -> None:
+    found, track = raced(1000.0)
+    assert list(found.answered) == ["gru", "rnn"]
+    assert [(name, folds) for name, folds, _ in track.asked] == [
+        *((name, (0, 1)) for name in ("lstm", "gru", "rnn", "tcn")),
+        ("gru", (2, 3, 4)),
+        ("rnn", (2, 3, 4)),
+    ]
+    assert found.not_tried == tuple(
+        f"{name} on all folds (behind on the first 2)" for name in ("lstm", "tcn")
+    )
+    assert list(raced(2000.0)[0].answered) == list(found.answered)
+
+
+def test_the_simple_models_are_asked_once_for_each_fold() -> None:
+    found, track = raced(1000.0)
+    with_challengers = [folds for _, folds, simple in track.asked if simple]
+    assert with_challengers == [(0, 1), (2, 3, 4)]
+    assert [sorted(set(one.predictions["fold"])) for one in found.challengers] == [
+        [0, 1],
+        [2, 3, 4],
+    ]
+
+
+def test_what_is_under_way_when_the_time_is_over_is_stopped_and_said() -> None:
+    found, track = raced(3.0)
+    # lstm takes two minutes, gru is stopped in its second minute; the best so far is finished.
+    assert [name for name, *_ in track.asked] == ["lstm", "gru", "lstm"]
+    assert found.not_tried == ("gru (no time)", "rnn (no time)", "tcn (no time)")
+    assert list(found.answered) == ["lstm"]
+    assert track.seconds == 60.0 * (2 + 1 + 3)
+
+
+def test_the_first_model_is_finished_whatever_the_clock_says() -> None:
+    found, _ = raced(0.001)
+    assert list(found.answered) == ["lstm"]
+    assert {fold for one in found.answered["lstm"] for fold in one.predictions["fold"]} == set(
+        range(5)
+    )
+
+
+def test_a_study_of_two_folds_is_raced_in_one_leg() -> None:
+    found, track = raced(1000.0, folds=2)
+    assert list(found.answered) == list(SECTIONS)
+    assert {folds for _, folds, _ in track.asked} == {(0, 1)}
+    assert len(found.challengers) == 1
+
+
+def test_a_clock_stops_nothing_before_its_time() -> None:
+    track = Track()
+    clock = Clock(60.0, track.now)
+    track.seconds = 59.9
+    clock.stop(Epoch(0, 0, 1, 2, 0.5))
+    track.seconds = 60.0
+    with pytest.raises(OutOfTime):
+        clock.stop(Epoch(0, 0, 1, 2, 0.5))
+
+
+# ---- what a study may say ----------------------------------------------------------------------
+
+
+def load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Any
+) -> tuple[ModelConfig, AutoSection | None]:
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path))
+    write_study(tmp_path, model=model)
+    spec = load_study(STUDY)
+    return spec.model, spec.auto
+
+
+def test_auto_alone_races_every_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, auto = load(tmp_path, monkeypatch, "auto")
+    assert model == ModelConfig()
+    assert auto == AutoSection()
+    assert {"lstm", "gru", "rnn", "tcn", "cnn_lstm", "attention"} <= set(auto.models)
+
+
+def test_what_stands_beside_auto_is_what_all_have_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    race = {"minutes": 5, "models": ["gru", "lstm:hidden_size=8"]}
+    model, auto = load(tmp_path, monkeypatch, MODEL | {"auto": race})
+    assert model == ModelConfig.model_validate(MODEL)
+    assert auto == AutoSection(minutes=5, models=("gru", "lstm:hidden_size=8"))
+
+
+def test_a_study_that_names_its_model_races_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(tmp_path, monkeypatch, MODEL)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("race", "words"),
+    [
+        ({"models": ["lstm", "mamba"]}, "'mamba' is none of"),
+        ({"models": ["tcn+decay"]}, "has no decay"),
+        ({"minutes": 0}, "greater than 0"),
+        ({"encoders": ["gru"]}, "Extra inputs"),
+    ],
+)
+def test_a_race_that_cannot_be_run_is_refused_with_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, race: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(StudyInvalid, match=words):
+        load(tmp_path, monkeypatch, {"auto": race})
