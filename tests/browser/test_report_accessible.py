@@ -7,6 +7,7 @@ import pytest
 
 from tests.browser.axe import audit
 from tests.browser.chromium import Tab
+from tests.validation.comparison_samples import record as comparison_record
 from tests.validation.forecast_report_samples import forecast_evidence, forecast_generation
 from tests.validation.report_samples import (
     asking_evidence,
@@ -17,6 +18,7 @@ from tests.validation.report_samples import (
 from tests.validation.test_mitigation import made, table_of, unfair
 from tests.validation.test_patient_harm_words import evidence as harmed_evidence
 from validation.evidence import Evidence
+from validation.report.comparison_page import render_comparison
 from validation.report.render import render_crash_report, render_prediction_report, render_report
 
 pytestmark = pytest.mark.browser
@@ -31,6 +33,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "predictions": lambda: render_prediction_report(prediction_evidence()),
     "generation": lambda: render_prediction_report(forecast_generation("direction")),
     "crash": lambda: render_crash_report("nafld_diabetes", "audit_model", ValueError()),
+    "comparison": lambda: render_comparison(comparison_record()),
 }
 
 
