@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_comparison, cli_explanations, cli_people, cli_store, cli_tuning
+from pipelines import (
+    cli_comparison,
+    cli_compression,
+    cli_explanations,
+    cli_people,
+    cli_store,
+    cli_tuning,
+)
 from pipelines.cli_options import Person, Reason, StudyName, require_known
 from pipelines.errors import EquipoiseError
 
@@ -19,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cli_comparison.app)
+app.add_typer(cli_compression.app)
 app.add_typer(cli_people.app)
 app.add_typer(cli_explanations.app)
 app.add_typer(cli_store.app)

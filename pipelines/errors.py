@@ -111,6 +111,12 @@ class DatabaseUnavailable(EquipoiseError):
     exit_code = 33
 
 
+class CompressionImpossible(EquipoiseError):
+    """The model has no such smaller form, or is one already."""
+
+    exit_code = 42
+
+
 class PdfMissing(EquipoiseError):
     """What prints a report as PDF is not installed."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from models.compression.registry import TRAINED
 from pipelines.stage import store
 from validation.data_evidence import (
     CheckResult,
@@ -65,6 +66,7 @@ def model_summary(model: Path) -> ModelSummary:
         epochs=tuple(entry["best_epoch"] for entry in released.values()),
         clip_rate=fmean(epoch["clip_rate"] for e in log.values() for epoch in e["epochs"]),
         details={name: _plain(value) for name, value in config.items()}
+        | {"form": words.get("form", TRAINED)}
         | {f"made with {name}": version for name, version in words["made_with"].items()},
     )
 

@@ -25,6 +25,7 @@ from validation.tasks import (
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Margin = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 
 
 def uncompared_losses(gating: Iterable["GatingLine"], task: Task) -> list[MetricName]:
@@ -167,6 +168,9 @@ class AuditConfig(_Section):
     reported: lines that are judged like gating ones, by the same intervals, and decide nothing.
     minimum_deflated_sharpe, maximum_pbo: forecasts, where a study asks for them; what the trial
     ledger must say of a choice among many. A number that cannot be told closes the gate.
+    compressed_gap_margins: metric -> by how much a group's gap in it may be larger in a smaller
+    form of the model, at most; a metric that gap lines judge and that has none releases no smaller
+    form.
     """
 
     task: Task = "risk"
@@ -181,6 +185,7 @@ class AuditConfig(_Section):
     minimum_blocks: int | None = Field(default_factory=_blocks_of_the_task, ge=5)
     minimum_deflated_sharpe: Share | None = None
     maximum_pbo: Share | None = None
+    compressed_gap_margins: dict[MetricName, Margin] = Field(default_factory=dict)
     gating: tuple[GatingLine, ...] = Field(min_length=1)
     reported: tuple[GatingLine, ...] = ()
     approval: ApprovalConfig = ApprovalConfig()

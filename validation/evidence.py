@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn
 
 from pydantic import Field
 
+from validation.compression.records import CompressionEvidence
 from validation.config import AuditConfig
 from validation.data_evidence import DataEvidence
 from validation.declaration import Declaration
@@ -263,6 +264,7 @@ class Evidence(Record):
     limits_order: LimitsOrder | None = None
     patient_harms: PatientHarms | None = None
     mitigation: MitigationEvidence | None = None
+    compression: CompressionEvidence | None = None
     incumbent: IncumbentEvidence | None = None
     declared: Declaration | None = None
 

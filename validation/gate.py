@@ -9,6 +9,7 @@ way around: no flag, no default limit, and an exception is a closed gate.
 
 from collections.abc import Iterable, Sequence
 
+from validation.compression.duties import broken_compression
 from validation.config import AuditConfig
 from validation.estimates import VerdictName
 from validation.evidence import DecisionName, Evidence, GateVerdict
@@ -89,5 +90,6 @@ def _broken(evidence: Evidence, policy: AuditConfig) -> Iterable[str]:
         if not check.passed:
             yield f"check {check.name} on {check.table} did not pass"
     yield from broken_mitigation(evidence)
+    yield from broken_compression(evidence, policy)
     if policy.is_forecast:
         yield from broken_forecast(evidence, policy)

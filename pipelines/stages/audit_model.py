@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe, hash_file
+from pipelines.compression import UNCOMPRESSED, against_uncompressed, uncompressed_predictions
 from pipelines.declaration import declaration_of, own_words
 from pipelines.errors import GateClosed
 from pipelines.evidence import data_evidence, is_point_in_time, lineage, model_summary
@@ -25,6 +26,7 @@ from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint, tuning_trials
+from validation.compression.records import CompressionEvidence
 from validation.data_evidence import DataEvidence
 from validation.disclosure.view import for_readers
 from validation.evidence import (
@@ -95,6 +97,9 @@ def recipe_for(
         "model": model,
         "predictions": predictions,
     }
+    uncompressed = uncompressed_predictions(model)
+    if uncompressed is not None:
+        keys[UNCOMPRESSED] = uncompressed
     if incumbent is not None and incumbent.predictions is not None:
         keys["incumbent"] = incumbent.predictions
     if incumbent is not None and incumbent.audit is not None:
@@ -148,6 +153,7 @@ def _write(spec: Study, recipe: Recipe, draft: Path) -> Counts:
         limits_order=_limits_order(recipe),
         patient_harms=found.patient_harms,
         mitigation=done.evidence,
+        compression=_compression(spec, keys, inputs, predictions),
         incumbent=_compared(spec, done, inputs, previous) or _without_comparison(recipe),
         declared=declaration_of(spec, inputs["sequences"]),
     )
@@ -185,6 +191,16 @@ def _compared(
         return None
     table = inputs["incumbent"] / PREDICTIONS
     return against_incumbent(spec, done.predictions, table, previous)
+
+
+def _compression(
+    spec: Study, keys: Mapping[str, str], inputs: Mapping[str, Path], predictions: pl.DataFrame
+) -> CompressionEvidence | None:
+    """Of a smaller model: what it changed; None of one that training wrote."""
+    if UNCOMPRESSED not in inputs:
+        return None
+    table = inputs[UNCOMPRESSED] / PREDICTIONS
+    return against_uncompressed(spec, keys["model"], predictions, table)
 
 
 def _without_comparison(recipe: Recipe) -> IncumbentEvidence:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from models.compression.registry import FORM_MODULES
 from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import ArtefactCorrupt
@@ -37,8 +38,8 @@ def recipe_for(study: str, sequences: str, model: str) -> Recipe:
         "predict_holdout",
         config={},
         inputs={"sequences": sequences, "model": model},
-        libraries=("polars", "numpy", "torch", "scikit-learn"),
-        modules=("models.scoring", *ENCODER_MODULES),
+        libraries=("polars", "numpy", "torch", "scikit-learn", "onnxruntime", "torchao"),
+        modules=("models.scoring", *FORM_MODULES, *ENCODER_MODULES),
         device=device_class(),
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from models.compression.registry import FORM_MODULES
 from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, hash_file
 from pipelines.domains import load_domain, source_module
@@ -44,8 +45,20 @@ def score_subjects(study: str, sequences: str) -> str:
             "split": spec.split.kind,
         },
         inputs=inputs,
-        libraries=("polars", "numpy", "torch", *load_domain(spec.domain).LIBRARIES),
-        modules=("models.scoring", *ENCODER_MODULES, source_module(spec.domain)),
+        libraries=(
+            "polars",
+            "numpy",
+            "torch",
+            "onnxruntime",
+            "torchao",
+            *load_domain(spec.domain).LIBRARIES,
+        ),
+        modules=(
+            "models.scoring",
+            *FORM_MODULES,
+            *ENCODER_MODULES,
+            source_module(spec.domain),
+        ),
         device=device_class(),
     )
     return run_stage(

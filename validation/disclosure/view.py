@@ -8,6 +8,7 @@ too few subjects: both read the same, or the words themselves would say how few 
 from collections.abc import Mapping
 from typing import Final
 
+from validation.compression.records import CompressionEvidence
 from validation.estimates import Estimate
 from validation.evidence import (
     Evidence,
@@ -44,8 +45,14 @@ def for_readers(evidence: Evidence) -> Evidence:
         update={
             "populations": tuple(_population(one, withheld) for one in evidence.populations),
             "gate": None if evidence.gate is None else _gate(evidence.gate, withheld),
+            "compression": _compression(evidence.compression),
         }
     )
+
+
+def _compression(told: CompressionEvidence | None) -> CompressionEvidence | None:
+    """Without its numbers: the change of a rate tells of how few the decision changed."""
+    return None if told is None else told.model_copy(update={"populations": ()})
 
 
 def _withheld(evidence: Evidence) -> _Withheld:
