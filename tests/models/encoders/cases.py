@@ -6,6 +6,7 @@ A kind that the registry has and this table has not fails a test.
 from typing import Any
 
 from models.config import ModelConfig
+from models.encoders.registry import ENCODERS
 
 Section = dict[str, Any]
 
@@ -39,6 +40,8 @@ HEAD_CASES: dict[str, tuple[str, Section]] = {
     "risk": ("risk", {}),
     "volatility": ("volatility", {}),
     "quantiles": ("quantiles", {}),
+    "hazard": ("risk", {"head": "hazard", "hazard_bins": 4}),
+    "other outcomes beside": ("risk", {"other_labels_share": 0.4}),
 }
 
 
@@ -48,3 +51,9 @@ def config_of(encoder: str, head: str = "risk", hidden_size: int = 6) -> ModelCo
     section |= {k: v for k, v in ENCODER_CASES[encoder].items() if k != "encoder"}
     kind = ENCODER_CASES[encoder].get("encoder", "lstm")
     return ModelConfig.model_validate(section | {"encoder": kind})
+
+
+def is_causal(encoder: str) -> bool:
+    """Whether a state knows no later step, as an objective of every step demands."""
+    options = config_of(encoder).encoder
+    return ENCODERS[options.kind].is_causal and not options.bidirectional
