@@ -21,11 +21,15 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Answers:
-    """What networks said raw [networks, R, K] of the examples `rows` [R]."""
+    """What networks said raw [networks, R, K] of the examples `rows` [R].
+
+    drawn: [draws, R, K] what they said with dropout left on, where a study asks for it.
+    """
 
     store: SequenceStore
     rows: Rows
     raw: Floats
+    drawn: Floats | None = None
 
     def predictions(self, raw: Floats) -> Floats:
         """[R, K] in the label's unit, of raw [R, K]."""
@@ -40,9 +44,15 @@ class Answers:
         return self.predictions(self.raw.mean(axis=0))
 
     @property
-    def single(self) -> Floats:
-        """[networks, R, K] each network's own prediction."""
-        return np.stack([self.predictions(one) for one in self.raw])
+    def unsure(self) -> Floats:
+        """[M, R, K] the raw answers whose spread says how unsure the prediction is."""
+        return self.raw if self.drawn is None else self.drawn
+
+    @property
+    def spread(self) -> Floats:
+        """[R, K] standard deviation of the predictions that are `unsure`."""
+        found: Floats = np.stack([self.predictions(one) for one in self.unsure]).std(axis=0)
+        return found
 
     def predicted(self) -> Predicted:
         """Of a task of quantiles: what the conformal correction wants to know."""
@@ -90,7 +100,7 @@ def _probabilities(
     columns = {
         "score": calibration(mean),
         "score_raw": sigmoid(mean),
-        "seed_spread": by_seed.std(axis=0),
+        "seed_spread": calibration(answers.unsure[:, :, 0]).std(axis=0),
     }
     if answers.store.task == "risk" and len(by_seed) > 1:
         columns |= {f"{BY_SEED}{number}": alone for number, alone in enumerate(by_seed)}
@@ -104,7 +114,7 @@ def _volatilities(answers: Answers, challengers: dict[str, Floats]) -> dict[str,
     columns = {
         "score": together,
         "score_raw": together,
-        "seed_spread": answers.single[:, :, 0].std(axis=0),
+        "seed_spread": answers.spread[:, 0],
     }
     return columns | {name: found[:, 0] for name, found in challengers.items()}
 
@@ -120,7 +130,7 @@ def _quantiles(
     columns = {
         "score": corrected[:, median],
         "score_raw": predicted.quantiles[:, median],
-        "seed_spread": answers.single[:, :, median].std(axis=0),
+        "seed_spread": answers.spread[:, median],
     }
     for name, found in ({"score": corrected} | challengers).items():
         for level, values in zip(levels, found.T, strict=True):

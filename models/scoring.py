@@ -1,8 +1,10 @@
 """Scores of every example of a store, by a stored model and by the challengers beside it."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -11,10 +13,14 @@ import numpy.typing as npt
 from models.answers import BY_SEED, Answers, columns_of, history_of
 from models.challengers.registry import CHALLENGERS
 from models.challengers.table import Table
+from models.compression.form import Scorer, form_of, predict
+from models.compression.registry import TRAINED
+from models.dropout_draws import draw_raw
+from models.ensembles import UNREADABLE, raw_answers, together
 from models.estimator import Estimator, Model, ModelUnusable, best_device, read_network
 from models.features import Features, build_features
 from models.inputs import fit_inputs
-from models.loop import predict_raw
+from models.network import SequenceNetwork
 from models.networks import use_threads
 from models.parts import part_of
 from models.store import TEST, VALIDATION, SequenceStore, select
@@ -31,7 +37,8 @@ def score(sequences: Path, model: Path) -> dict[str, Floats]:
     """Columns [E] in the order of the store's examples, in the unit of the label.
 
     score: calibrated probability, volatility, or conformally corrected median; score_raw: before
-    that; seed_spread: standard deviation of the single networks' scores; score_seed_0 and so on:
+    that; seed_spread: standard deviation of the single networks' scores, or of those with
+    dropout left on where the study asks for them; score_seed_0 and so on:
     of an ensemble, the probability that each network gives alone; and the challengers'
     (models/challengers/registry.py) by name. Quantiles have a column per level instead:
     score_q05, ridge_q95; score is then score_q50.
@@ -108,9 +115,10 @@ class Scoring:
             raw = self.networks(estimator, both)
             past = raw[:, np.searchsorted(both, history)]
             known = history_of(self.store, history, past)
-            answers = Answers(self.store, rows, raw[:, np.searchsorted(both, rows)])
+            raw = raw[:, np.searchsorted(both, rows)]
         else:
-            answers = Answers(self.store, rows, self.networks(estimator, rows))
+            raw = self.networks(estimator, rows)
+        answers = Answers(self.store, rows, raw, self.drawn(estimator, rows))
         days = self.words.config.conformal_days
         return columns_of(answers, self.challengers(estimator, rows), estimator, known, days)
 
@@ -134,15 +142,55 @@ class Scoring:
         return np.flatnonzero(self.store.index_day >= self.words.released.trained_until)
 
     def networks(self, estimator: Estimator, rows: Rows) -> Floats:
+        """[networks, R, K] raw answers of the networks, with the challengers beside each.
+
+        Those are the challengers that the study has answer together with its networks.
+        """
+        return together(self.networks_alone(estimator, rows), self._beside(estimator, rows))
+
+    def _beside(self, estimator: Estimator, rows: Rows) -> list[Floats]:
+        """[R, K] raw of each challenger that answers together with the networks."""
+        names, folder = self.words.config.together_with, self.folder / "challengers"
+        if not names:
+            return []
+        try:
+            table = Table(self.store, self.features, rows)
+            return raw_answers(names, folder / estimator.name, table)
+        except UNREADABLE as error:
+            raise ModelUnusable(f"{folder} does not hold what answers together") from error
+
+    def drawn(self, estimator: Estimator, rows: Rows) -> Floats | None:
+        """[draws, R, K] raw answers with dropout left on, of all networks; None unless asked."""
+        draws, steps = self.words.config.dropout_draws, self.words.config.max_steps
+        if not draws:
+            return None
+        if self.words.form != TRAINED:
+            raise ModelUnusable("a compressed network has no dropout to be left on")
+        found = [
+            draw_raw(cast(SequenceNetwork, network), self.store, rows, steps, draws, number)
+            for number, network in enumerate(self._read(estimator))
+        ]
+        return together(np.concatenate(found), self._beside(estimator, rows))
+
+    def networks_alone(self, estimator: Estimator, rows: Rows) -> Floats:
         """[networks, R, K] raw answers of the estimator's networks."""
-        device, found = best_device(), []
+        steps = self.words.config.max_steps
+        read = self._read(estimator)
+        return np.stack([predict(network, self.store, rows, steps) for network in read])
+
+    def _read(self, estimator: Estimator) -> Iterator[Scorer]:
+        """The estimator's networks, each read when its turn comes, in the form of model.json."""
+        words = self.words
         outputs = task_of(self.store.task, self.store.levels).outputs
+        form = None if words.form == TRAINED else form_of(words.form)
         for name in estimator.networks:
-            path = self.folder / f"{name}.safetensors"
-            network = read_network(path, estimator.scaler, self.words.config, outputs).to(device)
-            steps = self.words.config.max_steps
-            found.append(predict_raw(network, self.store, rows, steps, device))
-        return np.stack(found)
+            if form is None:
+                file = self.folder / f"{name}.safetensors"
+                network = read_network(file, estimator.scaler, words.config, outputs)
+                yield network.to(best_device())
+            else:
+                file = self.folder / f"{name}{form.suffix}"
+                yield form.read(file, estimator.scaler, words.config, outputs)
 
     def challengers(self, estimator: Estimator, rows: Rows) -> dict[str, Floats]:
         """Name -> raw answers [R, K]."""

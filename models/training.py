@@ -19,8 +19,10 @@ import numpy.typing as npt
 
 from models.calibration import Calibration
 from models.challengers.fitting import ChallengersTask, calibrate, fit_challengers
+from models.challengers.table import Table
 from models.checkpoints import write_atomically
 from models.config import ModelConfig
+from models.ensembles import raw_answers, together
 from models.estimator import Estimator, Model, best_device
 from models.features import build_features
 from models.inputs import fit_inputs
@@ -156,7 +158,7 @@ class Fitting:
         self.store = SequenceStore.open(sequences)
         self.sequences, self.config, self.output = sequences, config, output
         self.checkpoints, self.mitigation = checkpoints, mitigation
-        self.with_challengers = with_challengers
+        self.with_challengers = with_challengers or bool(config.together_with)
         self.features = build_features(self.store, max_steps=config.max_steps)
         # A file, so that every process maps the same columns instead of being sent a copy.
         self.columns = checkpoints / "features.npy"
@@ -197,13 +199,18 @@ class Fitting:
         names = tuple(name for name, _ in started.plan.networks)
         self.log |= {name: one.log for name, one in zip(names, trained, strict=True)}
         raw = sum((one.raw for one in trained), np.zeros(1)) / len(trained)
+        challengers = {} if started.challengers is None else started.challengers.result()
+        if beside := self.config.together_with:
+            table = Table(self.store, self.features, judged)
+            folder = self.output / "challengers" / part.name
+            raw = together(raw[None], raw_answers(beside, folder, table))[0]
         return Estimator(
             name=part.name,
             networks=names,
             scaler=started.scaler,
             trained_until=trained_until(self.store, part),
             calibration=calibrate(self.store, judged, raw),
-            challengers={} if started.challengers is None else started.challengers.result(),
+            challengers=challengers,
         )
 
     def write_log(self) -> None:

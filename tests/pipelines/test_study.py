@@ -57,6 +57,20 @@ def test_a_loss_of_two_classes_is_refused_where_there_are_none(studies: Path) ->
         load_study("wrong")
 
 
+@pytest.mark.parametrize(
+    ("study", "told"),
+    [("sp500_volatility", "expected one of .*ewma.*found hist"), ("sp500_price", "nobody for")],
+)
+def test_who_answers_together_is_a_challenger_of_the_task(
+    studies: Path, study: str, told: str
+) -> None:
+    raw = strict_yaml((STUDIES / f"{study}.yaml").read_text())
+    raw["model"]["together_with"] = ["hist_gradient_boosting_of_another_task"]
+    (studies / "wrong.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyInvalid, match=told):
+        load_study("wrong")
+
+
 def test_rows_of_a_hazard_are_not_reweighed(studies: Path) -> None:
     raw = strict_yaml(WORKING)
     raw["model"]["head"] = "hazard"

@@ -1,0 +1,54 @@
+"""Networks and challengers that answer together: the mean of their raw answers.
+
+A network and gradient-boosted trees err in different places; the mean of their logits is often
+better than either. Trees are stored as skops with a fixed list of types, as any challenger.
+"""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from models.challengers.registry import CHALLENGERS
+from models.challengers.table import Table
+from models.store import PROBABILITIES
+
+Floats = npt.NDArray[np.float64]
+
+
+class NoCommonScale(ValueError):
+    """The task's challengers say nothing that a network's raw answer could be averaged with."""
+
+
+def together(networks: Floats, challengers: list[Floats]) -> Floats:
+    """[N, R, K] each network's raw answer averaged with those of the challengers, each [R, K].
+
+    The mean over the networks is then the mean of the networks' mean and the challengers.
+    """
+    if not challengers:
+        return networks
+    joined: Floats = (networks + np.sum(challengers, axis=0)) / (1 + len(challengers))
+    return joined
+
+
+def raw_answers(names: tuple[str, ...], folder: Path, table: Table) -> list[Floats]:
+    """[R, 1] of each challenger in `folder`, on the scale of the networks' raw answers.
+
+    Of a probability both say logits. Of a volatility a network says the log of its ratio to the
+    scale (models/tasks.py).
+
+    Raises:
+        NoCommonScale: of the task there is none, or it has no challenger of that name.
+        OSError, ValueError, KeyError, TypeError, BadZipFile: a file is missing or damaged.
+    """
+    task, known = table.store.task, CHALLENGERS[table.store.task]
+    if names and (task not in (*PROBABILITIES, "volatility") or not set(names) <= set(known)):
+        raise NoCommonScale(f"a network of {task} cannot answer together with {', '.join(names)}")
+    said = [known[name].read(folder).predict(table) for name in names]
+    if task in PROBABILITIES:
+        return said
+    return [np.log(one) - np.log(table.scale)[:, None] for one in said]
+
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, BadZipFile)
