@@ -29,6 +29,7 @@ from pipelines.strict_yaml import strict_yaml
 from pipelines.tuning.config import TuningSection, require_measurable
 from validation.config import AuditConfig
 from validation.mitigation.config import MitigationConfig
+from validation.tasks import CHALLENGERS
 
 MAXIMUM_STUDY_BYTES = 256 * 1024
 
@@ -141,6 +142,15 @@ class Study(BaseModel):
         reweighed = self.mitigation is not None and self.mitigation.reweighing
         if reweighed and self.model.head == "hazard":
             raise ValueError("mitigation.reweighing: a hazard counts everybody as long as seen")
+        return self
+
+    @model_validator(mode="after")
+    def _has_whom_it_answers_together_with(self) -> "Study":
+        known = () if self.audit.task == "quantiles" else CHALLENGERS[self.audit.task]
+        unknown = sorted(set(self.model.together_with) - set(known))
+        if unknown:
+            others = f"one of {', '.join(known)}" if known else "nobody for quantiles"
+            raise ValueError(f"model.together_with: expected {others}, found {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")
