@@ -33,7 +33,7 @@ class ComparisonRecord(Record):
 
     models: cost and section of each by name, in no order.
     is_choice_marked: somebody asked what `auto` would take.
-    not_tried: sections that a race had no time for.
+    not_tried: sections that a race left out, and why.
     """
 
     study: str

@@ -34,12 +34,15 @@ RECORD, PAGE = "comparison.json", "comparison.html"
 log = logging.getLogger(__name__)
 
 
-def compare_study(study: str, names: Sequence[str], seeds: Sequence[int]) -> Artefact:
+def compare_study(
+    study: str, names: Sequence[str], seeds: Sequence[int], *, sequences: str | None = None
+) -> Artefact:
     """Train what was not trained yet, measure all on the same rows, write the record and the page.
 
     Args:
         names: as ``pipelines.comparison.sections`` reads them; `auto` marks what would be chosen.
         seeds: networks per fold of each.
+        sequences: key of the study's sequences; None to make them of its source.
 
     Raises:
         StudyInvalid: no such study, or a name cannot be read.
@@ -47,7 +50,7 @@ def compare_study(study: str, names: Sequence[str], seeds: Sequence[int]) -> Art
     """
     spec = load_study(study)
     sections = sections_of([name for name in names if name != AUTO], spec.model)
-    sequences = sequences_of(study)
+    sequences = sequences or sequences_of(study)
     plan = recipe_of(
         STAGE,
         config={

@@ -64,7 +64,7 @@ def sentences(record: ComparisonRecord) -> list[str]:
     if record.is_choice_marked:
         found.append(_taken(choice))
     if record.not_tried:
-        found.append(f"Not tried, for want of time: {', '.join(record.not_tried)}.")
+        found.append(f"Left out of this table: {', '.join(record.not_tried)}.")
     return found
 
 
