@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models.batches import Batch, Rows, assemble, latest_observed, plan_batches
 from models.config import Scaling
-from models.scaled_values import ScaledValues, standardised
+from models.scaled_values import EXTREME_DEVIATIONS, ScaledValues, standardised
 from models.scaling import Scaler, fit_scaler
 from models.store import SequenceStore
 
@@ -77,8 +77,13 @@ class Inputs(nn.Module):
         )
 
     def _log_gap(self, days: Tensor) -> Tensor:
-        """Scaled log of days; 0 where days are -1 (never)."""
+        """Scaled log of days; 0 where days are -1 (never).
+
+        Where steps follow each other by the hour, a channel that was last seen two days ago lies
+        dozens of deviations of a step's gap away: like any other input, it is cut.
+        """
         scaled = (torch.log1p(days.clamp(min=0)) - self.scaler.gap_mean) / self.scaler.gap_std
+        scaled = scaled.clamp(-EXTREME_DEVIATIONS, EXTREME_DEVIATIONS)
         return torch.where(days >= 0, scaled, 0.0)
 
 
