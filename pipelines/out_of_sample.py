@@ -41,6 +41,10 @@ class Epoch:
     epochs: int
     validation_loss: float
 
+    def __str__(self) -> str:
+        where = f"fold {self.fold}, seed {self.seed}: epoch {self.epoch} of at most {self.epochs}"
+        return f"{where}, validation {self.validation_loss:.4f}"
+
 
 # Raises to stop the training: what was raised is passed on.
 OnEpoch = Callable[[Epoch], None]
@@ -192,7 +196,7 @@ def examples_of(sequences: str) -> pl.DataFrame:
 def _hearing(on_epoch: OnEpoch | None) -> Heard:
     def heard(line: str) -> None:
         told = _epoch_of(line)
-        to_log(line)
+        to_log(line if told is None else str(told))
         if told is not None and on_epoch is not None:
             on_epoch(told)
 

@@ -8,6 +8,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from models.config import ModelConfig
+from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Artefact, Counts, Recipe
 from pipelines.comparison.ledger import note_models
 from pipelines.comparison.sections import AUTO, sections_of
@@ -59,6 +60,8 @@ def compare_study(
             "cross_validation": spec.cross_validation.model_dump(mode="json"),
         },
         inputs={"sequences": sequences},
+        # The same section trained by other code is another trial.
+        modules=("models.cross_validation", *ENCODER_MODULES),
     )
     note_models(spec, plan.key, sequences, sections)
     found: dict[str, CrossValidated] = {}

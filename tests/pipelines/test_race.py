@@ -14,6 +14,7 @@ from pipelines.comparison.config import AutoSection
 from pipelines.comparison.race import Clock, OutOfTime, Raced, race
 from pipelines.comparison.sections import sections_of
 from pipelines.errors import StudyInvalid
+from pipelines.explain import train_stages
 from pipelines.out_of_sample import CrossValidated, Epoch
 from pipelines.study import load_study
 from tests.pipelines.comparison_examples import MODEL, STUDY, write_study
@@ -163,6 +164,16 @@ def test_a_study_that_names_its_model_races_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load(tmp_path, monkeypatch, MODEL)[1] is None
+    assert "race_models" not in train_stages(STUDY)
+
+
+def test_the_race_is_explained_before_the_training_that_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(tmp_path, monkeypatch, "auto")
+    stages = train_stages(STUDY)
+    assert list(stages)[2:5] == ["build_sequences", "race_models", "train_model"]
+    assert stages["train_model"] == ("build_sequences", "race_models")
 
 
 @pytest.mark.parametrize(
