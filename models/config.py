@@ -68,7 +68,7 @@ class Pretraining(BaseModel):
 
     objective: Literal["next_events", "next_values"] = "next_events"
     epochs: Annotated[int, Field(ge=1)] = 10
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-2
 
 
 class ModelConfig(BaseModel):
@@ -186,6 +186,8 @@ class ModelConfig(BaseModel):
             raise ValueError("warmup_epochs must be fewer than max_epochs")
         if self.focal_gamma > 0 and self.head == "hazard":
             raise ValueError("focal_gamma is of two classes, and a hazard has none")
+        if self.positive_weight != 1.0 and self.head == "hazard":
+            raise ValueError("positive_weight is of two classes, and a hazard has none")
         return self
 
 

@@ -8,12 +8,14 @@ a single outcome.
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from models.encoders.encoder import Encoder, Sequences
-from models.store import SequenceStore
+from models.store import SequenceStore, members
 
 AGE = -1  # the last input of a step: days from it to the index time
 
@@ -34,6 +36,22 @@ class NextSteps:
     @classmethod
     def of(cls, store: SequenceStore, what: Literal["next_events", "next_values"]) -> "NextSteps":
         return cls(what, tuple(channel.kind == "numeric" for channel in store.channels))
+
+    def start(self, store: SequenceStore, rows: npt.NDArray[np.int64]) -> list[float]:
+        """[C] what knows nothing but how often each channel is seen at the next steps of `rows`.
+
+        Of values nothing is to be known: their mean is 0.
+        """
+        channels = len(self.numeric)
+        if self.what == "next_values":
+            return [0.0] * channels
+        steps = members(store.step_offsets, rows)
+        first = np.cumsum(store.lengths[rows]) - store.lengths[rows]
+        following = np.delete(steps, first[store.lengths[rows] > 0])
+        observations = members(store.observation_offsets, following)
+        seen = np.bincount(store.observation_channel[observations], minlength=channels)
+        odds: npt.NDArray[np.float64] = np.log((seen + 0.5) / (len(following) - seen + 0.5))
+        return odds.tolist()
 
     def losses(self, raw: Tensor, sequences: Sequences) -> tuple[Tensor, Tensor]:
         """Sums of losses [B, T], and of what they are sums [B, T], of raw [B, T, C].
@@ -62,6 +80,11 @@ class Foresight(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.line = nn.Linear(encoder.state_size, channels)
+
+    def start_from(self, raw: list[float]) -> None:
+        """Make the untrained answer `raw` [C] wherever the state is zero."""
+        with torch.no_grad():
+            self.line.bias.copy_(torch.tensor(raw))
 
     def forward(self, sequences: Sequences) -> Tensor:
         """[B, T, C] raw."""

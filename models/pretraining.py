@@ -53,6 +53,7 @@ def pretrain(
         raise TrainingImpossible("pretraining: an encoder that reads the future foresees nothing")
     if not (store.lengths[part.train] > 1).any():
         raise TrainingImpossible("pretraining: no sequence has a next step to be foreseen")
+    foresight.start_from(goal.start(store, part.train))
     settings = _settings(config, config.pretraining)
     optimizer, folder = optimizer_of(foresight, settings), checkpoints / FOLDER
     done = _restore(foresight, optimizer, folder, fingerprint)

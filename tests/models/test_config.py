@@ -24,6 +24,8 @@ from models.config import ModelConfig
         {"positive_weight": "none"},
         {"positive_weight": 0.0},
         {"max_steps": 0},
+        {"head": "hazard", "positive_weight": "balanced"},
+        {"head": "hazard", "focal_gamma": 2.0},
         {"encoder": "perceptron"},
         {"encoder": "tcn", "truncate_steps": 50},
         {"encoder": "attention", "truncate_steps": 50},

@@ -14,12 +14,14 @@ from torch import Tensor
 from models.batches import Padding, assemble
 from models.config import ModelConfig, Pretraining
 from models.encoders.encoder import Sequences
+from models.encoders.registry import ENCODERS
 from models.estimator import new_network
 from models.inputs import fit_inputs
 from models.network import SequenceNetwork
 from models.next_steps import Foresight, NextSteps
 from models.pretraining import _foreseeable, foresight_of, mean_foreseen
 from models.store import SequenceStore
+from tests.models.encoders.cases import ENCODER_CASES, config_of
 from tests.models.generated_stores import everyone, make_store
 from tests.models.test_batches import read_naively
 from tests.models.test_masking import lengths_of_examples, paddings
@@ -111,6 +113,27 @@ def test_padding_has_a_gradient_of_exactly_zero(
     assert value.grad is not None
     assert (value.grad[~batch.steps] == 0.0).all()
     assert value.grad.isfinite().all()
+
+
+CAUSAL = [
+    case
+    for case in ENCODER_CASES
+    if ENCODERS[config_of(case).encoder.kind].is_causal
+    and not config_of(case).encoder.bidirectional
+]
+
+
+@pytest.mark.parametrize("case", CAUSAL)
+def test_every_causal_encoder_foresees_without_later_steps_mates_or_padding(case: str) -> None:
+    store = make_store([6, 0, 3, 1, 8], seed=5)
+    config = config_of(case).model_copy(update={"max_steps": MAX_STEPS})
+    network, foresight, goal = seer(store, "next_events", config)
+    expected, _ = by_loops(network, foresight, store, "next_events")
+    padding = Padding(side="left", least_steps=12, value=float("nan"))
+    batch = assemble(store, everyone(store), max_steps=MAX_STEPS, padding=padding)
+    sequences, _ = network.read(batch)
+    losses, _ = goal.losses(foresight(sequences), sequences)
+    torch.testing.assert_close(losses.sum(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_loss_of_a_set_by_hand() -> None:
