@@ -27,16 +27,22 @@ SMALL = ModelConfig(
 
 
 def train_small(
-    store: SequenceStore, folder: Path, config: ModelConfig = SMALL, seed: int = 0
+    store: SequenceStore,
+    folder: Path,
+    config: ModelConfig = SMALL,
+    seed: int = 0,
+    report_of: type[BaseException] | None = None,
 ) -> tuple[Standing, list[str]]:
+    """Where a training ends, and its reports, the first of which raises `report_of`, if given."""
     part, lines = released_part(store), []
 
     def report(network: str, epoch: int, epochs: int, losses: str, validation_loss: float) -> None:
         lines.append(f"{network} {epoch}/{epochs}")
+        if report_of is not None:
+            raise report_of
 
-    job = NetworkJob(
-        "seed_0", seed, part, fit_inputs(store, part.train, config.max_steps), folder, "fingerprint"
-    )
+    scaler = fit_inputs(store, part.train, config.max_steps, config.scaling)
+    job = NetworkJob("seed_0", seed, part, scaler, folder, "fingerprint")
     return train_network(store, job, config, report), lines
 
 
