@@ -142,4 +142,4 @@ class Packer:
 
     def _log_gap(self, days: Floats) -> Floats:
         scaled = (np.log1p(days) - self.scaler.gap_mean) / self.scaler.gap_std
-        return scaled.astype(np.float32)
+        return scaled.clip(-EXTREME_DEVIATIONS, EXTREME_DEVIATIONS).astype(np.float32)
