@@ -61,11 +61,11 @@ def audit_predictions(study: str, sequences: str, scores: str) -> str:
 
 
 @stage(hours=0.5)
-def publish_predictions(study: str, checks: str, scores: str, audit: str) -> str:
+def publish_predictions(study: str, checks: str, scores: str, audit: str, reasons: str) -> str:
     """Publish the generation whole if its audit passed. Fails, and the last one stands, if not."""
     from pipelines.stages.publish_predictions import publish_predictions as run
 
-    return run(study, checks, scores, audit)
+    return run(study, checks, scores, audit, reasons)
 
 
 def score(spec: Study) -> None:
@@ -76,9 +76,11 @@ def score(spec: Study) -> None:
         checks := check_events(study, events),
         sequences := build_sequences(study, events, as_of),
         scores := score_subjects(study, sequences),
-        explain_predictions(study, sequences, scores),
+        reasons := explain_predictions(study, sequences, scores),
         audit := audit_predictions(study, sequences, scores),
-        publish_predictions.override(outlets=[publication_of(study)])(study, checks, scores, audit),
+        publish_predictions.override(outlets=[publication_of(study)])(
+            study, checks, scores, audit, reasons
+        ),
     )
 
 

@@ -53,7 +53,7 @@ def test_both_flows_run_in_order_and_pass_keys_on(home: Path) -> None:
         )
     ]
     assert made["build_scoring_sequences"] == [f"ingest_events/{key}", "2020-01-31"]
-    stages = ("check_events", "score_subjects", "audit_predictions")
+    stages = ("check_events", "score_subjects", "audit_predictions", "explain_predictions")
     assert made["publish_predictions"] == [f"{stage}/{key}" for stage in stages]
     assert "publish_predictions done" in output
     assert list((home / "airflow" / "runs").iterdir()) == []
