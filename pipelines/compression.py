@@ -59,8 +59,9 @@ def _inputs(audit: str) -> dict[str, str] | None:
 
 def uncompressed_predictions(model: str) -> str | None:
     """The predictions of the model that a smaller one was made of; None of a trained model."""
-    recipe: dict[str, Any] = store().manifest(model)["recipe"]
-    return str(recipe["inputs"]["predictions"]) if recipe["stage"] == COMPRESSED else None
+    if not model.startswith(f"{COMPRESSED}/"):
+        return None
+    return str(store().manifest(model)["recipe"]["inputs"]["predictions"])
 
 
 def against_uncompressed(
