@@ -280,6 +280,7 @@ class EhrConfig(Section):
 
     ``bin_minutes``: a channel's values of so many minutes (from midnight of day zero) are averaged
     and known at their end; without it each moment is a time step of its own.
+    ``summaries``: of each measurement, up to the index time, further static features.
     """
 
     source: Source
@@ -288,6 +289,7 @@ class EhrConfig(Section):
     outcome: OutcomeConfig
     age_bands_from_years: list[int] = Field(min_length=1)
     bin_minutes: int | None = Field(None, ge=1, le=24 * 60)
+    summaries: tuple[Literal["mean", "minimum", "maximum", "deviation", "first"], ...] = ()
 
     @model_validator(mode="after")
     def _codes_are_declared(self) -> Self:

@@ -131,7 +131,7 @@ def scoring_examples(
     config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame, as_of: datetime
 ) -> Examples:
     """Whom the study predicts for as of a moment."""
-    return outcomes.scoring_examples(config, binned(config, events), subjects, as_of)
+    return outcomes.scoring_examples(config, events, subjects, as_of)
 
 
 def weights(frame: pl.DataFrame, fitted_on: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

@@ -6,16 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipelines.ehr.bins import binned
 from pipelines.ehr.config import EhrConfig
 from pipelines.ehr.groups import group_names, with_age
+from pipelines.ehr.summaries import summary_names, with_summaries
 from pipelines.examples import Examples, FlowCount, exclude
 
 STATICS = ("age_years", "sex_male")
 
 
 def static_names(config: EhrConfig) -> tuple[str, ...]:
-    """Age, sex, and a yes or no for each value of the attributes that are features."""
-    return STATICS + tuple(column for column, _, _ in _feature_values(config))
+    """Age, sex, a yes or no for each value of attributes that are features, and summaries."""
+    values = tuple(column for column, _, _ in _feature_values(config))
+    return STATICS + values + summary_names(config)
 
 
 def _feature_values(config: EhrConfig) -> list[tuple[str, str, str]]:
@@ -51,7 +54,8 @@ def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.Data
         "follow-up",
         "no end of follow-up is known",
     )
-    return Examples(label_by(config, frame.drop("birth")), static_names(config), groups, flow)
+    frame = with_summaries(config, frame.drop("birth"), binned(config, events))
+    return Examples(label_by(config, frame), static_names(config), groups, flow)
 
 
 def scoring_examples(
@@ -62,7 +66,7 @@ def scoring_examples(
     Only what was known by then is looked at: no outcome, no end of follow-up.
     """
     groups = group_names(config)
-    known = events.filter(pl.col("known_time") <= as_of)
+    known = binned(config, events).filter(pl.col("known_time") <= as_of)
     last = (
         known.filter(pl.col("code").cast(pl.String).is_in(config.feature_codes))
         .group_by("subject_id")
@@ -96,6 +100,7 @@ def scoring_examples(
         label=pl.lit(None, pl.Float32),
         label_end_time=pl.lit(None, pl.Datetime("us", "UTC")),
     )
+    frame = with_summaries(config, frame, known)
     return Examples(frame, static_names(config), groups, flow)
 
 

@@ -319,3 +319,40 @@ def test_a_time_is_read_in_its_unit(unit: str, text: str, moment: datetime | Non
 def test_a_source_that_contradicts_itself_is_refused(cls: Any, words: Any, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         cls.model_validate(words)
+
+
+ALL = ("mean", "minimum", "maximum", "deviation", "first")
+
+
+def test_summaries_are_of_what_was_known_at_the_index_time(ward: str) -> None:
+    config = study(ward, bin_minutes=60, summaries=ALL)
+    tables = tables_of(config)
+    examples = domain.training_examples(config, tables.events, tables.subjects)
+
+    told = named(tables, examples.frame).select([f"hr_{name}" for name in ALL])
+    # The first stay's hours: 90 (of 80 and 100), 110 and 90 again; the second has none.
+    mean = 290 / 3
+    deviation = ((2 * (90 - mean) ** 2 + (110 - mean) ** 2) / 3) ** 0.5
+    assert told.row(0) == pytest.approx((mean, 90.0, 110.0, deviation, 90.0))
+    assert told.row(1) == (None,) * 5
+    assert told.row(2) == (70.0, 70.0, 70.0, 0.0, 70.0)
+    assert set(examples.statics) >= {"hr_mean", "weight_first"}
+
+
+def test_what_comes_later_changes_no_summary(ward: str) -> None:
+    config = study(ward, bin_minutes=60, summaries=ALL)
+    tables = tables_of(config)
+    before = domain.training_examples(config, tables.events, tables.subjects).frame
+
+    hr = tables.events.filter(pl.col("code").cast(pl.String) == "hr").head(1)
+    later = datetime(2000, 1, 3, 0, 0, 1, tzinfo=UTC)
+    moved = [
+        hr.with_columns(time=pl.lit(later), known_time=pl.lit(later)),
+        # Measured in time and known too late.
+        hr.with_columns(known_time=pl.lit(later)),
+    ]
+    schema = dict(tables.events.schema)
+    added = [one.with_columns(numeric_value=pl.lit(299.0)).cast(schema) for one in moved]
+    more = pl.concat([tables.events, *added])
+    after = domain.training_examples(config, more, tables.subjects).frame
+    assert after.equals(before)

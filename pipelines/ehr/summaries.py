@@ -1,0 +1,67 @@
+"""What a subject's measurements come to by the index time, as static features.
+
+A network sees the last value of each channel beside its sequence; what the values were on the
+whole it must learn to remember. Where examples are few, it is better told.
+"""
+
+import polars as pl
+
+from pipelines.ehr.config import EhrConfig
+
+VALUE = pl.col("numeric_value").cast(pl.Float64)
+EXPRESSIONS = {
+    "mean": VALUE.mean(),
+    "minimum": VALUE.min(),
+    "maximum": VALUE.max(),
+    "deviation": VALUE.std(ddof=0),
+    "first": VALUE.first(),
+}
+
+
+def summary_names(config: EhrConfig) -> tuple[str, ...]:
+    """A column per measurement that is a feature and summary that the study names."""
+    return tuple(f"{code}_{name}" for code in _measured(config) for name in config.summaries)
+
+
+def with_summaries(config: EhrConfig, frame: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Add the columns of ``summary_names`` to examples; null where nothing was measured.
+
+    Only what was known at the example's index time counts, and of that what lies within the
+    lookback. Of values of one moment the first is their mean.
+
+    Args:
+        frame: subject_id and index_time, a row per subject.
+        events: the study's features, as sequences are gathered from.
+    """
+    if not config.summaries:
+        return frame
+    index, days = pl.col("index_time"), config.cohort.lookback_days
+    known = (pl.col("known_time") <= index) & (pl.col("time") <= index)
+    if days is not None:
+        known &= pl.col("time") > index - pl.duration(days=days)
+    moments = (
+        events.with_columns(pl.col("code").cast(pl.String))
+        .filter(pl.col("code").is_in(_measured(config)))
+        .join(frame.select("subject_id", "index_time"), on="subject_id")
+        .filter(known)
+        .group_by("subject_id", "code", "time")
+        .agg(VALUE.mean().alias("numeric_value"))
+        .sort("subject_id", "code", "time")
+    )
+    told = (
+        moments.group_by("subject_id", "code")
+        .agg(EXPRESSIONS[name].alias(name) for name in config.summaries)
+        .unpivot(index=["subject_id", "code"], on=list(config.summaries))
+        .with_columns(column=pl.concat_str("code", pl.lit("_"), "variable"))
+        .pivot(
+            on="column",
+            on_columns=list(summary_names(config)),
+            index="subject_id",
+            values="value",
+        )
+    )
+    return frame.join(told, on="subject_id", how="left", maintain_order="left")
+
+
+def _measured(config: EhrConfig) -> list[str]:
+    return [code for code in config.feature_codes if config.codes[code].role == "measurement"]
