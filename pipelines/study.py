@@ -142,6 +142,12 @@ class Study(BaseModel):
         reweighed = self.mitigation is not None and self.mitigation.reweighing
         if reweighed and self.model.head == "hazard":
             raise ValueError("mitigation.reweighing: a hazard counts everybody as long as seen")
+        if self.model.head == "hazard" and self.audit.task != "risk":
+            raise ValueError(f"model.head: a prediction of {self.audit.task} has no hazard")
+        if self.model.other_labels_share > 0 and not self.records.learned_beside:
+            raise ValueError(
+                "model.other_labels_share: the study names no other outcomes (ehr.outcome.also)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -317,6 +317,11 @@ class EhrConfig(Section):
         return "risk"
 
     @property
+    def learned_beside(self) -> list[str]:
+        """Titles of the outcomes that a network may learn beside the study's own."""
+        return [other.title for other in self.outcome.also]
+
+    @property
     def feature_codes(self) -> list[str]:
         """The codes that may become channels: no marker, no acknowledged copy."""
         return sorted(

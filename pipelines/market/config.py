@@ -215,3 +215,8 @@ class MarketConfig(Section):
     def task(self) -> str:
         """What is predicted, in the words of models and audits."""
         return TASKS[self.label.kind]
+
+    @property
+    def learned_beside(self) -> list[str]:
+        """None: a market study has one label."""
+        return []

@@ -71,6 +71,33 @@ def test_who_answers_together_is_a_challenger_of_the_task(
         load_study("wrong")
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "words"),
+    [
+        ("sp500_volatility", {"head": "hazard"}, "a prediction of volatility has no hazard"),
+        ("sp500_direction", {"head": "hazard"}, "a prediction of direction has no hazard"),
+        ("nafld_diabetes", {"other_labels_share": 0.3}, "no other outcomes"),
+        ("sp500_volatility", {"other_labels_share": 0.3}, "no other outcomes"),
+    ],
+)
+def test_what_is_to_be_learned_must_be_there(
+    name: str, model: dict[str, object], words: str, studies: Path
+) -> None:
+    raw = strict_yaml((STUDIES / f"{name}.yaml").read_text())
+    raw["model"] |= model
+    (studies / "wrong.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(StudyInvalid, match=words):
+        load_study("wrong")
+
+
+def test_other_outcomes_are_learned_where_the_study_names_them(studies: Path) -> None:
+    raw = strict_yaml(WORKING)
+    raw["model"]["other_labels_share"] = 0.3
+    raw["ehr"]["outcome"]["also"] = [{"title": "hypertension", "codes": ["htn"]}]
+    (studies / "right.yaml").write_text(yaml.safe_dump(raw))
+    assert load_study("right").records.learned_beside == ["hypertension"]
+
+
 def test_rows_of_a_hazard_are_not_reweighed(studies: Path) -> None:
     raw = strict_yaml(WORKING)
     raw["model"]["head"] = "hazard"
