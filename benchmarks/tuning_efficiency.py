@@ -76,7 +76,7 @@ def training_loss(seed: int) -> Objective:
                 return DIVERGED
         return min(entry.validation_loss for entry in standing.log)
 
-    return lambda parameters: loss(tuple(parameters.items()))  # type: ignore[arg-type]
+    return lambda parameters: loss(tuple(parameters.items()))
 
 
 def best_of(sampler: str, seed: int, trials: int, objective: Objective) -> float:
