@@ -4,7 +4,12 @@ from pathlib import Path
 
 from pipelines.console import print_table
 from validation.comparison_record import ComparisonRecord
-from validation.report.comparison_page import cost_words, sentences, shown_name
+from validation.report.comparison_page import (
+    comparison_units,
+    cost_words,
+    sentences,
+    shown_name,
+)
 from validation.report.formatting import interval, spread
 from validation.report.names import metric_short
 
@@ -14,6 +19,7 @@ def print_comparison(record: Path) -> None:
     read = ComparisonRecord.model_validate_json(record.read_text())
     comparison = read.comparison
     primary = comparison.primary
+    unit = comparison_units(comparison).value(primary)
     columns = (
         *("model", metric_short(primary), "folds alone", "minus the best simple model"),
         *("parameters", "processor s", "MiB"),
@@ -25,9 +31,9 @@ def print_comparison(record: Path) -> None:
         rows.append(
             (
                 shown_name(model.name),
-                interval(model.metrics[primary]),
-                spread(model.by_fold),
-                "" if difference is None else interval(difference),
+                interval(model.metrics[primary], unit),
+                spread(model.by_fold, unit),
+                "" if difference is None else interval(difference, unit),
                 cost["parameters"],
                 cost["processor_seconds"],
                 cost["memory"],

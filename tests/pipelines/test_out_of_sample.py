@@ -39,7 +39,8 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answered]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EQUIPOISE_HOME", str(folder / "home"))
         patch.setenv("EQUIPOISE_STUDIES", str(folder / "studies"))
-        spec, sequences, heard = load_study(STUDY), make_sequences(), []
+        spec, sequences = load_study(STUDY), make_sequences()
+        heard: list[Epoch] = []
         found = cross_validate(
             spec,
             sequences,

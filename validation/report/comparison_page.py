@@ -27,7 +27,7 @@ WORDS: dict[Verdict, str] = {
 def render_comparison(record: ComparisonRecord) -> str:
     """One self-contained page; the same bytes for the same record."""
     comparison = record.comparison
-    written = _units(comparison)
+    written = comparison_units(comparison)
     names = {model.name: shown_name(model.name) for model in comparison.models}
     return render_template(
         "comparison.html.j2",
@@ -108,7 +108,7 @@ def _taken(choice: Choice) -> str:
 
 
 def _by(estimate: Estimate, comparison: Comparison) -> str:
-    unit = _units(comparison).value(comparison.primary)
+    unit = comparison_units(comparison).value(comparison.primary)
     return f"{metric_short(comparison.primary)} {interval(estimate, unit)}"
 
 
@@ -120,7 +120,8 @@ def _difference(found: dict[Any, Estimate], comparison: Comparison) -> tuple[Est
     return estimate, WORDS[verdict_of(estimate, comparison.primary)]
 
 
-def _units(comparison: Comparison) -> Units:
+def comparison_units(comparison: Comparison) -> Units:
+    """How many decimals the numbers of each metric need; of a risk three."""
     found = dict(units_of(_estimates(comparison), " %"))
     if comparison.task == "risk":
         found = {}
