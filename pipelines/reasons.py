@@ -1,18 +1,17 @@
 """Why one subject has its score: found among what is published, explained, written as a page."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipelines.durable import PRIVATE_FILE_MODE, private_folder, rename_into_place
 from pipelines.errors import SourceMissing, SubjectUnknown
 from pipelines.journal import read_entries
 from pipelines.publication.crosswalk import read_crosswalk
 from pipelines.publication.store import open_store
-from pipelines.settings import Settings, settings
+from pipelines.publication.subject_pages import write_subject_page
+from pipelines.settings import settings
 from pipelines.stage import open_inputs, store
 from pipelines.stages.explain_predictions import scored_rows
 from validation.faithfulness import judge_faithfulness
@@ -60,12 +59,7 @@ def write_page(study: str, subject: int) -> Path:
         explained=_explained(explanation, subject) if verdict.is_faithful else None,
         impossible=measured.get("impossible"),
     )
-    return _written(study, subject, render_subject_page(page))
-
-
-def page_file(study: str, subject: int, folders: Settings) -> Path:
-    """Where the page of a subject lies."""
-    return folders.home / "explanations" / study / f"{subject}.html"
+    return write_subject_page(study, subject, render_subject_page(page), settings())
 
 
 def _explanation_of(study: str, scores: str) -> str:
@@ -110,20 +104,6 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
         ("Generation", row["generation_id"]),
     ]
     return [fact for fact in said if fact is not None]
-
-
-def _written(study: str, subject: int, page: str) -> Path:
-    """Put the page where its owner alone reads it; it was never readable by others."""
-    file = page_file(study, subject, settings())
-    private_folder(file.parent.parent)
-    private_folder(file.parent)
-    draft = file.with_name(f".draft-{file.name}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(page)
-    rename_into_place(draft, file, PRIVATE_FILE_MODE)
-    return file
 
 
 def _unknown(study: str, where: str) -> SubjectUnknown:

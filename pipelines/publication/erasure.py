@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.errors import SourceMissing
 from pipelines.publication.crosswalk import forget_pair, read_crosswalk
 from pipelines.publication.store import open_store
+from pipelines.publication.subject_pages import forget_subject_page
 from pipelines.publication.tombstones import subject_hash
 from pipelines.releases import require_words
 from pipelines.settings import Settings
@@ -54,6 +55,7 @@ def erase(study: str, source_id: str, ground: str, by: str, settings: Settings) 
     subject_id = _subject_of(study, source_id, settings)
     hashed = subject_hash(study, subject_id)
     rows = open_store(settings).erase_subject(study, subject_id, ground, by)
+    forget_subject_page(study, subject_id, settings)
     held = tuple(sorted(_holding(settings.artefacts_dir, {str(subject_id), source_id})))
     forget_pair(study, subject_id, hashed, settings)
     return ErasureReceipt(study=study, rows=rows, held_by=held)

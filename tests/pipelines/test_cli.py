@@ -88,7 +88,7 @@ def test_help_imports_nothing_heavy_and_takes_less_than_a_second() -> None:
     assert set(packages) & HEAVY == set()
     assert "pipelines" in packages
     assert float(seconds) < 1.0
-    commands = "run show explain report approve reject approvals withdraw reinstate studies"
+    commands = "run show explain why report approve reject approvals withdraw reinstate studies"
     for command in [*commands.split(), "erase", "verify", "database"]:
         assert f" {command} " in done.stdout
 

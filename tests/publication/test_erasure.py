@@ -13,6 +13,7 @@ from pipelines.publication.crosswalk import read_crosswalk, write_crosswalk
 from pipelines.publication.erasure import erase
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.store import PublicationStore, open_store
+from pipelines.publication.subject_pages import write_subject_page
 from pipelines.settings import Settings, settings
 from tests.pipelines.publication_examples import (
     STUDY,
@@ -121,6 +122,15 @@ def test_a_generation_of_nobody_else_is_refused_when_all_of_it_is_erased(
     erase(STUDY, "mrn-1", "Art. 17 GDPR", "Ada", home)
     with pytest.raises(PublicationGateClosed, match="there is no row"):
         store.publish(publication(1), predictions(1, rows=1))
+
+
+def test_the_page_about_the_subject_goes_and_the_others_stay(
+    published: PublicationStore, home: Settings
+) -> None:
+    pages = [write_subject_page(STUDY, subject, "why", home) for subject in (1, 2)]
+    assert [page.stat().st_mode & 0o777 for page in pages] == [0o600, 0o600]
+    erase(STUDY, ERASED, "Art. 17 GDPR", "Ada", home)
+    assert [page.exists() for page in pages] == [True, False]
 
 
 def test_what_other_artefacts_hold_the_subject_is_listed_by_stage_and_key(
