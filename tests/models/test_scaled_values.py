@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -15,12 +16,20 @@ from scipy.stats import norm
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from models.batches import assemble
-from models.config import Scaling
+from models.config import ModelConfig, Scaling
+from models.estimator import ModelUnusable
 from models.inputs import Inputs, fit_inputs
 from models.scaled_values import ScaledValues
 from models.scaling import Scaler, fit_scaler
+from models.scoring import refitted_scalers, score
+from models.training import train
 from models.value_scales import KNOTS, ValueScales, fit_value_scales, mean_and_deviation
-from tests.models.generated_stores import everyone, make_store
+from tests.models.generated_stores import (
+    everyone,
+    make_learnable_store,
+    make_store,
+    write_store,
+)
 from tests.models.test_scaling import two_examples
 
 Floats = npt.NDArray[np.float64]
@@ -194,3 +203,22 @@ def test_padding_that_is_no_number_reaches_neither_inputs_nor_gradients(kind: Sc
     (gradient,) = torch.autograd.grad(found.sum() + other.sum(), value)
     assert gradient.isfinite().all()
     assert (gradient[unseen] == 0.0).all()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "standard"])
+def test_a_model_scores_by_its_own_scaling_which_its_training_rows_give_again(
+    kind: Scaling, tmp_path: Path
+) -> None:
+    write_store(make_learnable_store(200), tmp_path / "sequences")
+    config = ModelConfig(hidden_size=4, max_epochs=1, min_epochs=1, seeds=(0,), scaling=kind)
+    folders = (tmp_path / "sequences", tmp_path / "model")
+    train(folders[0], config, folders[1], tmp_path / "checkpoints")
+    assert refitted_scalers(*folders) == {"released": True}
+    assert np.isfinite(score(*folders)["score"]).all()
+    file = folders[1] / "model.json"
+    words = json.loads(file.read_text())
+    assert words["released"]["scaler"]["channel_scales"]["kind"] == kind
+    words["released"]["scaler"]["channel_scales"]["kind"] = "standard"
+    file.write_text(json.dumps(words))
+    with pytest.raises(ModelUnusable, match="scaler of released"):
+        score(*folders)
