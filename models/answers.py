@@ -7,13 +7,16 @@ import numpy.typing as npt
 import torch
 
 from models.calibration import sigmoid
-from models.conformal import History, Predicted, correct
+from models.conformal import Correction, History, Predicted, correct
 from models.estimator import Estimator, ModelUnusable
 from models.store import PROBABILITIES, SequenceStore
 from models.tasks import task_of
 
 # Of the task risk, by an ensemble: what each network says alone, in the order of its seeds.
 BY_SEED = "score_seed_"
+
+# Of whom a static feature is not known: they are a group of their own.
+UNKNOWN_GROUP = -1e300
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -24,12 +27,14 @@ class Answers:
     """What networks said raw [networks, R, K] of the examples `rows` [R].
 
     drawn: [draws, R, K] what they said with dropout left on, where a study asks for it.
+    by: the static feature whose values are corrected apart, where a study asks for it.
     """
 
     store: SequenceStore
     rows: Rows
     raw: Floats
     drawn: Floats | None = None
+    by: str | None = None
 
     def predictions(self, raw: Floats) -> Floats:
         """[R, K] in the label's unit, of raw [R, K]."""
@@ -57,13 +62,16 @@ class Answers:
     def predicted(self) -> Predicted:
         """Of a task of quantiles: what the conformal correction wants to know."""
         scale = self.store.scale[self.rows].astype(np.float64)
-        return Predicted(self.together, scale, self.store.index_day[self.rows])
+        group = None
+        if self.by is not None:
+            group = self.store.static_value[self.rows, self.store.statics.index(self.by)]
+            group = np.nan_to_num(group.astype(np.float64), nan=UNKNOWN_GROUP)
+        return Predicted(self.together, scale, self.store.index_day[self.rows], group)
 
-
-def history_of(store: SequenceStore, rows: Rows, raw: Floats) -> History:
-    """What came true of the examples `rows` [H], and what raw [networks, H, K] said of it."""
-    predicted = Answers(store, rows, raw).predicted()
-    return History(predicted, store.label[rows].astype(np.float64), store.label_end_day[rows])
+    def history(self) -> History:
+        """What came true of these examples, beside what was said of them."""
+        label = self.store.label[self.rows].astype(np.float64)
+        return History(self.predicted(), label, self.store.label_end_day[self.rows])
 
 
 def columns_of(
@@ -71,7 +79,7 @@ def columns_of(
     challengers: dict[str, Floats],
     estimator: Estimator,
     history: History | None,
-    conformal_days: float,
+    correction: Correction,
 ) -> dict[str, Floats]:
     """Name -> column [R].
 
@@ -83,7 +91,7 @@ def columns_of(
         return _probabilities(answers, challengers, estimator)
     if history is None:
         return _volatilities(answers, challengers)
-    return _quantiles(answers, challengers, history, conformal_days)
+    return _quantiles(answers, challengers, history, correction)
 
 
 def level_name(level: float) -> str:
@@ -120,12 +128,12 @@ def _volatilities(answers: Answers, challengers: dict[str, Floats]) -> dict[str,
 
 
 def _quantiles(
-    answers: Answers, challengers: dict[str, Floats], history: History, conformal_days: float
+    answers: Answers, challengers: dict[str, Floats], history: History, correction: Correction
 ) -> dict[str, Floats]:
     levels = answers.store.levels
     median = levels.index(0.5)
     predicted = answers.predicted()
-    corrected, counts = correct(predicted, history, levels, conformal_days)
+    corrected, counts = correct(predicted, history, levels, correction)
     _require_corrected(answers.store, predicted, counts)
     columns = {
         "score": corrected[:, median],

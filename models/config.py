@@ -109,6 +109,8 @@ class ModelConfig(BaseModel):
         max_steps: of a longer sequence the last steps are kept.
         positive_weight: class weight of the positives; "balanced" gives both classes equal weight.
         conformal_days: quantiles are corrected by the misses of so many days before.
+        conformal_rate: how fast the levels asked for follow what is missed all the same; 0 for not.
+        conformal_by: a static feature whose values are corrected by their own misses, if any.
         dropout_draws: answers with dropout left on, whose spread is told; 0 for none.
         together_with: challengers whose raw answers are averaged with the networks'.
         threads: CPU threads of the arithmetic; another count gives other last bits.
@@ -146,6 +148,8 @@ class ModelConfig(BaseModel):
     max_steps: Annotated[int, Field(ge=1)] = 256
     positive_weight: Annotated[float, Field(gt=0.0)] | Literal["balanced"] = 1.0
     conformal_days: Annotated[float, Field(gt=0.0)] = 365.0
+    conformal_rate: Annotated[float, Field(ge=0.0, le=0.1)] = 0.0
+    conformal_by: str | None = None
     dropout_draws: Annotated[int, Field(ge=0, le=1000)] = 0
     together_with: tuple[str, ...] = ()
     threads: Annotated[int, Field(ge=1)] = 1

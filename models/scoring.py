@@ -10,11 +10,12 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from models.answers import BY_SEED, Answers, columns_of, history_of
+from models.answers import BY_SEED, Answers, columns_of
 from models.challengers.registry import CHALLENGERS
 from models.challengers.table import Table
 from models.compression.form import Scorer, form_of, predict
 from models.compression.registry import TRAINED
+from models.conformal import Correction
 from models.dropout_draws import draw_raw
 from models.ensembles import UNREADABLE, raw_answers, together
 from models.estimator import Estimator, Model, ModelUnusable, best_device, read_network
@@ -114,13 +115,20 @@ class Scoring:
             both = np.union1d(rows, history)
             raw = self.networks(estimator, both)
             past = raw[:, np.searchsorted(both, history)]
-            known = history_of(self.store, history, past)
+            known = Answers(self.store, history, past, by=self._corrected_by()).history()
             raw = raw[:, np.searchsorted(both, rows)]
         else:
             raw = self.networks(estimator, rows)
-        answers = Answers(self.store, rows, raw, self.drawn(estimator, rows))
-        days = self.words.config.conformal_days
-        return columns_of(answers, self.challengers(estimator, rows), estimator, known, days)
+        answers = Answers(self.store, rows, raw, self.drawn(estimator, rows), self._corrected_by())
+        config, challengers = self.words.config, self.challengers(estimator, rows)
+        correction = Correction(config.conformal_days, config.conformal_rate)
+        return columns_of(answers, challengers, estimator, known, correction)
+
+    def _corrected_by(self) -> str | None:
+        by = self.words.config.conformal_by
+        if by is not None and by not in self.store.statics:
+            raise ModelUnusable(f"quantiles are corrected by {by}, which is no static feature")
+        return by
 
     def out_of_sample(self) -> dict[str, Floats]:
         """The columns of the windows, side by side."""

@@ -21,6 +21,7 @@ from models.config import ModelConfig
         {"seeds": [0, 1], "window_seeds": 3},
         {"window_seeds": 0},
         {"conformal_days": 0.0},
+        {"conformal_rate": 0.5},
         {"positive_weight": "none"},
         {"positive_weight": 0.0},
         {"max_steps": 0},
