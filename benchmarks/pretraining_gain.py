@@ -30,8 +30,8 @@ from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from models.config import Pretraining
-from models.estimator import best_device
+from models.config import ModelConfig, Pretraining
+from models.estimator import best_device, new_network
 from models.inputs import fit_inputs
 from models.loop import NetworkJob, predict_raw, train_network
 from models.networks import use_threads
@@ -46,7 +46,6 @@ Rows = npt.NDArray[np.int64]
 STUDIES = Path(__file__).parents[1] / "studies"
 # So many steps of the training part's mean beside those that followed a set of codes.
 DRAWN_TOWARDS_THE_MEAN = 10.0
-ARMS = ("direct", "pretrained", "hazard")
 
 
 def main() -> int:
@@ -56,17 +55,34 @@ def main() -> int:
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=Pretraining().epochs)
+    parser.add_argument("--only-foreseeing", action="store_true", help="leave the AUROC out")
     asked = parser.parse_args()
     foreseen, areas = [], []
     with tempfile.TemporaryDirectory() as home:
         store, frame = _store_of(asked.study, Path(home))
+        arms = _arms(asked.study, asked.epochs)
+        use_threads(arms["direct"].threads)
         for seed in range(asked.first_seed, asked.first_seed + asked.splits):
-            split = _split(store, frame, seed)
-            losses, found = _measure(split, seed, asked.study, asked.epochs, Path(home))
-            print(f"seed {seed:2}: " + _words(losses) + "; AUROC " + _words(found), flush=True)
-            foreseen.append(losses)
-            areas.append(found)
+            split, folder = _split(store, frame, seed), Path(home) / str(seed)
+            foreseen.append(_foresee(split, seed, arms["pretrained"], folder / "foreseeing"))
+            told = _words(foreseen[-1])
+            if not asked.only_foreseeing:
+                areas.append(_areas(split, seed, arms, folder))
+                told += "; AUROC " + _words(areas[-1])
+            print(f"seed {seed:2}: {told}", flush=True)
     return _judge(foreseen, areas)
+
+
+def _arms(study: str, epochs: int) -> dict[str, ModelConfig]:
+    """The study's own model section, and that with one thing changed."""
+    from pipelines.study import load_study
+
+    config = load_study(study).model
+    return {
+        "direct": config,
+        "pretrained": config.model_copy(update={"pretraining": Pretraining(epochs=epochs)}),
+        "hazard": config.model_copy(update={"head": "hazard"}),
+    }
 
 
 def _store_of(study: str, home: Path) -> tuple[SequenceStore, pl.DataFrame]:
@@ -89,51 +105,39 @@ def _split(store: SequenceStore, frame: pl.DataFrame, seed: int) -> SequenceStor
     return replace(store, split=parts, weight=weights(frame, parts == 0))
 
 
-def _measure(
-    store: SequenceStore, seed: int, study: str, epochs: int, home: Path
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Log-losses of the next set of codes, and the AUROC of each arm, on the test part."""
-    from pipelines.study import load_study
+def _foresee(
+    store: SequenceStore, seed: int, config: ModelConfig, folder: Path
+) -> dict[str, float]:
+    """Log-losses of the next set of codes on the test part, the encoder's first."""
+    part, test = part_of("released", store.split), np.flatnonzero(store.split == TEST)
+    torch.manual_seed(seed)
+    network = new_network(fit_inputs(store, part.train, config.max_steps), config, 1)
+    network = network.to(best_device())
+    foresight = pretrain(
+        network, store, part, config, seed=seed, checkpoints=folder, fingerprint=str(seed)
+    )
+    if foresight is None:
+        raise RuntimeError("the model section names no pre-training")
+    goal = NextSteps.of(store, "next_events")
+    ours = mean_foreseen(network, foresight, goal, store, test, config)
+    return {"encoder": ours} | _baselines(store, part.train, test)
 
-    config = load_study(study).model
-    use_threads(config.threads)
+
+def _areas(
+    store: SequenceStore, seed: int, arms: dict[str, ModelConfig], folder: Path
+) -> dict[str, float]:
+    """The AUROC of each arm on the test part."""
     part = part_of("released", store.split)
-    ahead = config.model_copy(update={"pretraining": Pretraining(epochs=epochs)})
-    arms = {
-        "direct": config,
-        "pretrained": ahead,
-        "hazard": config.model_copy(update={"head": "hazard"}),
-    }
-    scaler = fit_inputs(store, part.train, config.max_steps)
-    test = np.flatnonzero(store.split == TEST)
-    judged, areas = known(store, test), {}
-    for name, settings in arms.items():
-        folder = home / "checkpoints" / str(seed) / name
-        job = NetworkJob(name, seed, part, scaler, folder, str(seed))
-        standing = train_network(store, job, settings, _silent)
+    judged, found = known(store, np.flatnonzero(store.split == TEST)), {}
+    for name, config in arms.items():
+        scaler = fit_inputs(store, part.train, config.max_steps)
+        job = NetworkJob(name, seed, part, scaler, folder / name, str(seed))
+        standing = train_network(store, job, config, _silent)
         standing.network.load_state_dict(standing.best)
         raw = predict_raw(standing.network, store, judged, config.max_steps, best_device())
-        areas[name] = float(
-            roc_auc_score(store.label[judged], raw[:, 0], sample_weight=store.weight[judged])
-        )
-        if name == "pretrained":
-            losses = _baselines(store, part.train, test)
-            # Its checkpoint of the last epoch is read again: the training moved the encoder on.
-            foresight = pretrain(
-                standing.network,
-                store,
-                part,
-                ahead,
-                seed=seed,
-                checkpoints=folder,
-                fingerprint=str(seed),
-            )
-            if foresight is None:
-                raise RuntimeError("nothing was pre-trained")
-            goal = NextSteps.of(store, "next_events")
-            ours = mean_foreseen(standing.network, foresight, goal, store, test, ahead)
-            losses = {"encoder": ours} | losses
-    return losses, areas
+        weight = store.weight[judged]
+        found[name] = float(roc_auc_score(store.label[judged], raw[:, 0], sample_weight=weight))
+    return found
 
 
 def _baselines(store: SequenceStore, train: Rows, test: Rows) -> dict[str, float]:
@@ -186,7 +190,7 @@ def _silent(network: str, epoch: int, epochs: int, losses: str, validation_loss:
 
 
 def _judge(foreseen: list[dict[str, float]], areas: list[dict[str, float]]) -> int:
-    print(f"\n{len(areas)} splits, torch {torch.__version__}; mean (95 % interval over splits)")
+    print(f"\n{len(foreseen)} splits, torch {torch.__version__}; mean (95 % interval over splits)")
     ours = np.array([one["encoder"] for one in foreseen])
     print("log-loss of the next step's set of codes, nats per step")
     print(f"  encoder               {_interval(ours)}")
@@ -195,12 +199,13 @@ def _judge(foreseen: list[dict[str, float]], areas: list[dict[str, float]]) -> i
         theirs = np.array([one[name] for one in foreseen])
         beaten = beaten and bool((ours < theirs).all())
         print(f"  {name:22}{_interval(theirs)}; encoder less by {_interval(theirs - ours)}")
-    print("AUROC of the outcome")
-    direct = np.array([one["direct"] for one in areas])
-    for name in ARMS:
-        found = np.array([one[name] for one in areas])
-        more = "" if name == "direct" else f"; more than direct by {_interval(found - direct)}"
-        print(f"  {name:22}{_interval(found)}{more}")
+    if areas:
+        print("AUROC of the outcome")
+        direct = np.array([one["direct"] for one in areas])
+        for name in areas[0]:
+            found = np.array([one[name] for one in areas])
+            more = "" if name == "direct" else f"; more than direct by {_interval(found - direct)}"
+            print(f"  {name:22}{_interval(found)}{more}")
     print(f"every baseline beaten on every split: {'yes' if beaten else 'NO'}")
     return 0 if beaten else 1
 
