@@ -18,8 +18,9 @@ from models.store import SequenceStore
 from models.tasks import task_of
 
 LIBRARIES = ("onnx", "onnxruntime", "torchao")
-# What training wrote of the networks themselves; all the rest is kept as it is.
-_OF_NETWORKS = ("*.safetensors", "model.json")
+# What tells of the networks themselves, and the list of an artefact's files; all the rest, such as
+# the challengers, is kept as it is.
+_OF_NETWORKS = ("*.safetensors", "model.json", "manifest.json")
 _SEED = re.compile(r"seed_(\d+)$")
 
 

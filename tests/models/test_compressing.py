@@ -37,6 +37,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compressing")
     write_store(with_folds(make_learnable_store(900), 2), folder / "sequences")
     train(folder / "sequences", CONFIG, folder / "model", folder / "checkpoints")
+    (folder / "model" / "manifest.json").write_text("as an artefact has one")
     return folder
 
 
@@ -45,6 +46,7 @@ def smaller(request: pytest.FixtureRequest, trained: Path) -> tuple[str, Path]:
     form = str(request.param)
     counts = compress(trained / "sequences", trained / "model", form, trained / form)
     assert counts["networks"] == 2 + 2
+    assert not (trained / form / "manifest.json").exists()
     return form, trained / form
 
 
