@@ -33,8 +33,9 @@ def answers_table(
     simple = pl.concat([part.predictions.select("row", "fold", *kept) for part in beside])
     table = table.join(_by_row(simple), on="row", how="left")
     for name, parts in answered.items():
-        own = pl.concat([part.predictions for part in parts])
-        table = table.join(_by_row(_renamed(own, name, task)), on="row", how="left")
+        # Some parts hold the simple models' answers too.
+        own = pl.concat([_renamed(part.predictions, name, task) for part in parts])
+        table = table.join(_by_row(own), on="row", how="left")
     return table
 
 

@@ -1,6 +1,7 @@
 """Comparing models of a study: names, columns, costs, and the whole of it once."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,19 @@ def test_each_example_has_one_line_and_what_several_folds_test_is_averaged(seque
     assert told["b:x=1"].to_list() == pytest.approx([0.1, 0.2])
     assert seed_columns("a", first, "risk") == ["a seed 0", "a seed 4"]
     assert told["a seed 4"].to_list() == pytest.approx([0.3, 0.6])
+
+
+def test_parts_are_put_together_whether_or_not_they_hold_the_simple_models(
+    sequences: str,
+) -> None:
+    first = answers(sequences, [0, 0], [3, 7], [0.2, 0.4])
+    rest = answers(sequences, [1], [9], [0.6])
+    bare = replace(rest, predictions=rest.predictions.drop("prevalence"))
+    table = answers_table({"a": [first, bare]}, [first, rest], ["prevalence"], "risk")
+    told = table.filter(pl.col("fold").is_not_null())
+    assert told["row"].to_list() == [3, 7, 9]
+    assert told["a"].to_list() == pytest.approx([0.2, 0.4, 0.6])
+    assert told["prevalence"].to_list() == [0.2, 0.2, 0.2]
 
 
 def test_costs_are_added_up_over_folds_and_seeds_and_memory_is_the_most(sequences: str) -> None:
