@@ -184,3 +184,11 @@ def test_what_is_kept_for_the_gradient_follows_the_window_and_not_the_sequence(k
     assert kept(400) <= 1.01 * kept(40)
     whole = without_gradient(make_sequences((400, 397), 400))
     assert bytes_kept(lambda: encoder(whole)) > 8 * kept(400)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_a_window_of_100_of_2_000_steps_keeps_a_sixteenth_of_the_memory(kind: str) -> None:
+    encoder = make_encoder({"kind": kind})
+    sequences = without_gradient(make_sequences((2_000,) * 4, 2_000))
+    whole = bytes_kept(lambda: encoder(sequences))
+    assert bytes_kept(lambda: read_truncated(encoder, sequences, 100)) < whole / 16
