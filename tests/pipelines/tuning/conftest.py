@@ -1,7 +1,7 @@
-"""A study with a tuning and sequences of chance, in a home of its own."""
+"""Studies with a tuning and sequences of chance, in homes of their own."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ TUNING = {
 }
 FOLDS = {"kind": "stratified_grouped", "folds": 2, "validation": 0.25}
 MODEL = {"hidden_size": 4, "seeds": [0], "max_epochs": 3, "min_epochs": 1, "patience_epochs": 3}
+
+Written = Callable[..., str]
 
 
 def study_with(tuning: dict[str, Any] | None, **sections: Any) -> str:
@@ -56,17 +58,24 @@ def write_sequences(examples: int = 240, seed: int = 0) -> str:
     return store().make(recipe, write).key
 
 
-@pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Write the study with some of its tuning changed; gives its name."""
-    (tmp_path / "studies").mkdir()
-    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path / "studies"))
+@contextmanager
+def home_of_a_study(folder: Path) -> Iterator[Written]:
+    """A home in `folder`; the function writes the study with some of its tuning changed."""
+    (folder / "studies").mkdir()
 
     def write(sections: dict[str, Any] | None = None, **tuning: Any) -> str:
-        text = study_with(json.loads(json.dumps(TUNING | tuning)), **(sections or {}))
-        (tmp_path / "studies" / f"{STUDY}.yaml").write_text(text)
+        given = {"tuning": TUNING | tuning} | (sections or {})
+        (folder / "studies" / f"{STUDY}.yaml").write_text(study_with(**given))
         return STUDY
 
-    write()
-    return write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EQUIPOISE_HOME", str(folder / "home"))
+        patch.setenv("EQUIPOISE_STUDIES", str(folder / "studies"))
+        write()
+        yield write
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Written]:
+    with home_of_a_study(tmp_path) as write:
+        yield write

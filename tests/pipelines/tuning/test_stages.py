@@ -1,16 +1,19 @@
 """A tuning by its stages: trials that run, are stopped, fail, are killed and are taken up again."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from models.config import ModelConfig
 from pipelines.errors import ArtefactCorrupt, StudyInvalid, TrainingFailed
@@ -19,144 +22,148 @@ from pipelines.stage import store
 from pipelines.stages.choose_model import choose_model
 from pipelines.stages.plan_trials import plan_trials
 from pipelines.stages.run_trial import run_trial
+from pipelines.study import load_study
+from pipelines.trial_record import tuning_trials
 from pipelines.trials import trials_of
 from pipelines.tuning.conclusion import read_chosen, read_trials
 from pipelines.tuning.outcome import Outcome
-from tests.pipelines.tuning.conftest import STUDY, write_sequences
+from pipelines.tuning.run import tune_sequences
+from pipelines.tuning.table import print_tuning
+from tests.pipelines.tuning.conftest import STUDY, Written, home_of_a_study, write_sequences
 
-Written = Callable[..., str]
+GAP = "gap in auroc by sex"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A tuning that ended: a grid of three learning rates, the good one first."""
+
+    write: Written
+    sequences: str
+    chosen: str
+    told: list[str]
+
+    @property
+    def plan(self) -> str:
+        return plan_trials(STUDY, self.sequences)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return read_trials(store().open(self.chosen))
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuned]:
+    with home_of_a_study(tmp_path_factory.mktemp("tuned")) as write:
+        write(
+            sampler="grid",
+            seed=5,  # draws the order .05, .02, .000001
+            pruner="successive_halving",
+            prune_from_epoch=1,
+            parameters={"learning_rate": [0.05, 0.02, 1e-6]},
+            constraints={
+                "observed_expected": [0.01, 100.0],
+                "group_gaps": [{"metric": "auroc", "attribute": "sex", "at_most": 1e-9}],
+            },
+        )
+        sequences, told = write_sequences(), list[str]()
+        chosen = tune_sequences(STUDY, sequences, [1, 2, 3], 2, told.append)
+        yield Tuned(write, sequences, chosen, told)
 
 
 def outcome(key: str) -> Outcome:
     return Outcome.read(store().open(key))
 
 
-def test_a_tuning_runs_counts_every_trial_and_names_a_model_that_it_measured(
-    study: Written,
+def test_every_trial_ends_once_and_the_best_measured_one_is_the_model_section(
+    tuned: Tuned,
 ) -> None:
-    name = study()
-    plan = plan_trials(name, write_sequences())
-    keys = [run_trial(name, plan, number) for number in (1, 2, 3)]
-    chosen = store().open(choose_model(name, plan, keys))
-
-    outcomes = [outcome(key) for key in keys]
-    assert [one.state for one in outcomes] == ["complete"] * 3
-    best = max(outcomes, key=lambda one: one.value or 0.0)
-    section, conclusion = read_chosen(chosen)
+    outcomes = tuned.outcomes
+    assert [one.number for one in outcomes] == [1, 2, 3]
+    assert sorted(float(str(one.parameters["learning_rate"])) for one in outcomes) == [
+        *(1e-6, 0.02, 0.05)
+    ]
+    measured = [one for one in outcomes if one.state == "complete"]
+    best = max(measured, key=lambda one: one.value or 0.0)
+    section, conclusion = read_chosen(store().open(tuned.chosen))
     assert section == ModelConfig.model_validate(best.config)
     assert section.learning_rate == best.parameters["learning_rate"]
-    assert (conclusion.best, conclusion.trials, conclusion.verdict) == (best.number, 3, "kept")
-    assert read_trials(chosen) == outcomes
-    ledger = trials_of(name)
-    assert [trial.number for trial in ledger.tuning] == [1, 2, 3]
-    assert [trial.config for trial in ledger.tuning] == [one.config for one in outcomes]
+    assert conclusion.best == best.number
+    assert [line.split(":")[0] for line in tuned.told[:1]] == [tuned.plan]
+    assert len(tuned.told) == 4
+
+
+def test_the_ledger_has_each_trial_once_with_its_number_and_model(tuned: Tuned) -> None:
+    ledger = trials_of(STUDY)
+    recorded = sorted(ledger.tuning, key=lambda trial: trial.number)
+    assert [trial.config for trial in recorded] == [one.config for one in tuned.outcomes]
+    assert [trial.number for trial in recorded] == [1, 2, 3]
     assert (ledger.looked_at, ledger.trials) == (3, ())
+    assert tuning_trials(load_study(STUDY)) == 3
 
 
 def test_the_value_is_the_mean_of_the_folds_areas_on_rows_outside_the_holdout(
-    study: Written,
+    tuned: Tuned,
 ) -> None:
-    from sklearn.metrics import roc_auc_score
+    best = next(one for one in tuned.outcomes if one.state == "complete")
+    examples = pl.read_parquet(store().open(tuned.sequences) / "examples.parquet")
+    found = []
+    for file in (settings().artefacts_dir / "cross_validate").glob("[!.]*/predictions.parquet"):
+        table = pl.read_parquet(file).join(
+            examples.with_row_index("row").cast({"row": pl.Int64}), on="row"
+        )
+        assert 2 not in set(table["split"])
+        table = table.filter(pl.col("label").is_not_null())
+        found.append(
+            [
+                roc_auc_score(part["label"], part["score"], sample_weight=part["weight"])
+                for part in table.partition_by("fold", maintain_order=True)
+            ]
+        )
+    assert any(best.by_fold == pytest.approx(areas) for areas in found)
+    assert best.value == pytest.approx(sum(best.by_fold) / 2)
 
-    name = study()
-    sequences = write_sequences()
-    found = outcome(run_trial(name, plan_trials(name, sequences), 1))
 
-    [answers] = (settings().artefacts_dir / "cross_validate").glob("[!.]*/predictions.parquet")
-    examples = pl.read_parquet(store().open(sequences) / "examples.parquet").with_row_index("row")
-    table = pl.read_parquet(answers).with_columns(pl.col("row").cast(pl.UInt32))
-    table = table.join(examples, on="row").filter(pl.col("label").is_not_null())
-    areas = [
-        roc_auc_score(part["label"], part["score"], sample_weight=part["weight"])
-        for part in table.partition_by("fold", maintain_order=True)
-    ]
-    assert found.by_fold == pytest.approx(areas)
-    assert found.value == pytest.approx(sum(areas) / 2)
-    assert 2 not in set(table["split"])
+def test_a_constraint_that_no_trial_keeps_is_said_in_the_verdict_the_file_and_the_table(
+    tuned: Tuned, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = store().open(tuned.chosen)
+    _, conclusion = read_chosen(path)
+    assert (conclusion.verdict, conclusion.broken) == ("broken", (GAP,))
+    assert "NO TRIAL KEEPS ALL CONSTRAINTS" in (path / "chosen_model.yaml").read_text()
+    print_tuning(tuned.chosen, 10)
+    printed = capsys.readouterr().out
+    assert "BROKEN" in printed
+    assert "3 trials" in printed
+    assert str(path / "chosen_model.yaml") in printed
 
 
-def test_a_finished_trial_is_not_run_again_and_is_counted_once(study: Written) -> None:
-    name = study()
-    sequences = write_sequences()
-    plan = plan_trials(name, sequences)
-    first = run_trial(name, plan, 1)
-    began = time.monotonic()
-
-    assert run_trial(name, plan, 1) == first
-    assert plan_trials(study(trials=9), sequences) == plan  # more trials go on with those there are
-    assert time.monotonic() - began < 2
-    assert trials_of(name).looked_at == 1
+def test_a_finished_trial_is_not_run_again_and_more_trials_go_on_with_those_there_are(
+    tuned: Tuned,
+) -> None:
+    began, told = time.monotonic(), list[str]()
+    assert tune_sequences(STUDY, tuned.sequences, [1, 2, 3], 1, told.append) == tuned.chosen
+    assert time.monotonic() - began < 5
+    assert trials_of(STUDY).looked_at == 3
 
 
 def test_a_trial_whose_artefact_is_lost_is_told_again_without_a_second_count(
-    study: Written,
+    tuned: Tuned,
 ) -> None:
-    import shutil
-
-    name = study()
-    plan = plan_trials(name, write_sequences())
-    key = run_trial(name, plan, 1)
-    before = outcome(key)
-    shutil.rmtree(store().path(key))
-
-    again = outcome(run_trial(name, plan, 1))
-    assert again.model_copy(update={"epochs": before.epochs}) == before
-    assert trials_of(name).looked_at == 1
-
-
-def test_a_trial_that_falls_behind_is_stopped_and_counted(study: Written) -> None:
-    name = study(
-        pruner="successive_halving",
-        prune_from_epoch=1,
-        parameters={"learning_rate": [0.05, 0.05, 1e-6][1:]},
-        sampler="grid",
-    )
-    plan = plan_trials(name, write_sequences())
-    outcomes = [outcome(run_trial(name, plan, number)) for number in (1, 2)]
-
-    by_rate = {one.parameters["learning_rate"]: one for one in outcomes}
-    states = {one.state for one in outcomes}
-    assert by_rate[0.05].state == "complete" or states == {"complete", "pruned"}
-    assert trials_of(name).looked_at == 2
-
-
-def test_values_that_make_no_model_are_a_failed_trial_and_leave_the_others_whole(
-    study: Written,
-) -> None:
-    name = study(
-        sampler="grid",
-        parameters={"truncate_steps": [None], "l2_penalty": [0.0, 1e30]},
-    )
-    plan = plan_trials(name, write_sequences())
-    keys = [run_trial(name, plan, number) for number in (1, 2)]
-
-    by_penalty = {one.parameters["l2_penalty"]: one for one in map(outcome, keys)}
-    assert by_penalty[0.0].state == "complete"
-    assert trials_of(name).looked_at == 2
-    _, conclusion = read_chosen(store().open(choose_model(name, plan, keys)))
-    assert conclusion.best == by_penalty[0.0].number
-
-
-def test_a_constraint_decides_before_the_metric_and_the_verdict_says_when_none_keeps_it(
-    study: Written,
-) -> None:
-    name = study(
-        constraints={"group_gaps": [{"metric": "auroc", "attribute": "sex", "at_most": 1e-9}]}
-    )
-    plan = plan_trials(name, write_sequences())
-    keys = [run_trial(name, plan, number) for number in (1, 2)]
-    path = store().open(choose_model(name, plan, keys))
-
-    _, conclusion = read_chosen(path)
-    assert conclusion.verdict == "broken"
-    assert conclusion.broken == ("gap in auroc by sex",)
-    assert "NO TRIAL KEEPS ALL CONSTRAINTS" in (path / "chosen_model.yaml").read_text()
+    for before in tuned.outcomes:
+        key = run_trial(STUDY, tuned.plan, before.number)
+        shutil.rmtree(store().path(key))
+        again = outcome(run_trial(STUDY, tuned.plan, before.number))
+        told = {"epochs": before.epochs, "reason": before.reason}
+        assert again.model_copy(update=told) == before
+    assert trials_of(STUDY).looked_at == 3
 
 
 def test_a_study_without_a_tuning_or_changed_since_its_plan_is_refused(study: Written) -> None:
     name = study()
     sequences = write_sequences()
     plan = plan_trials(name, sequences)
+    assert plan_trials(study(trials=9), sequences) == plan
     study(seed=7)
     with pytest.raises(StudyInvalid, match="changed since its tuning was planned"):
         run_trial(name, plan, 1)
@@ -165,10 +172,19 @@ def test_a_study_without_a_tuning_or_changed_since_its_plan_is_refused(study: Wr
         plan_trials(name, sequences)
 
 
-def test_a_choice_among_trials_that_the_ledger_lacks_is_refused(study: Written) -> None:
-    name = study()
-    plan = plan_trials(name, write_sequences())
+def test_a_trial_that_cannot_be_trained_fails_is_counted_and_is_never_chosen(
+    study: Written,
+) -> None:
+    name = study(sections={"cross_validation": {"kind": "grouped", "folds": 2}})
+    plan = plan_trials(name, write_sequences(examples=16))
     key = run_trial(name, plan, 1)
+
+    found = outcome(key)
+    assert (found.state, found.value) == ("failed", None)
+    assert "of the two classes" in str(found.reason)
+    assert trials_of(name).looked_at == 1
+    with pytest.raises(TrainingFailed, match="None of 1 trials could be measured"):
+        choose_model(name, plan, [key])
     for file in (settings().trials_dir / STUDY).glob("*.json"):
         file.unlink()
     with pytest.raises(ArtefactCorrupt, match="1 trials are not in the ledger"):
@@ -177,25 +193,25 @@ def test_a_choice_among_trials_that_the_ledger_lacks_is_refused(study: Written) 
 
 # ---- killed --------------------------------------------------------------------------------------
 
-WORKER = (
-    "import sys\n"
-    "from pipelines.stages.run_trial import run_trial\n"
-    "for number in range(1, 4):\n"
-    "    run_trial(sys.argv[1], sys.argv[2], number)\n"
-)
+WORKER = """
+import sys
+from pipelines.stages.run_trial import run_trial
+for number in range(1, 4):
+    run_trial(sys.argv[1], sys.argv[2], number)
+"""
 
 
 def values(outcomes: list[Outcome]) -> list[Any]:
     return [(one.number, one.parameters, one.state, one.by_fold) for one in outcomes]
 
 
+@pytest.mark.slow
 @pytest.mark.faults
 def test_a_run_killed_in_mid_trial_goes_on_and_ends_as_if_nothing_had_happened(
     study: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = study(
-        sections={"model": {"hidden_size": 4, "seeds": [0], "max_epochs": 60, "min_epochs": 60}}
-    )
+    model = {"hidden_size": 4, "seeds": [0], "max_epochs": 60, "min_epochs": 60}
+    name = study(sections={"model": model})
     plan = plan_trials(name, write_sequences())
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, name, plan], env=os.environ.copy(), start_new_session=True
@@ -219,16 +235,3 @@ def test_a_run_killed_in_mid_trial_goes_on_and_ends_as_if_nothing_had_happened(
     assert [trial.number for trial in ledger.tuning] == [1, 2, 3]
     # Those epochs that the killed attempt had finished were not trained again.
     assert (killed[1].epochs or 0) < (whole[1].epochs or 0)
-
-
-def test_nothing_is_chosen_where_no_trial_could_be_measured(
-    study: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = study(sections={"cross_validation": {"kind": "grouped", "folds": 2}})
-    plan = plan_trials(name, write_sequences(examples=12))
-    key = run_trial(name, plan, 1)
-
-    assert outcome(key).state == "failed"
-    assert "holds" in str(outcome(key).reason) or "fold" in str(outcome(key).reason)
-    with pytest.raises(TrainingFailed, match="None of 1 trials could be measured"):
-        choose_model(name, plan, [key])
