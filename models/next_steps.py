@@ -50,8 +50,8 @@ class NextSteps:
         following = np.delete(steps, first[store.lengths[rows] > 0])
         observations = members(store.observation_offsets, following)
         seen = np.bincount(store.observation_channel[observations], minlength=channels)
-        odds: npt.NDArray[np.float64] = np.log((seen + 0.5) / (len(following) - seen + 0.5))
-        return odds.tolist()
+        odds = np.log((seen + 0.5) / (len(following) - seen + 0.5))
+        return [float(one) for one in odds]
 
     def losses(self, raw: Tensor, sequences: Sequences) -> tuple[Tensor, Tensor]:
         """Sums of losses [B, T], and of what they are sums [B, T], of raw [B, T, C].

@@ -150,6 +150,17 @@ def test_the_loss_of_a_set_by_hand() -> None:
     assert counts[0].tolist() == [1.0, 0.0]
 
 
+def test_the_untrained_answer_is_how_often_a_code_is_seen_at_a_next_step() -> None:
+    store = make_store([6, 0, 3, 1, 8], seed=2)
+    rows = np.array([0, 1, 3, 4])
+    following = [step for row in rows for step in read_naively(store, int(row), 99)[1:]]
+    found = NextSteps.of(store, "next_events").start(store, rows)
+    for channel, odds in enumerate(found):
+        seen = sum(channel in step for step in following)
+        assert odds == pytest.approx(math.log((seen + 0.5) / (len(following) - seen + 0.5)))
+    assert NextSteps.of(store, "next_values").start(store, rows) == [0.0] * 3
+
+
 def test_when_the_index_time_is_cannot_be_seen() -> None:
     """All steps a thousand days earlier: what is foreseen between them stays."""
     store = make_store([6, 4, 1])
