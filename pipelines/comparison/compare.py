@@ -36,7 +36,12 @@ log = logging.getLogger(__name__)
 
 
 def compare_study(
-    study: str, names: Sequence[str], seeds: Sequence[int], *, sequences: str | None = None
+    study: str,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    sequences: str | None = None,
+    processes: int | None = None,
 ) -> Artefact:
     """Train what was not trained yet, measure all on the same rows, write the record and the page.
 
@@ -44,6 +49,7 @@ def compare_study(
         names: as ``pipelines.comparison.sections`` reads them; `auto` marks what would be chosen.
         seeds: networks per fold of each.
         sequences: key of the study's sequences; None to make them of its source.
+        processes: networks trained at a time; None for as many as fit.
 
     Raises:
         StudyInvalid: no such study, or a name cannot be read.
@@ -68,7 +74,12 @@ def compare_study(
     for number, (name, section) in enumerate(sections.items()):
         log.info("%s: %s, %d of %d", study, name, number + 1, len(sections))
         found[name] = cross_validate(
-            spec, sequences, section, seeds=seeds, with_challengers=number == 0
+            spec,
+            sequences,
+            section,
+            seeds=seeds,
+            with_challengers=number == 0,
+            processes=processes,
         )
     recipe = recipe_for(spec, sequences, sections, found, marks_choice=AUTO in names)
 

@@ -156,7 +156,8 @@ def test_two_models_are_compared_recorded_as_trials_and_not_trained_again(
 ) -> None:
     monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path / "studies"))
     write_study(tmp_path / "studies", cross_validation={"kind": "grouped", "folds": 2})
-    made = compare_study(STUDY, ["lstm", "gru", "auto"], (0,), sequences=make_sequences(500))
+    names, own = ["lstm", "gru", "auto"], make_sequences(500)
+    made = compare_study(STUDY, names, (0,), sequences=own, processes=1)
     record = ComparisonRecord.model_validate_json((made.path / RECORD).read_text())
     spec = load_study(STUDY)
     key = record.how.sequences_key
@@ -174,7 +175,7 @@ def test_two_models_are_compared_recorded_as_trials_and_not_trained_again(
     assert record.choice.taken in ("lstm", "gru")
     assert [trial.config["encoder"]["kind"] for trial in trials_of(STUDY).tuning] == ["lstm", "gru"]  # type: ignore[call-overload,index]
     assert "Models compared" in (made.path / PAGE).read_text()
-    again = compare_study(STUDY, ["lstm", "gru", "auto"], (0,), sequences=key)
+    again = compare_study(STUDY, names, (0,), sequences=key)
     assert (again.key, again.made) == (made.key, False)
     assert len(trials_of(STUDY).tuning) == 2
 
