@@ -44,6 +44,7 @@ def main() -> int:
     failed: list[str] = []
     for method in told.methods:
         rows.append(measured(explaining, method, np.sort(everybody[:SUBJECTS]), everybody, failed))
+        print(*rows[-1], flush=True)  # the slow ones take minutes
     print_table(
         (
             *("method", "rows/s", "additivity error", "subjects"),
