@@ -351,7 +351,7 @@ def test_what_comes_later_changes_no_summary(ward: str) -> None:
         # Measured in time and known too late.
         hr.with_columns(known_time=pl.lit(later)),
     ]
-    schema = dict(tables.events.schema)
+    schema = tables.events.schema
     added = [one.with_columns(numeric_value=pl.lit(299.0)).cast(schema) for one in moved]
     more = pl.concat([tables.events, *added])
     after = domain.training_examples(config, more, tables.subjects).frame
