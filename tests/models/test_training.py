@@ -24,11 +24,33 @@ CONFIG = ModelConfig(
     seeds=(0, 1),
 )
 EPOCHS = CONFIG.max_epochs * 4
+EVERYTHING = ModelConfig.model_validate(
+    CONFIG.model_dump()
+    | {
+        "encoder": {"kind": "gru", "decay": True, "recurrent_dropout": 0.2},
+        "scaling": "quantile",
+        "schedule": "constant",
+        "warmup_epochs": 2,
+        "l2_penalty": 1e-4,
+        "clip_value": 0.5,
+        "focal_gamma": 1.0,
+        "positive_weight": "balanced",
+        "precision": "bfloat16",
+        "accumulate_batches": 2,
+        "truncate_steps": 4,
+        "other_labels_share": 0.2,
+        "pretraining": {"epochs": 2},
+        "seeds": (0,),
+        "max_epochs": 3,
+    }
+)
 
 
-def command(folder: Path, name: str, processes: int = 1) -> list[str]:
+def command(
+    folder: Path, name: str, processes: int = 1, settings: ModelConfig = CONFIG
+) -> list[str]:
     config = folder / "config.json"
-    config.write_text(CONFIG.model_dump_json())
+    config.write_text(settings.model_dump_json())
     return [
         *(sys.executable, "-m", "models.training"),
         *("--sequences", str(folder / "sequences"), "--config", str(config)),
@@ -38,21 +60,27 @@ def command(folder: Path, name: str, processes: int = 1) -> list[str]:
 
 
 def train_killed(
-    folder: Path, name: str, kills: list[tuple[int, float]], processes: int = 1
+    folder: Path,
+    name: str,
+    kills: list[tuple[int, float]],
+    processes: int = 1,
+    settings: ModelConfig = CONFIG,
 ) -> None:
     """Train, with a kill -9 so many epochs and so many seconds after each start.
 
     ``processes`` train until the last kill, one process goes on from there.
     """
     for epochs, seconds in kills:
-        with subprocess.Popen(command(folder, name, processes), stdout=subprocess.PIPE) as child:
+        started = command(folder, name, processes, settings)
+        with subprocess.Popen(started, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             for _ in range(epochs):
                 child.stdout.readline()
             time.sleep(seconds)
             child.send_signal(signal.SIGKILL)
         assert child.returncode == -signal.SIGKILL
-    subprocess.run(command(folder, name), check=True, stdout=subprocess.PIPE)
+    last = command(folder, name, settings=settings)
+    subprocess.run(last, check=True, stdout=subprocess.PIPE)
 
 
 def model_bytes(directory: Path) -> dict[str, bytes]:
@@ -103,6 +131,16 @@ def test_no_pickle_is_written(trained: Path) -> None:
 def test_a_training_killed_twice_ends_with_the_same_bits(trained: Path) -> None:
     train_killed(trained, "killed", [(3, 0.0), (9, 0.01)])
     assert model_bytes(trained / "killed") == model_bytes(trained / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_with_every_option_at_once_a_killed_training_ends_with_the_same_bits(
+    trained: Path,
+) -> None:
+    train_killed(trained, "all_undisturbed", [], settings=EVERYTHING)
+    train_killed(trained, "all_killed", [(4, 0.01)], settings=EVERYTHING)
+    assert model_bytes(trained / "all_killed") == model_bytes(trained / "all_undisturbed")
 
 
 def test_two_processes_give_the_same_bits_as_one(trained: Path) -> None:
