@@ -31,7 +31,11 @@ REDUCTION = 3
 
 
 def distributions(section: TuningSection) -> dict[str, BaseDistribution]:
-    """What each parameter may be."""
+    """What each parameter may be; of a grid its points: steps may miss a range's end by rounding."""
+    if section.sampler == "grid":
+        return {
+            name: CategoricalDistribution(one.points()) for name, one in section.parameters.items()
+        }
     return {name: _distribution(name, one) for name, one in section.parameters.items()}
 
 

@@ -69,6 +69,14 @@ def test_a_grid_proposes_every_combination_once(tmp_path: Path) -> None:
     )
 
 
+def test_a_grid_of_steps_reaches_the_end_of_its_range(tmp_path: Path) -> None:
+    steps = {"low": 0.1, "high": 0.3, "step": 0.1}
+    given = section(sampler="grid", parameters={"dropout": steps})
+    trials = TuningTrials(tmp_path, "plan", given, most_steps=10)
+    found = sorted(float(str(trials.begin(n).parameters["dropout"])) for n in (1, 2, 3))
+    assert found == pytest.approx([0.1, 0.2, 0.3])
+
+
 def test_another_seed_proposes_other_values(tmp_path: Path) -> None:
     one = run(opened(tmp_path / "one"), range(1, 4))
     assert one != run(opened(tmp_path / "two", seed=4), range(1, 4))
