@@ -1,15 +1,16 @@
 import math
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from models.batches import assemble
-from models.encoders.lstm import LSTMEncoder
 from models.network import SequenceNetwork
 from models.store import SequenceStore
-from tests.models.encoders.oracles import reference_lstm
+from tests.models.encoders.cases import ENCODER_CASES, config_of
+from tests.models.encoders.oracles import read_by_loops, reference_lstm
 from tests.models.generated_stores import everyone, make_store
 from tests.models.test_batches import read_naively
 from tests.models.test_masking import network_for
@@ -52,7 +53,7 @@ def test_the_reference_cell_by_hand() -> None:
 
 
 def logit_by_loops(network: SequenceNetwork, store: SequenceStore, row: int) -> float:
-    """The whole network on one example, written with loops and the reference cell."""
+    """The whole network on one example, written with loops and the encoder's oracle."""
     scaler, width = network.inputs.scaler, len(store.channels)
     end = int(store.step_offsets[row + 1])
     steps = read_naively(store, row, 99)
@@ -65,10 +66,13 @@ def logit_by_loops(network: SequenceNetwork, store: SequenceStore, row: int) -> 
         return max(-5.0, min(5.0, (raw - mean) / std))
 
     last, seen_on, count, inputs = [0.0] * width, [math.nan] * width, [0] * width, []
+    elapsed: list[list[float]] = []
     for day, seen in zip(days, steps, strict=True):
         values, masks, gaps = [0.0] * width, [0.0] * width, [0.0] * width
         for c in range(width):
             gaps[c] = 0.0 if math.isnan(seen_on[c]) else gap(day - seen_on[c])
+        since = [0.0 if math.isnan(on) else math.log1p(day - on) for on in seen_on]
+        elapsed.append([*since, math.log1p(day - days[len(elapsed) - 1]) if elapsed else 0.0])
         for c, raw in seen.items():
             values[c] = scale(raw, scaler.channel_mean[c], scaler.channel_std[c])
             masks[c], last[c], seen_on[c] = 1.0, values[c], day
@@ -87,20 +91,23 @@ def logit_by_loops(network: SequenceNetwork, store: SequenceStore, row: int) -> 
     facts = [*last, *(float(n > 0) for n in count), *since, *(math.log1p(n) for n in count)]
     facts += [*statics, *(float(u) for u in unknown), math.log1p(sum(count))]
     facts = [scale(*f) for f in zip(facts, scaler.fact_mean, scaler.fact_std, strict=True)]
-    assert isinstance(network.encoder, LSTMEncoder)
-    lstm = network.encoder.recurrence
-    assert isinstance(lstm, nn.LSTM)
-    memory = torch.zeros(lstm.hidden_size)
-    if inputs:
-        memory = reference_lstm(lstm, torch.tensor(inputs))[-1]
+    _, memory = read_by_loops(
+        network.encoder,
+        torch.tensor(inputs).reshape(len(inputs), 3 * width + 1),
+        torch.tensor(elapsed).reshape(len(inputs), width + 1),
+    )
     return float(network.head(memory.unsqueeze(0), torch.tensor([facts])).detach())
 
 
-@settings(deadline=None)
+@pytest.mark.parametrize("encoder", ENCODER_CASES)
+@settings(deadline=None, max_examples=8)
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=6), st.integers(0, 99))
-def test_the_network_equals_itself_written_with_loops(lengths: list[int], seed: int) -> None:
+def test_the_network_equals_itself_written_with_loops(
+    encoder: str, lengths: list[int], seed: int
+) -> None:
     store = make_store(lengths, seed)
-    network = network_for(make_store([9] * 50))  # so many that no deviation is near 0
+    # So many steps that no deviation is near 0.
+    network = network_for(make_store([9] * 50), config_of(encoder))
     logits = network(assemble(store, everyone(store), max_steps=99)).tolist()
     for row, logit in enumerate(logits):
         assert math.isclose(logit[0], logit_by_loops(network, store, row), abs_tol=1e-5)
