@@ -147,7 +147,7 @@ def recipe_for(
         },
         inputs={"sequences": sequences},
         libraries=("numpy", "torch", "scikit-learn", "skops", "arch"),
-        modules=("pipelines.cross_validation", "models.cross_validation", *ENCODER_MODULES),
+        modules=("pipelines.out_of_sample", "models.cross_validation", *ENCODER_MODULES),
         device=device_class(),
     )
 
