@@ -109,7 +109,7 @@ def _dag(flow: str, study: str) -> "DAG":
     import dags.tuning
 
     found = {"train": dags.training, "score": dags.scoring, "tune": dags.tuning}
-    dag = found[flow].DAGS[study]
+    dag: DAG = found[flow].DAGS[study]
     for task in dag.tasks:
         # Somebody is waiting at the terminal.
         task.retry_delay = timedelta(0)

@@ -31,7 +31,7 @@ REDUCTION = 3
 
 
 def distributions(section: TuningSection) -> dict[str, BaseDistribution]:
-    """What each parameter may be; of a grid its points: steps may miss a range's end by rounding."""
+    """What each parameter may be; of a grid its points: rounded steps may miss an end."""
     if section.sampler == "grid":
         return {
             name: CategoricalDistribution(one.points()) for name, one in section.parameters.items()

@@ -35,7 +35,9 @@ def opened(folder: Path, **changes: Any) -> TuningTrials:
 
 
 def loss(parameters: dict[str, Any]) -> float:
-    return abs(float(parameters.get("learning_rate", 0.1)) - 0.01) + 0.01 * parameters["layers"]
+    return abs(float(parameters.get("learning_rate", 0.1)) - 0.01) + 0.01 * int(
+        parameters["layers"]
+    )
 
 
 def run(trials: TuningTrials, numbers: range) -> list[dict[str, Any]]:
