@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from models.compression.registry import TRAINED
+from models.config import ModelConfig
 from pipelines.stage import store
 from validation.data_evidence import (
     CheckResult,
@@ -21,6 +22,9 @@ from validation.data_evidence import (
 from validation.estimates import Counts
 from validation.evidence import LineageEntry, ModelSummary, PopulationEvidence
 from validation.flow import StepCounts, disclosed_flow
+
+# An encoder that is no abbreviation.
+NAMES = {"attention": "LSTM with attention"}
 
 
 def data_evidence(
@@ -61,7 +65,7 @@ def model_summary(model: Path) -> ModelSummary:
     released = {name: entry for name, entry in log.items() if name.startswith("seed_")}
     config = words["config"]
     return ModelSummary(
-        architecture=f"masked LSTM, {config['layers']} x {config['hidden_size']} units",
+        architecture=architecture_of(ModelConfig.model_validate(config)),
         seeds=tuple(config["seeds"]),
         epochs=tuple(entry["best_epoch"] for entry in released.values()),
         clip_rate=fmean(epoch["clip_rate"] for e in log.values() for epoch in e["epochs"]),
@@ -69,6 +73,20 @@ def model_summary(model: Path) -> ModelSummary:
         | {"form": words.get("form", TRAINED)}
         | {f"made with {name}": version for name, version in words["made_with"].items()},
     )
+
+
+def architecture_of(config: ModelConfig) -> str:
+    """What reads the sequences, how large it is, and who answers with it, in words."""
+    encoder = config.encoder
+    told = [
+        f"masked {NAMES.get(encoder.kind, encoder.kind.replace('_', '-').upper())}",
+        f"{config.layers} x {config.hidden_size} units",
+        *(["read from both ends"] if encoder.bidirectional else []),
+        *(["fading with time"] if encoder.decay else []),
+        *(["hazard head"] if config.head == "hazard" else []),
+        *(f"answering with {name.replace('_', ' ')}" for name in config.together_with),
+    ]
+    return ", ".join(told)
 
 
 def is_point_in_time(sequences: Path) -> bool:

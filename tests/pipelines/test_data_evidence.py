@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.evidence import data_evidence
+from models.config import ModelConfig
+from pipelines.evidence import architecture_of, data_evidence
 from validation.estimates import Counts
 
 FILES: Mapping[str, Mapping[str, object]] = {
@@ -69,3 +70,28 @@ def test_few_without_the_event_do_not_follow_from_the_other_counts(tmp_path: Pat
         "train": Counts(subjects=5, positives=2),
         "test": Counts(subjects=6, positives=2),
     }
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({}, "masked LSTM, 1 x 32 units"),
+        (
+            {"encoder": {"kind": "gru", "decay": True}, "hidden_size": 8, "layers": 2},
+            "masked GRU, 2 x 8 units, fading with time",
+        ),
+        ({"encoder": "cnn_lstm", "head": "hazard"}, "masked CNN-LSTM, 1 x 32 units, hazard head"),
+        (
+            {"encoder": {"kind": "attention", "bidirectional": True}},
+            "masked LSTM with attention, 1 x 32 units, read from both ends",
+        ),
+        (
+            {"together_with": ["hist_gradient_boosting"]},
+            "masked LSTM, 1 x 32 units, answering with hist gradient boosting",
+        ),
+    ],
+)
+def test_the_evidence_names_the_network_that_was_trained(
+    config: dict[str, Any], words: str
+) -> None:
+    assert architecture_of(ModelConfig.model_validate(config)) == words
