@@ -204,18 +204,23 @@ def _judge(foreseen: list[dict[str, float]], areas: list[dict[str, float]]) -> i
         direct = np.array([one["direct"] for one in areas])
         for name in areas[0]:
             found = np.array([one[name] for one in areas])
-            more = "" if name == "direct" else f"; more than direct by {_interval(found - direct)}"
+            more = (
+                ""
+                if name == "direct"
+                else f"; more than direct by {_interval(found - direct, '+')}"
+            )
             print(f"  {name:22}{_interval(found)}{more}")
     print(f"every baseline beaten on every split: {'yes' if beaten else 'NO'}")
     return 0 if beaten else 1
 
 
-def _interval(values: Floats) -> str:
-    """Mean and Student's interval."""
+def _interval(values: Floats, sign: str = "") -> str:
+    """Mean and Student's interval; `sign` is "+" for a difference."""
+    mean, form = values.mean(), f"{sign}.4f"
     if len(values) < 2:
-        return f"{values.mean():+.4f}"
+        return f"{mean:{form}}"
     half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.4f} ({values.mean() - half:+.4f} to {values.mean() + half:+.4f})"
+    return f"{mean:{form}} ({mean - half:{form}} to {mean + half:{form}})"
 
 
 def _words(row: dict[str, float]) -> str:
