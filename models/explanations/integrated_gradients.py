@@ -7,7 +7,7 @@ from models.explanations.attribution import Attribution
 from models.explanations.explained import Explained
 from models.explanations.path import Gradients, Path, gradients
 
-POINTS = 12
+POINTS = 20
 
 
 def integrated_gradients(explained: Explained, batch: Batch, points: int = POINTS) -> Attribution:

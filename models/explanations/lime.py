@@ -56,10 +56,10 @@ def _slopes(players: Players, samples: int, seed: int) -> Tensor:
         to_interp_rep_transform=None,
     )
     slopes: Tensor = method.attribute(
-        torch.ones(1, len(players)),
+        torch.ones(1, len(players), device=players.member.device),
         n_samples=samples,
         perturbations_per_eval=COALITIONS_AT_A_TIME,
-        drawn=torch.from_numpy(drawn).float(),
+        drawn=torch.from_numpy(drawn).to(players.member.device, torch.float32),
     )
     return slopes.flatten()
 

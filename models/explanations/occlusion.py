@@ -18,7 +18,7 @@ def occlusion(explained: Explained, batch: Batch) -> Attribution:
 
 
 def _of_one(players: Players) -> Attribution:
-    everybody = torch.ones(1, len(players), dtype=torch.float64)
+    everybody = torch.ones(1, len(players), dtype=torch.float64, device=players.member.device)
     if not len(players):
         return players.attribution(everybody[0])
     lost = FeatureAblation(players.value).attribute(

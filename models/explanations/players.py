@@ -43,7 +43,9 @@ class Players:
         """Each channel in each of `segments` parts of the history, equal in time steps."""
         channels = batch.value.shape[2]
         part = _segment(batch, segments).unsqueeze(1)  # [T, 1]
-        return cls._grouped(explained, batch, part * channels + torch.arange(channels))
+        return cls._grouped(
+            explained, batch, part * channels + torch.arange(channels, device=part.device)
+        )
 
     @classmethod
     def of_segments(cls, explained: Explained, batch: Batch, segments: int = SEGMENTS) -> Self:
@@ -55,7 +57,7 @@ class Players:
     def _grouped(cls, explained: Explained, batch: Batch, group: Tensor) -> Self:
         """group: [T, C] the number of each observation's player."""
         there = observed_players(batch)[0]
-        alone = int(group.max()) + 1 + torch.arange(batch.statics.shape[1])
+        alone = int(group.max()) + 1 + torch.arange(batch.statics.shape[1], device=group.device)
         number = torch.cat([group.flatten(), alone])  # [T * C + F]
         names = torch.unique(number[there])
         return cls(explained, batch, (number == names.unsqueeze(1)) & there)
@@ -66,7 +68,7 @@ class Players:
     @torch.no_grad()
     def value(self, coalitions: Tensor) -> Tensor:
         """[N] float64 answers where only the players of each coalition [N, P] bool are there."""
-        parts = torch.split(coalitions.to(torch.bool), COALITIONS_AT_A_TIME)
+        parts = torch.split(coalitions.to(self.member.device, torch.bool), COALITIONS_AT_A_TIME)
         return torch.cat([self._value(part) for part in parts])
 
     def _value(self, coalitions: Tensor) -> Tensor:
@@ -78,7 +80,7 @@ class Players:
 
     def attribution(self, given: Tensor) -> Attribution:
         """What players are given [P], shared out evenly among what they stand for."""
-        share = given.to(torch.float64) / self.member.sum(dim=1)
+        share = given.to(self.member.device, torch.float64) / self.member.sum(dim=1)
         spread = (share @ self.member.to(torch.float64)).to(self.batch.value.dtype)
         width = self.batch.value[0].numel()
         ends = self.value(torch.tensor([[True], [False]]).expand(2, len(self)))
