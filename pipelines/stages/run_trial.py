@@ -76,13 +76,14 @@ class _Trial:
     ) -> None:
         self.spec, self.number, self.sequences, self.place = spec, number, sequences, place
         section = tuning_of(spec)
-        self.networks = section.networks_per_fold
+        self.seeds = spec.model.seeds[: section.networks_per_fold]
         self.constraints = section.constraints
-        self.losses = LossesSoFar(_most_epochs(section, spec.model))
+        most_epochs = _most_epochs(section, spec.model)
         folds = store().manifest(plan)["counts"]["folds"]
-        most_steps = folds * self.networks * self.losses.most_epochs
+        most_steps = folds * len(self.seeds) * most_epochs
         self.trials = TuningTrials(folder, plan, section, most_steps)
         self.begun = self.trials.begin(number)
+        self.losses = LossesSoFar(most_epochs, self.seeds, self.trials.reports(number))
         self.config, self.reason = _config(spec, self.begun)
         self.words = self._words(plan)
 
@@ -118,7 +119,7 @@ class _Trial:
                     self.spec,
                     self.sequences,
                     config,
-                    seeds=self.spec.model.seeds[: self.networks],
+                    seeds=self.seeds,
                     on_epoch=self._on_epoch,
                     workspace=self.place / "networks",
                     # One after another, so that a step is the same epoch in every trial.

@@ -19,7 +19,7 @@ class Outcome(BaseModel):
     spread: standard deviation over folds.
     excess: by how much each constraint is broken; 0 or less is kept.
     told: what each constraint is about; null where it cannot be told, which breaks it.
-    epochs: of all its networks, reported before it ended.
+    epochs: of all its networks, without those that a killed attempt had finished.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -85,6 +85,10 @@ class TuningTrials:
             trial.report(loss, step)
         return trial.should_prune()
 
+    def reports(self, number: int) -> dict[int, float]:
+        """What was reported of a trial, by step."""
+        return dict(self._require(number).intermediate_values)
+
     def complete(self, number: int, cost: float, excess: dict[str, float]) -> None:
         """Note what a trial cost (less is better), and by how much it breaks each constraint."""
         trial = self._live(number)

@@ -196,7 +196,7 @@ def test_a_trial_that_cannot_be_trained_fails_is_counted_and_is_never_chosen(
 WORKER = """
 import sys
 from pipelines.stages.run_trial import run_trial
-for number in range(1, 4):
+for number in (1, 2):
     run_trial(sys.argv[1], sys.argv[2], number)
 """
 
@@ -210,7 +210,7 @@ def values(outcomes: list[Outcome]) -> list[Any]:
 def test_a_run_killed_in_mid_trial_goes_on_and_ends_as_if_nothing_had_happened(
     study: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = {"hidden_size": 4, "seeds": [0], "max_epochs": 60, "min_epochs": 60}
+    model = {"hidden_size": 4, "seeds": [0], "max_epochs": 30, "min_epochs": 30}
     name = study(sections={"model": model})
     plan = plan_trials(name, write_sequences())
     worker = subprocess.Popen(
@@ -225,13 +225,13 @@ def test_a_run_killed_in_mid_trial_goes_on_and_ends_as_if_nothing_had_happened(
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
     assert trials_of(name).looked_at == 2
-    killed = [outcome(run_trial(name, plan, number)) for number in (1, 2, 3)]
+    killed = [outcome(run_trial(name, plan, number)) for number in (1, 2)]
     ledger = trials_of(name)
 
     monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "whole"))
     assert plan_trials(name, write_sequences()) == plan
-    whole = [outcome(run_trial(name, plan, number)) for number in (1, 2, 3)]
+    whole = [outcome(run_trial(name, plan, number)) for number in (1, 2)]
     assert values(killed) == values(whole)
-    assert [trial.number for trial in ledger.tuning] == [1, 2, 3]
+    assert [trial.number for trial in ledger.tuning] == [1, 2]
     # Those epochs that the killed attempt had finished were not trained again.
     assert (killed[1].epochs or 0) < (whole[1].epochs or 0)

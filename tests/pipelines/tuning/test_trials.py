@@ -126,7 +126,7 @@ def test_a_step_reported_again_after_a_kill_stands_as_it_was(tmp_path: Path) -> 
     trials.report(1, 1, 0.5)
     again = opened(tmp_path)
     again.report(1, 1, 0.7)
-    assert again._require(1).intermediate_values == {1: 0.5}
+    assert again.reports(1) == {1: 0.5}
 
 
 def test_a_failed_trial_keeps_its_reason(tmp_path: Path) -> None:
