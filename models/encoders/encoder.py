@@ -44,9 +44,11 @@ class Encoded:
 
     Attributes:
         states: [B, T, H] one per time step, 0 on padding.
-        pooled: [B, P] one for the whole sequence; 0 for a sequence without steps.
-        carried: what the next steps of the same sequences would start from, each [L, B, H] after
-            the sequence's last true step; empty where an encoder cannot be carried on.
+        pooled: [B, P] one for the whole sequence; 0 for a sequence without steps. Read on from
+            `carried`, that of the last true step in this window or before it.
+        carried: what the next steps of the same sequences start from, each [L, B, H] after the
+            sequence's last true step, and what else has to go on (last values, dropout's masks):
+            to be handed back as it is. Empty where an encoder cannot be carried on.
     """
 
     states: Tensor
