@@ -16,6 +16,7 @@ from models.parts import Part, known, part_of
 from models.scoring import Scoring
 from models.store import SequenceStore
 from models.tasks import task_of
+from models.training import TWIN
 
 LIBRARIES = ("onnx", "onnxruntime", "torchao")
 # What tells of the networks themselves, and the list of an artefact's files; all the rest, such as
@@ -41,6 +42,8 @@ def compress(sequences: Path, model: Path, form: str, output: Path) -> dict[str,
     made = form_of(form)
     if words.config.dropout_draws and made.suffix == ".onnx":
         raise CompressionImpossible("a graph has no dropout whose draws could be told")
+    if made.trains_on and (model / TWIN).exists():
+        raise CompressionImpossible("a mitigated model would be trained on without its mitigation")
     if words.sequences_sha256 != store.fingerprint():
         raise ModelUnusable("the model was trained on other sequences")
     use_threads(words.config.threads)

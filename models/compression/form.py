@@ -52,9 +52,14 @@ class Training:
 
 
 class Form(ABC):
-    """One way to make a network smaller or faster; it is kept as `<name><suffix>`."""
+    """One way to make a network smaller or faster; it is kept as `<name><suffix>`.
+
+    Attributes:
+        trains_on: it trains some more epochs, by the plain loss and no mitigation.
+    """
 
     suffix: str
+    trains_on: bool = False
 
     def config(self, config: ModelConfig) -> ModelConfig:
         """The model section of the smaller network."""

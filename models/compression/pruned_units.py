@@ -37,6 +37,7 @@ class PrunedUnitsForm(Form):
     """The encoder must be recurrent layers and nothing else; layers and head lose units alike."""
 
     suffix = ".safetensors"
+    trains_on = True
 
     def config(self, config: ModelConfig) -> ModelConfig:
         if config.hidden_size < 2:

@@ -28,6 +28,7 @@ class PrunedWeightsForm(Form):
     """Any encoder. The straight line of the head is left whole: it is small and read by people."""
 
     suffix = ".safetensors"
+    trains_on = True
 
     def compressed(
         self, network: SequenceNetwork, config: ModelConfig, training: Training

@@ -21,7 +21,7 @@ from models.networks import use_threads
 from models.parts import released_part
 from models.scoring import refitted_scalers, score
 from models.store import SequenceStore
-from models.training import train
+from models.training import TWIN, train
 from tests.models.generated_stores import everyone, make_learnable_store, with_folds, write_store
 from tests.models.test_compression import MAX_STEPS, answers, network_for
 
@@ -107,6 +107,17 @@ def test_a_smaller_model_is_not_compressed_again(trained: Path, smaller: tuple[s
     _, folder = smaller
     with pytest.raises(CompressionImpossible, match="already"):
         compress(trained / "sequences", folder, "onnx", trained / "again")
+
+
+@pytest.mark.parametrize("form", ["pruned_magnitude", "pruned_units"])
+def test_a_mitigated_model_is_not_trained_on_without_its_mitigation(
+    form: str, trained: Path, tmp_path: Path
+) -> None:
+    mitigated = shutil.copytree(trained / "model", tmp_path / "mitigated")
+    (mitigated / TWIN).mkdir()
+    with pytest.raises(CompressionImpossible, match="without its mitigation"):
+        compress(trained / "sequences", mitigated, form, tmp_path / "smaller")
+    assert not (tmp_path / "smaller").exists()
 
 
 # ---- pruning -----------------------------------------------------------------------------------
