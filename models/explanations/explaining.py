@@ -99,11 +99,16 @@ def _require_networks_alone(words: Model) -> None:
 
 
 def explained_reasons(
-    sequences: Path, model: Path, rows: Rows, sample: Rows
+    sequences: Path, model: Path, rows: Rows, judged_on: Path, sample: Rows
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The reasons of the examples `rows`, and how faithful they are on the examples `sample`."""
-    explaining = Explaining.open(sequences, model)
-    return explaining.reasons(rows), explaining.faithfulness(sample)
+    """The reasons of the examples `rows`, and how faithful they are on another store's `sample`.
+
+    Args:
+        judged_on: sequences that the model fits as well: those of its training, whose test part
+            has subjects enough where a generation has a handful.
+    """
+    reasons = Explaining.open(sequences, model).reasons(rows)
+    return reasons, Explaining.open(judged_on, model).faithfulness(sample)
 
 
 def explained_subject(sequences: Path, model: Path, row: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import polars as pl
 from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts
 from pipelines.errors import ArtefactCorrupt
+from pipelines.splits import SPLITS
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
 from validation.faithfulness import FaithfulnessVerdict, judge_faithfulness
 
@@ -40,7 +41,7 @@ def explain_predictions(study: str, sequences: str, scores: str) -> str:
     Raises:
         ArtefactCorrupt: the scores are not of these sequences, or the model is unreadable.
     """
-    inputs = {"sequences": sequences, "scores": scores, "model": _model_of(sequences, scores)}
+    inputs = {"sequences": sequences, "scores": scores, **_made_of(sequences, scores)}
     recipe = recipe_of(
         "explain_predictions",
         config={"sample": SAMPLE, "seed": SEED},
@@ -52,7 +53,8 @@ def explain_predictions(study: str, sequences: str, scores: str) -> str:
     return run_stage(study, recipe, lambda draft: _write(open_inputs(inputs), draft)).key
 
 
-def _model_of(sequences: str, scores: str) -> str:
+def _made_of(sequences: str, scores: str) -> dict[str, str]:
+    """The keys of the model, and of the sequences that it was trained on."""
     made_of = store().manifest(scores)["recipe"]["inputs"]
     if made_of["sequences"] != sequences:
         raise ArtefactCorrupt(
@@ -60,8 +62,7 @@ def _model_of(sequences: str, scores: str) -> str:
             where=scores,
             remedy="Run the scoring flow again, from its first stage.",
         )
-    model: str = made_of["model"]
-    return model
+    return {name: made_of[name] for name in ("model", "trained_on")}
 
 
 def _write(inputs: dict[str, Path], draft: Path) -> Counts:
@@ -87,12 +88,10 @@ def _explained(
     from models.explanations.explaining import explained_reasons
     from models.store import SequencesUnusable
 
-    examples = scored_rows(inputs["sequences"], scored)
-    everybody = pl.read_parquet(inputs["sequences"] / "examples.parquet", columns=["subject_id"])
+    sequences, trained_on = inputs["sequences"], inputs["trained_on"]
+    rows, sample = scored_rows(sequences, scored), _sample(trained_on)
     try:
-        return explained_reasons(
-            inputs["sequences"], inputs["model"], examples, _sample(everybody.height)
-        )
+        return explained_reasons(sequences, inputs["model"], rows, trained_on, sample)
     except ExplanationImpossible as error:
         return [], {"impossible": str(error)}
     except (ModelUnusable, SequencesUnusable) as error:
@@ -113,10 +112,12 @@ def scored_rows(sequences: Path, scored: pl.DataFrame) -> Rows:
     return rows
 
 
-def _sample(examples: int) -> Rows:
-    """The examples on which faithfulness is measured: a network is as faithful for all of them."""
-    random = np.random.default_rng(SEED)
-    return np.sort(random.choice(examples, min(SAMPLE, examples), replace=False))
+def _sample(trained_on: Path) -> Rows:
+    """The examples on which faithfulness is measured: of the test part, which no weight saw."""
+    parts = pl.read_parquet(trained_on / "examples.parquet", columns=["split"])["split"]
+    test = (parts == SPLITS.index("test")).arg_true().to_numpy()
+    drawn = np.random.default_rng(SEED).choice(test, min(SAMPLE, len(test)), replace=False)
+    return np.sort(drawn).astype(np.int64)
 
 
 def _table(lines: list[dict[str, Any]], sequences: Path) -> pl.DataFrame:
