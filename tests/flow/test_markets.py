@@ -1,5 +1,6 @@
 """Markets on the same spine: a made-up market, from bars to rows, refusals and backfill."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from datetime import date
@@ -10,16 +11,26 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.errors import ContractBroken, GateClosed
+from pipelines import reasons
+from pipelines.cli_explanations import why
+from pipelines.errors import ArtefactCorrupt, ContractBroken, GateClosed, SubjectUnknown
 from pipelines.market.sessions import calendar
 from pipelines.publication.store import open_store
+from pipelines.reasons import subject_of, write_page
 from pipelines.releases import list_releases
 from pipelines.settings import settings
-from pipelines.stage import store
+from pipelines.stage import open_inputs, store
 from pipelines.stages.audit_model import audit_model
 from pipelines.stages.audit_predictions import audit_predictions
 from pipelines.stages.build_sequences import build_scoring_sequences, build_sequences
 from pipelines.stages.check_events import check_events
+from pipelines.stages.explain_predictions import (
+    REASONS,
+    _explained,
+    _table,
+    _write,
+    explain_predictions,
+)
 from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.publish_predictions import publish_predictions
@@ -28,7 +39,10 @@ from pipelines.stages.score_subjects import score_subjects
 from pipelines.stages.train_model import train_model
 from pipelines.trials import trials_of
 from tests.flow.synthetic_market import FIRST, LAST, NAMES, write_market, write_study
+from tests.validation.test_faithfulness import FAITHFUL
+from validation import faithfulness
 from validation.evidence import Evidence, load_evidence
+from validation.faithfulness import judge_faithfulness
 from validation.tasks import DELISTED, LISTING_STATUS, MOST_TOLERATED, Task, losses_of
 
 
@@ -184,6 +198,93 @@ def test_the_published_rows_are_of_the_names_that_still_trade(volatility: str) -
     assert (rows["score_calibrated"] > 0).all()
     # New Year's Eve itself is not over as of its start.
     assert rows["index_time"].unique().dt.date().to_list() == [date(2018, 12, 28)]
+
+
+@pytest.fixture(scope="module")
+def explanation(volatility: str) -> Path:
+    """What explains the rows that are published of the last day."""
+    publish("volatility", "2018-12-31")
+    row = open_store(settings()).read_current("volatility").row(0, named=True)
+    key = explain_predictions("volatility", row["sequences_key"], row["scores_key"])
+    assert explain_predictions("volatility", row["sequences_key"], row["scores_key"]) == key
+    return store().open(key)
+
+
+def test_every_published_row_has_three_reasons(explanation: Path) -> None:
+    rows = open_store(settings()).read_current("volatility")
+    recipe = store().manifest(f"explain_predictions/{explanation.name}")["recipe"]
+    inputs = open_inputs(recipe["inputs"])
+    lines, measured = _explained(inputs, rows)
+    told = _table(lines, inputs["sequences"])
+
+    assert dict(told.schema) == REASONS
+    assert measured["subjects"] == 200
+    assert measured["additivity_error"] < 1e-3
+    assert set(told["subject_id"]) == set(rows["subject_id"])
+    assert told.group_by("subject_id").len()["len"].to_list() == [3] * rows.height
+    for _, three in told.group_by("subject_id", maintain_order=True):
+        assert three["rank"].to_list() == [1, 2, 3]
+        assert three["contribution"].abs().is_sorted(descending=True)
+    assert told["days_before"].drop_nulls().is_between(0, 400).all()
+
+
+def test_reasons_are_written_only_if_every_check_of_them_passed(explanation: Path) -> None:
+    told = json.loads((explanation / "faithfulness.json").read_text())
+    written = pl.read_parquet(explanation / "reasons.parquet")
+
+    assert None not in [line["found"] for line in told["lines"]]
+    passed = [line["verdict"] for line in told["lines"]] == ["pass"] * 5
+    assert told["verdict"] == ("pass" if passed else "fail")
+    assert written.is_empty() == (told["verdict"] != "pass")
+    assert dict(written.schema) == REASONS
+
+
+def test_reasons_that_are_not_faithful_are_not_even_written(
+    explanation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faithfulness, "MOST_ADDITIVITY_ERROR", -1.0)
+    recipe = store().manifest(f"explain_predictions/{explanation.name}")["recipe"]
+    _write(open_inputs(recipe["inputs"]), tmp_path)
+
+    assert json.loads((tmp_path / "faithfulness.json").read_text())["verdict"] == "fail"
+    empty = pl.read_parquet(tmp_path / "reasons.parquet")
+    assert empty.is_empty()
+    assert dict(empty.schema) == REASONS
+
+
+def test_scores_of_other_sequences_are_not_explained(explanation: Path) -> None:
+    recipe = store().manifest(f"explain_predictions/{explanation.name}")["recipe"]
+    with pytest.raises(ArtefactCorrupt, match="not of these sequences"):
+        explain_predictions("volatility", "build_sequences/00aa", recipe["inputs"]["scores"])
+
+
+def test_a_published_subject_has_a_page_that_only_its_owner_reads(
+    explanation: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A network of two epochs need not be explained faithfully: the page is what is tried here.
+    monkeypatch.setattr(reasons, "judge_faithfulness", lambda _: judge_faithfulness(FAITHFUL))
+    row = open_store(settings()).read_current("volatility").sort("subject_id").row(0, named=True)
+    by_pseudonym = write_page("volatility", row["subject_id"])
+    text = by_pseudonym.read_text()
+
+    assert by_pseudonym.stat().st_mode & 0o777 == 0o600
+    assert by_pseudonym.parent.stat().st_mode & 0o777 == 0o700
+    for words in ("Explained", row["release_id"], row["instrument"], "Integrated gradients"):
+        assert words in text
+    assert text.count("<svg") == 1
+    assert subject_of("volatility", row["instrument"]) == row["subject_id"]
+    why("volatility", row["instrument"], source_id=True, show_it=False)
+    assert capsys.readouterr().out.strip() == str(by_pseudonym)
+
+
+@pytest.mark.parametrize(("subject", "by_source"), [("1", False), ("x", False), ("NOBODY", True)])
+def test_whoever_is_not_published_has_no_page_and_is_not_named(
+    explanation: Path, subject: str, by_source: bool
+) -> None:
+    with pytest.raises(SubjectUnknown) as refused:
+        why("volatility", subject, source_id=by_source, show_it=False)
+    assert refused.value.exit_code == 27
+    assert "NOBODY" not in str(refused.value)
 
 
 def test_the_quantiles_of_a_price_ascend_around_the_last_one(prices: str) -> None:
