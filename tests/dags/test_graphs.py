@@ -158,6 +158,7 @@ def test_what_only_a_person_can_change_is_not_tried_again(described: dict[str, A
         "ArtefactCorrupt": "fail",
         "SecretMissing": "fail",
         "PdfMissing": "fail",
+        "CompressionImpossible": "fail",
         "DatabaseUnavailable": "retry",
         "StoreLocked": "retry",
         "TrainingFailed": "retry",
