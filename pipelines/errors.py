@@ -111,16 +111,16 @@ class DatabaseUnavailable(EquipoiseError):
     exit_code = 33
 
 
-class CompressionImpossible(EquipoiseError):
-    """The model has no such smaller form, or is one already."""
-
-    exit_code = 42
-
-
 class PdfMissing(EquipoiseError):
     """What prints a report as PDF is not installed."""
 
     exit_code = 34
+
+
+class CompressionImpossible(EquipoiseError):
+    """The model has no such smaller form, or is one already."""
+
+    exit_code = 35
 
 
 class TrainingFailed(EquipoiseError):

@@ -62,7 +62,7 @@ def test_a_smaller_model_is_not_made_smaller_and_predictions_must_be_the_models_
     others = made("predict_holdout", {"model": "train_model/another"})
     with pytest.raises(CompressionImpossible, match="were made by train_model/another") as refused:
         compress_model(STUDY, MADE_OF[2], model, others, "onnx")
-    assert refused.value.exit_code == 42
+    assert refused.value.exit_code == 35
 
 
 def test_the_newest_audit_of_a_trained_model_is_the_one_to_compress() -> None:
