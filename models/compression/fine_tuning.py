@@ -1,8 +1,8 @@
 """Some more epochs for a network that lost parts of itself, by the one training loop."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,17 +10,12 @@ from torch import Tensor
 from models.compression.form import Training
 from models.config import ModelConfig
 from models.estimator import best_device
-from models.loop import (
-    NetworkJob,
-    class_weight,
-    mean_loss,
-    plan_epoch,
-    predict_raw,
-    start_training,
-    train_epoch,
-)
+from models.loop import class_weight, mean_loss, plan_epoch, predict_raw, train_epoch
 from models.network import SequenceNetwork
+from models.objectives import objective_of, teaching
+from models.optimisation import optimizer_of
 from models.parts import known
+from models.standing import Standing
 
 EPOCHS = 6
 # Of the learning rate that the network was trained with: it stands near a minimum already.
@@ -39,14 +34,17 @@ def fine_tune(
 
     masks: name of a parameter -> where it may differ from 0; what is 0 elsewhere stays 0, since
     neither its gradient nor its decay move it.
+
+    It goes on where the network stands: nothing is trained ahead of it again, and of the study's
+    other outcomes nothing is learned, whose head no stored network has.
     """
     store, part = training.store, training.part
-    train, validation = known(store, part.train), known(store, part.validation)
-    slower = config.model_copy(update={"learning_rate": SLOWER * config.learning_rate})
-    positive_weight = class_weight(store, train, slower)
-    job = NetworkJob("", training.seed, part, network.inputs.scaler, Path(), "")
-    standing = start_training(store, train, job, slower, positive_weight)
-    standing.network.load_state_dict(network.state_dict())
+    validation = known(store, part.validation)
+    own = {"learning_rate": SLOWER * config.learning_rate, "other_labels_share": 0.0}
+    slower = config.model_copy(update=own)
+    positive_weight = class_weight(store, known(store, part.train), slower)
+    train = teaching(objective_of(store, slower, positive_weight), store, part.train)
+    standing = _standing(network, slower)
     _hold(standing.network, masks or {})
     best, least = standing.network.state_dict(), float("inf")
     for epoch in range(EPOCHS + 1):
@@ -61,6 +59,12 @@ def fine_tune(
             best = {k: v.detach().clone() for k, v in standing.network.state_dict().items()}
     standing.network.load_state_dict(best)
     return standing.network.eval()
+
+
+def _standing(network: SequenceNetwork, config: ModelConfig) -> Standing:
+    """A training that starts from a copy of the network; it is written nowhere."""
+    started = deepcopy(network).to(best_device())
+    return Standing(started, optimizer_of(started, config), {}, [], config.min_epochs)
 
 
 def _hold(network: SequenceNetwork, masks: Mapping[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from models.compression.compressing import compress
 from models.compression.fine_tuning import fine_tune
-from models.compression.form import CompressionImpossible, Training
+from models.compression.form import CompressionImpossible, Training, form_of
 from models.compression.graph import recurrence_of
 from models.compression.pruned_units import importances, without_units
 from models.compression.pruned_weights import masks_of
@@ -20,10 +21,17 @@ from models.estimator import Model, ModelUnusable, read_network
 from models.networks import use_threads
 from models.parts import released_part
 from models.scoring import refitted_scalers, score
-from models.store import SequenceStore
+from models.store import TRAIN, SequenceStore
 from models.training import TWIN, train
-from tests.models.generated_stores import everyone, make_learnable_store, with_folds, write_store
+from tests.models.generated_stores import (
+    HORIZON_DAYS,
+    everyone,
+    make_learnable_store,
+    with_folds,
+    write_store,
+)
 from tests.models.test_compression import MAX_STEPS, answers, network_for
+from tests.models.test_training_options import OPTIONS
 
 CONFIG = ModelConfig(
     hidden_size=8, learning_rate=0.02, tokens_per_batch=256, max_epochs=8, seeds=(0, 1)
@@ -140,6 +148,40 @@ def test_half_of_each_matrix_is_pruned_the_smallest_numbers_and_stays_so(trained
     after = fine_tune(network, CONFIG, Training(store, released_part(store), 0), masks)
     for name, mask in masks.items():
         assert not after.get_parameter(name)[mask == 0].any()
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_whatever_a_training_is_told_pruning_goes_on_from_there_and_leaves_no_file(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole and of half the width, one after the other: neither takes up what the other left."""
+    monkeypatch.chdir(tmp_path)
+    store = make_learnable_store(150)
+    network, config = network_for(store, **OPTIONS[option])
+    training = Training(store, released_part(store), 0)
+    for form, most in (("pruned_magnitude", 6), ("pruned_units", 3)):
+        smaller = form_of(form).compressed(network, config, training)
+        assert smaller.beside is None
+        assert answers(smaller, store, everyone(store)).isfinite().all()
+        last = smaller.get_parameter("head.bend.4.weight")
+        assert last.shape[1] == most
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("head", ["direct", "hazard"])
+def test_a_pruned_hazard_learns_from_the_censored_and_a_pruned_label_does_not(head: str) -> None:
+    store = make_learnable_store(150)
+    network, config = network_for(store, head=head)
+    lost = np.isnan(store.label) & (store.split == TRAIN)
+    longer = replace(store, followed_days=np.where(lost, HORIZON_DAYS, store.followed_days))
+    one, other = (
+        fine_tune(network, config, Training(each, released_part(each), 0)).state_dict()
+        for each in (store, longer)
+    )
+    learned = any((one[name] != values).any() for name, values in network.state_dict().items())
+    moved = any((one[name] != other[name]).any() for name in one)
+    assert learned
+    assert moved == (head == "hazard")
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
