@@ -20,16 +20,20 @@ from pydantic import (
 
 from models.config import ModelConfig
 from pipelines.comparison.config import AutoSection, require_readable, without_auto
-from pipelines.cross_validation import CrossValidationSection, default_folds
+from pipelines.cross_validation import (
+    CrossValidationSection,
+    default_folds,
+    require_decided_in_time,
+)
 from pipelines.domains import config_class, domain_names
 from pipelines.errors import StudyInvalid
 from pipelines.settings import settings
 from pipelines.splits import SplitSection
 from pipelines.strict_yaml import strict_yaml
+from pipelines.task_rules import require_answerable
 from pipelines.tuning.config import TuningSection, require_measurable
 from validation.config import AuditConfig
 from validation.mitigation.config import MitigationConfig
-from validation.tasks import CHALLENGERS
 
 MAXIMUM_STUDY_BYTES = 256 * 1024
 
@@ -118,8 +122,16 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _race_can_be_run(self) -> "Study":
-        if self.auto is not None:
-            require_readable(self.auto, self.model)
+        if self.auto is None:
+            return self
+        if self.mitigation is not None:
+            raise ValueError(
+                "mitigation: a race trains without it, so `model: auto` would choose by other "
+                "networks than are trained; name the model, or leave mitigation away"
+            )
+        require_readable(
+            self.auto, self.model, self.audit.task, has_other_outcomes=self.has_other_outcomes
+        )
         return self
 
     @field_validator("cross_validation", mode="before")
@@ -136,33 +148,37 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _loss_fits_the_task(self) -> "Study":
-        if self.model.focal_gamma > 0 and self.audit.task not in ("risk", "direction"):
-            raise ValueError(f"model.focal_gamma: a prediction of {self.audit.task} has no classes")
+    def _model_fits_the_task(self) -> "Study":
+        require_answerable(self.model, self.audit.task, has_other_outcomes=self.has_other_outcomes)
         reweighed = self.mitigation is not None and self.mitigation.reweighing
         if reweighed and self.model.head == "hazard":
             raise ValueError("mitigation.reweighing: a hazard counts everybody as long as seen")
-        if self.model.head == "hazard" and self.audit.task != "risk":
-            raise ValueError(f"model.head: a prediction of {self.audit.task} has no hazard")
-        if self.model.other_labels_share > 0 and not self.records.learned_beside:
-            raise ValueError(
-                "model.other_labels_share: the study names no other outcomes (ehr.outcome.also)"
-            )
         return self
 
+    @property
+    def has_other_outcomes(self) -> bool:
+        # A domain's section that cannot be read is an error of its own.
+        return self.records is None or bool(self.records.learned_beside)
+
     @model_validator(mode="after")
-    def _has_whom_it_answers_together_with(self) -> "Study":
-        known = () if self.audit.task == "quantiles" else CHALLENGERS[self.audit.task]
-        unknown = sorted(set(self.model.together_with) - set(known))
-        if unknown:
-            others = f"one of {', '.join(known)}" if known else "nobody for quantiles"
-            raise ValueError(f"model.together_with: expected {others}, found {', '.join(unknown)}")
+    def _only_quantiles_are_corrected(self) -> "Study":
+        asked = self.model.conformal_by is not None or self.model.conformal_rate != 0.0
+        if asked and self.audit.task != "quantiles":
+            raise ValueError(
+                "model.conformal_by, conformal_rate: only quantiles are corrected by their misses, "
+                f"found a prediction of {self.audit.task}"
+            )
         return self
 
     @model_validator(mode="after")
     def _mitigation_fits_the_audit(self) -> "Study":
         if self.mitigation is None:
             return self
+        if self.mitigation.group_robust is not None and self.model.accumulate_batches > 1:
+            raise ValueError(
+                "mitigation.group_robust: groups' weights move with each batch, expected "
+                "model.accumulate_batches: 1"
+            )
         if self.audit.task != "risk":
             raise ValueError("mitigation: only a study of risk has groups of people to serve")
         if self.mitigation.attribute not in self.audit.attributes:
@@ -170,6 +186,34 @@ class Study(BaseModel):
                 f"mitigation.attribute: {self.mitigation.attribute!r} is none of audit.attributes, "
                 "so nobody would see what it does"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tuning_fits_what_is_trained(self) -> "Study":
+        if self.tuning is None:
+            return self
+        if self.mitigation is not None:
+            raise ValueError(
+                "tuning: its trials are trained and measured without the section mitigation, so "
+                "the best of them says nothing of the model that is audited: tune first, then "
+                "take out `tuning` and add `mitigation`"
+            )
+        asked, given = self.tuning.networks_per_fold, len(self.model.seeds)
+        if asked > given:
+            raise ValueError(
+                f"tuning.networks_per_fold: expected at most {given}, as many as model.seeds has, "
+                f"found {asked}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_decided_in_time(self) -> "Study":
+        require_decided_in_time(
+            self.split,
+            self.cross_validation,
+            head=self.model.head,
+            learned_beside=getattr(self.records, "learned_beside", ()),
+        )
         return self
 
 

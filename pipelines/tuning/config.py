@@ -129,7 +129,7 @@ class TuningSection(_Section):
         pruner: who stops a trial early by its validation losses: nobody, the median of the
             others, or (successive halving, hyperband) all but the best third at each rung.
         prune_from_epoch: no trial is stopped before this epoch.
-        networks_per_fold: the first so many of the model's seeds.
+        networks_per_fold: the first so many of the model's seeds; the study has no fewer.
         parameters: what is searched, by dotted name.
     """
 

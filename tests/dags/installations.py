@@ -102,4 +102,4 @@ def quick_study() -> str:
         | {"max_score_shift_psi": 100.0, "max_selection_rate_change": 1.0},
     }
     model = {"hidden_size": 16, "seeds": [0], "max_epochs": 8}
-    return study_text(split=split, model=model, audit=audit | ajar)
+    return study_text(split=split, model=model, audit=audit | ajar, tuning=None)

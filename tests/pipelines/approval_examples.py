@@ -37,7 +37,8 @@ SHOWN, UNDECIDABLE, OUT_OF_REACH = 0.6, 0.795, 0.95
 def asking_study(at_least: float = UNDECIDABLE, **approval: Any) -> str:
     """A study whose gate asks where it cannot tell; further words of its section `approval`."""
     audit = section(gating=[*_lines(at_least)], crossings=[], bootstrap_draws=100)
-    return study_text(audit=audit | {"approval": {"when_cannot_tell": "ask"} | approval})
+    asked = {"approval": {"when_cannot_tell": "ask"} | approval}
+    return study_text(audit=audit | asked, tuning=None)
 
 
 def _lines(at_least: float) -> list[dict[str, Any]]:

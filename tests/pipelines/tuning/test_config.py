@@ -1,5 +1,6 @@
 """What a study may say of its tuning, and what model a trial's values make."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from pipelines.errors import StudyInvalid
 from pipelines.study import load_study
 from pipelines.tuning.config import Choices, Range, TuningSection, tuned
 from tests.dags.installations import market_text
-from tests.pipelines.tuning.conftest import STUDY, study_with
+from tests.pipelines.tuning.conftest import MODEL, STUDY, study_with
 
 RATE = {"low": 1e-4, "high": 1e-1, "log": True}
 
@@ -107,3 +108,31 @@ def test_a_study_without_a_tuning_has_none(study: Any, tmp_path: Any) -> None:
     (tmp_path / "studies" / "plain.yaml").write_text(study_with(None))
     assert load_study("plain").tuning is None
     assert load_study(STUDY).tuning is not None
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"mitigation": {"attribute": "sex", "reweighing": True}}, "without the section mitig"),
+        (
+            {
+                "mitigation": {
+                    "attribute": "sex",
+                    "group_thresholds": {"constraint": "true_positive_rate_parity"},
+                }
+            },
+            "without the section mitigation",
+        ),
+        ({"model": MODEL | {"seeds": [0, 1]}}, "networks_per_fold: expected at most 2.*found 3"),
+    ],
+    ids=["training", "thresholds", "networks"],
+)
+def test_a_tuning_that_would_search_another_model_than_is_audited_is_refused(
+    sections: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuning = {"networks_per_fold": 3, "parameters": {"learning_rate": RATE}}
+    text = study_with(tuning, **({"model": MODEL | {"seeds": [0, 1, 2]}} | sections))
+    (tmp_path / f"{STUDY}.yaml").write_text(text)
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path))
+    with pytest.raises(StudyInvalid, match=words):
+        load_study(STUDY)
