@@ -6,7 +6,7 @@ which a tested label is decided.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -95,6 +95,40 @@ def default_folds(split: GroupedSplit | DeclaredSplit | WalkForward) -> GroupedF
     if isinstance(split, WalkForward):
         return TimeFolds(kind="purged", train_every=split.train_every)
     return GroupedFolds(kind="stratified_grouped", seed=split.seed)
+
+
+def goes_by_time(
+    section: GroupedSplit | DeclaredSplit | WalkForward | GroupedFolds | TimeFolds,
+) -> bool:
+    """Whether parts are cut by when labels are decided: whose label stays unknown has no part."""
+    return isinstance(section, WalkForward | TimeFolds)
+
+
+def require_decided_in_time(
+    split: GroupedSplit | DeclaredSplit | WalkForward,
+    folds: GroupedFolds | TimeFolds,
+    *,
+    head: str,
+    learned_beside: Sequence[str],
+) -> None:
+    """Raises ValueError where a cut by time and what is learned do not go together.
+
+    A purge knows one moment of each row: when the study's own label is decided. Who was lost to
+    follow-up has none and is left out, though a hazard learns from them; and an outcome learned
+    beside may be decided after it, in the time that is tested.
+    """
+    cut = [name for name, of in (("split", split), ("cross_validation", folds)) if goes_by_time(of)]
+    if cut and head == "hazard":
+        raise ValueError(
+            f"model.head: {cut[0]} goes by time and leaves out whoever was lost to follow-up, of "
+            "whom a hazard learns as well; expected a split and folds by cluster, or another head"
+        )
+    if cut and learned_beside:
+        raise ValueError(
+            f"ehr.outcome.also: {cut[0]} goes by time, when the study's own outcome is decided; "
+            f"{', '.join(learned_beside)} may be decided later, in the time that is tested; "
+            "expected a split and folds by cluster, or no outcome beside"
+        )
 
 
 def cross_validation_windows(

@@ -1,8 +1,10 @@
 """Out-of-sample answers of a model section by the study's folds: what choosing a model goes by.
 
-Comparisons, tuning and the race of `model: auto` all ask here. The study's holdout has no part in
-any fold, so whoever chooses by this has not looked at what the audit will judge. What was answered
-once is kept as an artefact: the same section by the same folds is not trained again.
+Comparisons, tuning and the race of `model: auto` all ask here. The study's holdout (of a
+walk-forward, all its tested windows) has no part in any fold: whoever chooses by this has not
+looked at it. An audit that also judges cross-fitted answers looks at the people of these folds
+again, and its report says so. What was answered once is kept as an artefact: the same section by
+the same folds is not trained again.
 """
 
 import json
@@ -19,8 +21,8 @@ import polars as pl
 from models.config import ModelConfig
 from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
-from pipelines.cross_validation import windows_of
-from pipelines.errors import TrainingFailed
+from pipelines.cross_validation import require_decided_in_time, windows_of
+from pipelines.errors import StudyInvalid, TrainingFailed
 from pipelines.splits import SPLITS
 from pipelines.stage import device_class, open_inputs, recipe_of, store
 from pipelines.study import Study
@@ -97,8 +99,10 @@ def cross_validate(
 
     Raises:
         SourceInvalid: the study's data cannot be cut into its folds.
+        StudyInvalid: the section has a hazard and the folds go by time.
         TrainingFailed: the child process ended without answers.
     """
+    _require_decided_in_time(spec, config)
     windows = windows_of(open_inputs({"sequences": sequences})["sequences"], spec.cross_validation)
     chosen = tuple(range(len(windows)) if folds is None else folds)
     config = one_for_all_folds(config, seeds)
@@ -127,6 +131,20 @@ def cross_validate(
     if workspace is None:
         shutil.rmtree(place, ignore_errors=True)
     return read_answers(made.key)
+
+
+def _require_decided_in_time(spec: Study, config: ModelConfig) -> None:
+    beside = spec.records.learned_beside
+    try:
+        require_decided_in_time(
+            spec.split, spec.cross_validation, head=config.head, learned_beside=beside
+        )
+    except ValueError as error:
+        raise StudyInvalid(
+            f"The model section cannot be cross-validated: {error}.",
+            where="cross_validation",
+            remedy="Take a kind of grouped folds, or a section without it.",
+        ) from None
 
 
 def recipe_for(
