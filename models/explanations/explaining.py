@@ -73,15 +73,22 @@ class Explaining:
             require_finite(found)
             yield chosen, batch, found
 
-    def reasons(self, rows: Rows, method: str = OF_REASONS) -> list[dict[str, Any]]:
-        """One line per reason: row, rank, channel, days_before, contribution, method."""
+    def reasons(
+        self, rows: Rows, method: str = OF_REASONS
+    ) -> tuple[list[dict[str, Any]], dict[int, float]]:
+        """One line per reason: row, rank, channel, days_before, contribution, method.
+
+        And for each row what its contributions leave missing, in raw units.
+        """
         codes = tuple(channel.code for channel in self.store.channels)
-        lines = []
+        lines: list[dict[str, Any]] = []
+        missing: dict[int, float] = {}
         for chosen, batch, found in self.explain(method, rows):
             told = reasons_of(found, batch, codes, self.store.statics)
             for row, reasons in zip(chosen.tolist(), told, strict=True):
                 lines += [{"row": row, **asdict(reason), "method": method} for reason in reasons]
-        return lines
+            missing |= dict(zip(chosen.tolist(), found.missing.tolist(), strict=True))
+        return lines, missing
 
     def faithfulness(self, rows: Rows, method: str = OF_REASONS) -> dict[str, Any]:
         """The numbers of models/explanations/faithfulness.py on the examples `rows`."""
@@ -100,15 +107,17 @@ def _require_networks_alone(words: Model) -> None:
 
 def explained_reasons(
     sequences: Path, model: Path, rows: Rows, judged_on: Path, sample: Rows
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], dict[int, float], dict[str, Any]]:
     """The reasons of the examples `rows`, and how faithful they are on another store's `sample`.
+
+    Between the two, for each of the rows, what its contributions leave missing.
 
     Args:
         judged_on: sequences that the model fits as well: those of its training, whose test part
             has subjects enough where a generation has a handful.
     """
-    reasons = Explaining.open(sequences, model).reasons(rows)
-    return reasons, Explaining.open(judged_on, model).faithfulness(sample)
+    reasons, missing = Explaining.open(sequences, model).reasons(rows)
+    return reasons, missing, Explaining.open(judged_on, model).faithfulness(sample)
 
 
 def explained_subject(sequences: Path, model: Path, row: int) -> dict[str, Any]:

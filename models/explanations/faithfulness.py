@@ -4,7 +4,7 @@
   away, or is all that is left; how far does the answer fall? Beside it, the same with random
   orders of the same observations.
 * Randomised weights (Adebayo et al. 2018): networks whose weights are drawn anew know nothing, so
-  their explanation must be another one.
+  their explanation must be another one, in its sizes too: their signs are those of chance.
 * Additivity, where the method promises it.
 """
 
@@ -51,6 +51,7 @@ class Faithfulness:
             mean over subjects and draws.
         redrawn_size_correlation: likewise of the contributions' sizes.
         additivity_error: the largest |answer - reference - sum| over the range of the answers.
+        answer_range: that range, in raw units.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Faithfulness:
     redrawn_correlation: float
     redrawn_size_correlation: float
     additivity_error: float
+    answer_range: float
 
     def to_json(self) -> dict[str, Any]:
         """What could not be measured is None."""
@@ -93,8 +95,9 @@ def measure_faithfulness(
         correlations.append(np.stack([_correlation(first, o, among) for o in others]))
         sizes.append(np.stack([_correlation(first.abs(), o.abs(), among) for o in others]))
     spread = torch.cat(answers)
-    error = float(torch.cat(missing).max() / (spread.max() - spread.min()))
-    return _summary(name, falls, correlations, sizes, error)
+    answer_range = spread.max() - spread.min()
+    error = float(torch.cat(missing).max() / answer_range)
+    return _summary(name, falls, correlations, sizes, (error, float(answer_range)))
 
 
 def redraw(explained: Explained, seed: int) -> Explained:
@@ -170,20 +173,11 @@ def _summary(
     falls: Sequence[Floats],
     correlations: Sequence[Floats],
     sizes: Sequence[Floats],
-    additivity_error: float,
+    additivity: tuple[float, float],
 ) -> Faithfulness:
     fall = np.concatenate([np.empty((4, 0)), *falls], axis=1)
     if fall.shape[1] < 2:
-        nothing = math.nan
-        return Faithfulness(
-            name,
-            fall.shape[1],
-            *(nothing,) * 3,
-            *(nothing,) * 3,
-            nothing,
-            nothing,
-            additivity_error,
-        )
+        return Faithfulness(name, fall.shape[1], *(math.nan,) * 8, *additivity)
     means = fall.mean(axis=1)
     return Faithfulness(
         method=name,
@@ -196,7 +190,8 @@ def _summary(
         sufficiency_gain_low=_low(fall[3] - fall[2]),
         redrawn_correlation=float(np.concatenate(correlations, axis=1).mean()),
         redrawn_size_correlation=float(np.concatenate(sizes, axis=1).mean()),
-        additivity_error=additivity_error,
+        additivity_error=additivity[0],
+        answer_range=additivity[1],
     )
 
 

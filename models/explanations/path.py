@@ -19,11 +19,19 @@ import torch
 from torch import Tensor
 
 from models.batches import Batch, latest_observed
-from models.encoders.encoder import Sequences
+from models.encoders.attention import AttentionEncoder
+from models.encoders.encoder import Encoder, Sequences
+from models.encoders.gru import GRUEncoder
+from models.encoders.lstm import LSTMEncoder
+from models.encoders.recurrent import RecurrentEncoder
+from models.encoders.rnn import RNNEncoder
 from models.explanations.attribution import Attribution
 from models.explanations.explained import Explained, ExplanationImpossible
 
 Gradients = tuple[Tensor, ...]
+
+# So many places are read at once, whatever their number: memory does not grow with it.
+PLACES_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,11 @@ class Path:
 
     @classmethod
     def of(cls, explained: Explained, batch: Batch) -> Self:
+        """Raises ExplanationImpossible where the way to the reference is not known here."""
+        if any(_reads_times_from_the_end(network.encoder) for network in explained.networks):
+            raise ExplanationImpossible(
+                "an encoder with decay that reads from both ends has no way without a leap"
+            )
         with torch.no_grad():
             subject, facts = explained.read(batch)
             reference, reference_facts = explained.read(explained.reference(batch))
@@ -63,6 +76,14 @@ class Path:
         return cls(
             explained, subject, reference, facts, reference_facts, mask, before, latest[:, -1]
         )
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the gradient has no leaps on the way: an encoder without any max(0, x).
+
+        An encoder that is not known here counts as one that has.
+        """
+        return all(_is_smooth(network.encoder) for network in self.explained.networks)
 
     def answer(self, cells: Tensor, statics: Tensor) -> Tensor:
         """[n * B] the answer at presences [n * B, T, C] and [n * B, F]: n places for each of B."""
@@ -80,8 +101,9 @@ class Path:
         shares = torch.cat([cells, cells, since, still], dim=2)
         subject, reference = self.subject, self.reference
         inputs = _between(each(reference.inputs), each(subject.inputs), shares)
+        told = torch.cat([since, still], dim=2)[:, :, : subject.elapsed.shape[2]]  # or nothing
         elapsed = _between(
-            each(reference.elapsed), each(subject.elapsed), torch.cat([since, still], dim=2)
+            each(reference.elapsed), each(subject.elapsed), told
         )
         sequences = replace(
             subject,
@@ -140,6 +162,20 @@ def gradients(
     """
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         return torch.autograd.grad(forward_fn(*inputs).sum(), inputs)
+
+
+def _is_smooth(encoder: Encoder) -> bool:
+    inner = encoder.lstm if isinstance(encoder, AttentionEncoder) else encoder
+    known = type(inner) in (LSTMEncoder, GRUEncoder, RNNEncoder)
+    return known and isinstance(inner, RecurrentEncoder) and inner.decay is None
+
+
+def _reads_times_from_the_end(encoder: Encoder) -> bool:
+    """What was seen is then told by marks alone: times leap as soon as anything is present."""
+    return any(
+        isinstance(part, RecurrentEncoder) and part.decay is not None and part.directions > 1
+        for part in encoder.modules()
+    )
 
 
 def _taken(cells: Tensor, step: Tensor) -> Tensor:
