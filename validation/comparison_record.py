@@ -33,7 +33,8 @@ class ComparisonRecord(Record):
 
     models: cost and section of each by name, in no order.
     is_choice_marked: somebody asked what `auto` would take.
-    not_tried: sections that a race left out, and why.
+    not_tried: sections that were left out, and why.
+    is_mitigation_left_out: the study trains with a mitigation, and these networks without.
     """
 
     study: str
@@ -43,4 +44,5 @@ class ComparisonRecord(Record):
     choice: Choice | None
     is_choice_marked: bool
     not_tried: tuple[str, ...] = ()
+    is_mitigation_left_out: bool = False
     how: How

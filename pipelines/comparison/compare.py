@@ -11,7 +11,8 @@ from models.config import ModelConfig
 from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Artefact, Counts, Recipe
 from pipelines.comparison.ledger import note_models
-from pipelines.comparison.sections import AUTO, sections_of
+from pipelines.comparison.left_out import reason_of, require_one_trained, words_of
+from pipelines.comparison.sections import AUTO, require_all_answerable, sections_of
 from pipelines.comparison.table import (
     answers_table,
     cost_of,
@@ -19,6 +20,7 @@ from pipelines.comparison.table import (
     kinds_of,
     seed_columns,
 )
+from pipelines.errors import TrainingFailed
 from pipelines.out_of_sample import CrossValidated, cross_validate, number_of_folds
 from pipelines.source_code import data_hashes
 from pipelines.stage import recipe_of, run_stage
@@ -52,15 +54,19 @@ def compare_study(
         processes: networks trained at a time; None for as many as fit.
 
     Raises:
-        StudyInvalid: no such study, or a name cannot be read.
-        TrainingFailed: a section cannot be trained; what was trained is kept.
+        StudyInvalid: no such study, or a name cannot be read or asks for what the task has not.
+        TrainingFailed: no section can be trained. Where some can, the page says which cannot.
     """
     spec = load_study(study)
-    sections = sections_of([name for name in names if name != AUTO], spec.model)
+    # In one order, whatever the names were given in: the first is asked beside the simple models.
+    given = sorted(name for name in names if name != AUTO)
+    sections = sections_of(given, spec.model)
+    require_all_answerable(sections, spec.audit.task, has_other_outcomes=spec.has_other_outcomes)
     sequences = sequences or sequences_of(study)
     plan = recipe_of(
         STAGE,
         config={
+            "study": spec.name,
             "models": {name: one.model_dump(mode="json") for name, one in sections.items()},
             "seeds": list(seeds),
             "cross_validation": spec.cross_validation.model_dump(mode="json"),
@@ -70,23 +76,41 @@ def compare_study(
         modules=("models.cross_validation", *ENCODER_MODULES),
     )
     note_models(spec, plan.key, sequences, sections)
-    found: dict[str, CrossValidated] = {}
-    for number, (name, section) in enumerate(sections.items()):
-        log.info("%s: %s, %d of %d", study, name, number + 1, len(sections))
-        found[name] = cross_validate(
-            spec,
-            sequences,
-            section,
-            seeds=seeds,
-            with_challengers=number == 0,
-            processes=processes,
-        )
-    recipe = recipe_for(spec, sequences, sections, found, marks_choice=AUTO in names)
+    found, left_out = _answered(spec, sequences, sections, seeds, processes)
+    recipe = recipe_for(spec, sequences, sections, found, left_out, marks_choice=AUTO in names)
 
     def write(draft: Path) -> Counts:
-        return _write(spec, sections, {name: [one] for name, one in found.items()}, recipe, draft)
+        return _write(spec, sections, found, recipe, draft)
 
     return run_stage(study, recipe, write)
+
+
+def _answered(
+    spec: Study,
+    sequences: str,
+    sections: Mapping[str, ModelConfig],
+    seeds: Sequence[int],
+    processes: int | None,
+) -> tuple[dict[str, CrossValidated], dict[str, str]]:
+    """What each model says, and of those that cannot be trained why."""
+    found: dict[str, CrossValidated] = {}
+    left_out: dict[str, str] = {}
+    for number, (name, section) in enumerate(sections.items(), start=1):
+        log.info("%s: %s, %d of %d", spec.name, name, number, len(sections))
+        try:
+            found[name] = cross_validate(
+                spec,
+                sequences,
+                section,
+                seeds=seeds,
+                with_challengers=not found,
+                processes=processes,
+            )
+        except TrainingFailed as failed:
+            log.warning("%s: %s cannot be trained: %s", spec.name, name, failed.cause)
+            left_out[name] = reason_of(failed)
+    require_one_trained(found, left_out)
+    return found, left_out
 
 
 def sequences_of(study: str) -> str:
@@ -105,6 +129,7 @@ def recipe_for(
     sequences: str,
     sections: Mapping[str, ModelConfig],
     found: Mapping[str, CrossValidated],
+    left_out: Mapping[str, str],
     marks_choice: bool,
 ) -> Recipe:
     """What decides the table: the answers, the audit's policy, and what the models are called."""
@@ -116,6 +141,8 @@ def recipe_for(
             "models": {name: one.model_dump(mode="json") for name, one in sections.items()},
             "cross_validation": spec.cross_validation.model_dump(mode="json"),
             "auto": marks_choice,
+            "left_out": dict(left_out),
+            "mitigated": spec.mitigation is not None,
         },
         inputs={"sequences": sequences} | {name: one.key for name, one in found.items()},
         libraries=("polars", "numpy", "scipy", "jinja2"),
@@ -177,6 +204,7 @@ def record_of(
         choice=choice,
         is_choice_marked=is_marked,
         not_tried=tuple(not_tried),
+        is_mitigation_left_out=spec.mitigation is not None,
         how=How(
             folds=number_of_folds(spec, beside[0].sequences_key),
             kind_of_folds=spec.cross_validation.kind,
@@ -197,12 +225,19 @@ def _words(section: ModelConfig, base: ModelConfig) -> dict[str, Any]:
 def _write(
     spec: Study,
     sections: Mapping[str, ModelConfig],
-    answered: Mapping[str, Sequence[CrossValidated]],
+    found: Mapping[str, CrossValidated],
     recipe: Recipe,
     draft: Path,
 ) -> Counts:
-    beside = next(iter(answered.values()))
-    record = record_of(spec, sections, answered, beside, is_marked=bool(recipe.config["auto"]))
+    answered = {name: [one] for name, one in found.items()}
+    record = record_of(
+        spec,
+        sections,
+        answered,
+        next(iter(answered.values())),
+        is_marked=bool(recipe.config["auto"]),
+        not_tried=words_of(recipe.config["left_out"]),
+    )
     write_record(record, draft)
     return {"models": len(record.comparison.models), "rows": record.comparison.rows}
 

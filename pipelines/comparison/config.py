@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.config import ModelConfig
 from models.encoders.registry import ENCODERS
-from pipelines.comparison.sections import AUTO, sections_of
+from pipelines.comparison.sections import AUTO, require_all_answerable, sections_of
 from pipelines.errors import StudyInvalid
+from validation.tasks import Task
 
 
 class AutoSection(BaseModel):
@@ -37,9 +38,12 @@ def without_auto(study: dict[str, Any]) -> dict[str, Any]:
     return study
 
 
-def require_readable(section: AutoSection, base: ModelConfig) -> None:
+def require_readable(
+    section: AutoSection, base: ModelConfig, task: Task, *, has_other_outcomes: bool
+) -> None:
     """Raises ValueError where a name of the race cannot be read, or asks for what is not there."""
     try:
-        sections_of(section.models, base)
+        sections = sections_of(section.models, base)
+        require_all_answerable(sections, task, has_other_outcomes=has_other_outcomes)
     except StudyInvalid as error:
         raise ValueError(f"model.auto.models: {error.cause}") from None

@@ -38,6 +38,9 @@ def note_model(
 def note_models(
     spec: Study, plan: str, sequences: str, sections: Mapping[str, ModelConfig]
 ) -> None:
-    """Add all sections of a comparison, in their order; as ``note_model``."""
-    for number, (name, section) in enumerate(sections.items(), start=1):
-        note_model(spec, plan, sequences, number, name, section)
+    """Add all sections of a comparison; as ``note_model``. Their numbers are those of their names.
+
+    The plan does not know in which order they were given, so the numbers must not either.
+    """
+    for number, name in enumerate(sorted(sections), start=1):
+        note_model(spec, plan, sequences, number, name, sections[name])

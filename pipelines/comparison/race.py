@@ -13,12 +13,15 @@ from math import ceil
 import polars as pl
 
 from models.config import ModelConfig
+from pipelines.comparison.left_out import reason_of, require_one_trained, words_of
+from pipelines.errors import TrainingFailed
 from pipelines.out_of_sample import CrossValidated, Epoch
 from validation.comparison import primary_metric, value_of
 from validation.config import AuditConfig
 from validation.tasks import LOWER_IS_BETTER
 
 FIRST_FOLDS = 2
+NO_TIME = "no time"
 
 log = logging.getLogger(__name__)
 
@@ -72,26 +75,35 @@ def race(
 ) -> Raced:
     """Try models in their order until the time is over; the first of them is always finished.
 
+    A model that cannot be trained is left out like one that there was no time for, and the next
+    one stands in its place.
+
     Args:
         folds: how many the study has.
         ask: trains and answers, or gives back what was answered before; passes on OutOfTime.
+
+    Raises:
+        TrainingFailed: no model can be trained.
     """
     first = tuple(range(min(FIRST_FOLDS, folds)))
     rest = tuple(range(len(first), folds))
-    leader = next(iter(sections))
     tried, late = _leg(sections, first, clock, ask)
-    missed = [f"{name} (no time)" for name in late]
+    require_one_trained(tried, late)
+    challengers = [next(iter(tried.values()))]
+    missed = list(words_of(late))
     if not rest:
-        alone = {name: [one] for name, one in tried.items()}
-        return Raced(alone, [tried[leader]], tuple(missed))
+        return Raced({name: [one] for name, one in tried.items()}, challengers, tuple(missed))
     order = sorted(tried, key=lambda name: _cost(tried[name], policy))
-    kept = {name: sections[name] for name in order[: ceil(len(order) / 2)]}
-    behind = f"on all folds (behind on the first {len(first)})"
-    missed += [f"{name} {behind}" for name in order[len(kept) :]]
-    whole, late = _leg(kept, rest, clock, ask)
-    missed += [f"{name} on all folds (no time)" for name in late]
+    better, behind = order[: ceil(len(order) / 2)], order[ceil(len(order) / 2) :]
+    whole, late = _leg({name: sections[name] for name in better}, rest, clock, ask)
+    if not whole:  # then those that were behind are all that is left
+        whole, more = _leg({name: sections[name] for name in behind}, rest, clock, ask)
+        late, behind = late | more, []
+    require_one_trained(whole, late)
+    missed += [f"{name} on all folds (behind on the first {len(first)})" for name in behind]
+    missed += words_of({f"{name} on all folds": why for name, why in late.items()})
     answered = {name: [tried[name], one] for name, one in whole.items()}
-    return Raced(answered, [tried[leader], whole[order[0]]], tuple(missed))
+    return Raced(answered, [*challengers, next(iter(whole.values()))], tuple(missed))
 
 
 def _leg(
@@ -99,23 +111,27 @@ def _leg(
     folds: tuple[int, ...],
     clock: Clock,
     ask: Ask,
-) -> tuple[dict[str, CrossValidated], list[str]]:
-    """Answers of the models that were finished, and the names of those that were not.
+) -> tuple[dict[str, CrossValidated], dict[str, str]]:
+    """Answers of the models that were finished, and of those that were not why.
 
-    The first is finished whatever the clock says, and asked for the simple models' answers too.
+    The first that can be trained is finished whatever the clock says, and asked for the simple
+    models' answers too.
     """
     found: dict[str, CrossValidated] = {}
-    late = []
-    for number, (name, section) in enumerate(sections.items()):
-        is_first = number == 0
+    late = {}
+    for name, section in sections.items():
+        is_first = not found
         if clock.is_over and not is_first:
-            late.append(name)
+            late[name] = NO_TIME
             continue
         try:
             log.info("race: %s on folds %s", name, folds)
             found[name] = ask(name, section, folds, is_first, _goes_on if is_first else clock.stop)
         except OutOfTime:
-            late.append(name)
+            late[name] = NO_TIME
+        except TrainingFailed as failed:
+            log.warning("race: %s cannot be trained: %s", name, failed.cause)
+            late[name] = reason_of(failed)
     return found, late
 
 

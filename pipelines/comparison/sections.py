@@ -4,7 +4,7 @@ A name is an encoder, or `study` for the study's own section; after it options, 
 and fields of the section, each behind a `:`, as in `gru+decay` or `lstm:hidden_size=64`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -14,6 +14,8 @@ from models.config import EncoderConfig, ModelConfig
 from models.encoders.registry import ENCODERS
 from pipelines.errors import StudyInvalid
 from pipelines.strict_yaml import strict_yaml
+from pipelines.task_rules import require_answerable
+from validation.tasks import Task
 
 OWN, AUTO = "study", "auto"
 # Word behind a plus -> the field that it sets, by its dotted name.
@@ -23,6 +25,10 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "hazard": ("head", "hazard"),
     "pretraining": ("pretraining", {}),
 }
+# What all models have alike, so that no name may say it.
+OF_ALL = ("seeds", "window_seeds")
+# As many layers as a section may have: with kernels of 3 these see 1,021 time steps.
+MOST_LEVELS = 8
 
 
 def sections_of(names: Sequence[str], base: ModelConfig) -> dict[str, ModelConfig]:
@@ -34,6 +40,21 @@ def sections_of(names: Sequence[str], base: ModelConfig) -> dict[str, ModelConfi
     if len(set(names)) != len(names) or not names:
         raise _unreadable(",".join(names), "name one model or more, each once")
     return {name: section_of(name, base) for name in names}
+
+
+def require_all_answerable(
+    sections: Mapping[str, ModelConfig], task: Task, *, has_other_outcomes: bool
+) -> None:
+    """Before the first is trained: the task has what each section learns from.
+
+    Raises:
+        StudyInvalid: it has not.
+    """
+    for name, section in sections.items():
+        try:
+            require_answerable(section, task, has_other_outcomes=has_other_outcomes)
+        except ValueError as error:
+            raise _unreadable(name, str(error)) from None
 
 
 def section_of(name: str, base: ModelConfig) -> ModelConfig:
@@ -58,18 +79,41 @@ def section_of(name: str, base: ModelConfig) -> ModelConfig:
         place, separator, value = field.partition("=")
         if not separator:
             raise _unreadable(name, f"{field!r} is no field=value")
+        if place in OF_ALL:
+            raise _unreadable(name, "seeds are those of all models: --seeds, or auto.seeds")
         try:
             _set(section, place, strict_yaml(value))
         except (KeyError, TypeError, yaml.YAMLError):
             raise _unreadable(name, f"a model section has no field {place!r}") from None
     try:
-        return ModelConfig.model_validate(section)
+        made = ModelConfig.model_validate(section)
     except ValidationError as error:
         told = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}".lstrip(": ")
             for one in error.errors(include_input=False, include_url=False)
         )
         raise _unreadable(name, told) from None
+    if kind == "tcn" and not any(field.startswith("layers=") for field in fields):
+        return _seeing_all(made)
+    return made
+
+
+def _seeing_all(section: ModelConfig) -> ModelConfig:
+    """With levels enough that the last step sees `max_steps`, as every recurrent encoder does.
+
+    By models/encoders/tcn.py L levels see 1 + 2 (kernel_size - 1)(2^L - 1) steps. The layers
+    of a recurrent study would have it judged by the last few steps of a record.
+    """
+    reach = 2 * (section.encoder.kernel_size - 1)
+    levels = next(
+        (
+            level
+            for level in range(section.layers, MOST_LEVELS)
+            if 1 + reach * (2**level - 1) >= section.max_steps
+        ),
+        MOST_LEVELS,
+    )
+    return section.model_copy(update={"layers": levels})
 
 
 def _set(section: dict[str, Any], place: str, value: Any) -> None:

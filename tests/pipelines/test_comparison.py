@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
-from models.config import ModelConfig
+from models.config import EncoderConfig, ModelConfig
+from models.encoders.encoder import Sequences
+from models.encoders.tcn import TCNEncoder
 from pipelines.comparison.chosen import chosen_section
 from pipelines.comparison.compare import PAGE, RECORD, compare_study
 from pipelines.comparison.sections import section_of, sections_of, seeds_of
@@ -42,7 +45,7 @@ BASE = ModelConfig.model_validate(MODEL | {"dropout": 0.1, "encoder": {"kind": "
         ("lstm:hidden_size=64", {"encoder": {"kind": "lstm"}, "hidden_size": 64}),
         (
             "tcn:encoder.kernel_size=5:dropout=0.2",
-            {"encoder": {"kind": "tcn", "kernel_size": 5}, "dropout": 0.2},
+            {"encoder": {"kind": "tcn", "kernel_size": 5}, "dropout": 0.2, "layers": 6},
         ),
     ],
 )
@@ -63,11 +66,46 @@ def test_a_name_is_the_studys_section_but_for_what_it_says(
         ("lstm:hidden_size", "no field=value"),
         ("lstm:hidden_size=0", "hidden_size: Input should be greater"),
         ("tcn+decay", "has no decay"),
+        ("lstm:seeds=7", "seeds are those of all models"),
+        ("lstm:window_seeds=1", "seeds are those of all models"),
     ],
 )
 def test_a_name_that_cannot_be_read_is_refused_in_words(name: str, words: str) -> None:
     with pytest.raises(StudyInvalid, match=words):
         section_of(name, BASE)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "sees"),
+    [
+        ("tcn", 7, 509),  # 1 + 4 (2^7 - 1), and 6 levels see 253 of the 256 steps
+        ("tcn:max_steps=5", 1, 5),
+        ("tcn:max_steps=6", 2, 13),
+        ("tcn:max_steps=22", 3, 29),
+        ("tcn:max_steps=4096", 8, 1021),  # no section may have more
+        ("tcn:encoder.kernel_size=64", 2, 379),
+        ("tcn:layers=1", 1, 5),
+    ],
+)
+def test_a_convolution_sees_the_whole_record_unless_its_name_says_otherwise(
+    name: str, layers: int, sees: int
+) -> None:
+    section = section_of(name, BASE)
+    assert section.layers == layers
+    encoder = TCNEncoder(1, 0, section.model_copy(update={"hidden_size": 2})).double().eval()
+    steps = torch.ones(1, sees + 1, dtype=torch.bool)
+    inputs = torch.rand(1, sees + 1, 1, dtype=torch.float64, requires_grad=True)
+    for parameter in encoder.parameters():
+        torch.nn.init.uniform_(parameter, 0.1, 0.2)  # positive, so that nothing is cut off
+    sequences = Sequences(inputs, torch.ones(1, sees + 1, 2), steps, steps.cumsum(1) - 1)
+    encoder(sequences).pooled.sum().backward()
+    assert inputs.grad is not None
+    assert (inputs.grad[0, :, 0] > 0).tolist() == [False] + [True] * sees
+
+
+def test_the_study_itself_keeps_the_layers_that_it_names() -> None:
+    own = BASE.model_copy(update={"encoder": EncoderConfig(kind="tcn")})
+    assert section_of("study", own) == own
 
 
 @pytest.mark.parametrize("names", [[], ["lstm", "lstm"]])

@@ -136,10 +136,10 @@ def test_a_clock_stops_nothing_before_its_time() -> None:
 
 
 def load(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Any, **sections: Any
 ) -> tuple[ModelConfig, AutoSection | None]:
     monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path))
-    write_study(tmp_path, model=model)
+    write_study(tmp_path, model=model, **sections)
     spec = load_study(STUDY)
     return spec.model, spec.auto
 
@@ -183,6 +183,15 @@ def test_the_race_is_explained_before_the_training_that_waits_for_it(
         ({"models": ["tcn+decay"]}, "has no decay"),
         ({"minutes": 0}, "greater than 0"),
         ({"encoders": ["gru"]}, "Extra inputs"),
+        ({"models": ["gru", "lstm:seeds=[4]"]}, "seeds are those of all models"),
+        (
+            {"models": ["gru", "lstm:other_labels_share=0.2"]},
+            "'lstm:other_labels_share=0.2' cannot be tried: .* names no other outcomes",
+        ),
+        (
+            {"models": ["lstm", "gru:together_with=[ewma]"]},
+            "'gru:together_with=.ewma.' cannot be tried: model.together_with: expected",
+        ),
     ],
 )
 def test_a_race_that_cannot_be_run_is_refused_with_the_study(
@@ -190,3 +199,12 @@ def test_a_race_that_cannot_be_run_is_refused_with_the_study(
 ) -> None:
     with pytest.raises(StudyInvalid, match=words):
         load(tmp_path, monkeypatch, {"auto": race})
+
+
+def test_a_race_is_refused_where_what_it_trains_is_not_what_the_study_would_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mitigation = {"attribute": "sex", "reweighing": True}
+    with pytest.raises(StudyInvalid, match="mitigation: a race trains without it"):
+        load(tmp_path, monkeypatch, "auto", mitigation=mitigation)
+    assert load(tmp_path, monkeypatch, MODEL, mitigation=mitigation)[1] is None

@@ -65,6 +65,11 @@ def sentences(record: ComparisonRecord) -> list[str]:
         found.append(_taken(choice))
     if record.not_tried:
         found.append(f"Left out of this table: {', '.join(record.not_tried)}.")
+    if record.is_mitigation_left_out:
+        found.append(
+            "The study's mitigation is left out of this comparison: these networks were trained "
+            "without it, and what it costs or gains is not in the table."
+        )
     return found
 
 
