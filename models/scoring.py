@@ -13,7 +13,7 @@ import numpy.typing as npt
 from models.answers import BY_SEED, Answers, columns_of
 from models.challengers.registry import CHALLENGERS
 from models.challengers.table import Table
-from models.compression.form import Scorer, form_of, predict
+from models.compression.form import Scorer, form_of, lost_by_forms, predict
 from models.compression.registry import TRAINED
 from models.conformal import Correction
 from models.dropout_draws import draw_raw
@@ -99,6 +99,9 @@ class Scoring:
     def open(cls, sequences: Path, model: Path) -> "Scoring":
         store, words = SequenceStore.open(sequences), Model.read(model)
         words.check_fits(store)
+        lost = lost_by_forms(words.config)
+        if words.form != TRAINED and lost is not None:
+            raise ModelUnusable(lost)
         use_threads(words.config.threads)
         features = build_features(store, max_steps=words.config.max_steps)
         _check_features(features, model)
@@ -172,8 +175,6 @@ class Scoring:
         draws, steps = self.words.config.dropout_draws, self.words.config.max_steps
         if not draws:
             return None
-        if self.words.form != TRAINED:
-            raise ModelUnusable("a compressed network has no dropout to be left on")
         found = [
             draw_raw(cast(SequenceNetwork, network), self.store, rows, steps, draws, number)
             for number, network in enumerate(self._read(estimator))

@@ -7,7 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from models.challengers.fitting import calibrate
-from models.compression.form import CompressionImpossible, Form, Training, form_of
+from models.compression.form import (
+    CompressionImpossible,
+    Form,
+    Training,
+    form_of,
+    lost_by_forms,
+)
 from models.compression.registry import TRAINED
 from models.config import ModelConfig
 from models.estimator import Estimator, Model, ModelUnusable, read_network
@@ -31,8 +37,8 @@ def compress(sequences: Path, model: Path, form: str, output: Path) -> dict[str,
     The networks are calibrated anew, on the validation part they were calibrated on before.
 
     Raises:
-        CompressionImpossible: there is no such form, the encoder has none, or the model is no
-            trained one.
+        CompressionImpossible: there is no such form, the encoder has none, the model is no
+            trained one, or its scores need what no form has.
         ModelUnusable: the model is not readable, or was trained on other sequences.
         SequencesUnusable: `sequences` is not a readable store.
     """
@@ -40,8 +46,8 @@ def compress(sequences: Path, model: Path, form: str, output: Path) -> dict[str,
     if words.form != TRAINED:
         raise CompressionImpossible(f"the model is of form {words.form} already")
     made = form_of(form)
-    if words.config.dropout_draws and made.suffix == ".onnx":
-        raise CompressionImpossible("a graph has no dropout whose draws could be told")
+    if (lost := lost_by_forms(words.config)) is not None:
+        raise CompressionImpossible(lost)
     if made.trains_on and (model / TWIN).exists():
         raise CompressionImpossible("a mitigated model would be trained on without its mitigation")
     if words.sequences_sha256 != store.fingerprint():

@@ -89,6 +89,16 @@ def predict(scorer: Scorer, store: SequenceStore, rows: Rows, max_steps: int) ->
     return predict_raw(network.to(device), store, rows, max_steps, device)
 
 
+def lost_by_forms(config: ModelConfig) -> str | None:
+    """What a model section asks of its networks that none has in another form; None if nothing.
+
+    Asked before a model is compressed and, should one have been all the same, when it scores.
+    """
+    if config.dropout_draws:
+        return "a compressed network has no dropout to be left on, as dropout_draws asks"
+    return None
+
+
 def form_of(name: str) -> Form:
     """The form of that name. Raises CompressionImpossible where there is none."""
     if name not in FORMS:

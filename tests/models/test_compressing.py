@@ -128,6 +128,23 @@ def test_a_mitigated_model_is_not_trained_on_without_its_mitigation(
     assert not (tmp_path / "smaller").exists()
 
 
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_a_model_whose_dropout_is_told_is_refused_before_anything_is_made_of_it(
+    form: str, trained: Path, tmp_path: Path
+) -> None:
+    """Its scores are refused in every form, so making one would be in vain."""
+    drawn = shutil.copytree(trained / "model", tmp_path / "drawn")
+    config = Model.read(drawn).config.model_copy(update={"dropout_draws": 2})
+    replace(Model.read(drawn), config=config).write(drawn)
+    assert "seed_spread" in score(trained / "sequences", drawn)
+    with pytest.raises(CompressionImpossible, match="no dropout to be left on"):
+        compress(trained / "sequences", drawn, form, tmp_path / "smaller")
+    assert not (tmp_path / "smaller").exists()
+    replace(Model.read(drawn), form=form).write(drawn)
+    with pytest.raises(ModelUnusable, match="no dropout to be left on"):
+        score(trained / "sequences", drawn)
+
+
 # ---- pruning -----------------------------------------------------------------------------------
 
 
