@@ -67,16 +67,18 @@ class Ledger:
         return entries, heads[-1]
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[list[Content]]:
         """Deciding and adding are one step: nobody adds an entry in between.
 
+        Yields all entries, read once and whole, so that the writer need not read them again.
+
         Raises:
-            StoreLocked: another process kept the ledger for ten seconds.
+            ArtefactCorrupt: as ``entries``.
+            StoreLocked: another process kept the ledger for all of ``wait_seconds``.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with only_writer(self.folder / ".lock", LOCK_WAIT_SECONDS):
-            self._settle_head()
-            yield
+        with only_writer(self.folder / ".lock", wait_seconds):
+            yield self._settled()
 
     def add(self, content: Content) -> None:
         """Add one entry, whole or not at all; call it inside ``writing``."""
@@ -105,12 +107,12 @@ class Ledger:
         if head is not None and head not in heads[-2:]:
             raise corrupt(self._head_file, "does not agree with the last entry")
 
-    def _settle_head(self) -> None:
-        """Give the head what a killed writer left out; the first one comes before any entry."""
-        self.entries()
-        _, heads = self._chain()
-        if self._head() != heads[-1]:
-            self._write_head(heads[-1])
+    def _settled(self) -> list[Content]:
+        """All entries; the head gets what a killed writer left out, the first before any entry."""
+        entries, newest = self.read()
+        if self._head() != newest:
+            self._write_head(newest)
+        return entries
 
     @property
     def _head_file(self) -> Path:

@@ -15,13 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from pipelines.errors import ArtefactCorrupt
 from pipelines.identity import Key, UtcMoment
-from pipelines.ledger import Ledger, corrupt
+from pipelines.ledger import Content, Ledger, corrupt
 from pipelines.releases import require_study_name
 from pipelines.settings import Settings, settings
 from validation.overfitting import OverfittingEvidence, broken_chain, overfitting_evidence
 
 # Sums in another order differ by less; losses are of the size of a label.
 ROUNDING = 1e-9
+# Many trials begin at a time, and each reads the whole ledger before it adds itself.
+LOCK_WAIT_SECONDS = 300.0
 
 
 class Trial(BaseModel):
@@ -112,12 +114,12 @@ def record_trial(
 
     Raises:
         ArtefactCorrupt: the ledger is broken, or holds this trial with other content.
-        StoreLocked: another process kept the ledger for ten seconds.
+        StoreLocked: others kept the ledger for five minutes.
         StudyInvalid: the study's name cannot be a folder's.
     """
     ledger = _ledger(study, installation)
-    with ledger.writing():
-        entries = _parsed(ledger)[0]
+    with ledger.writing(LOCK_WAIT_SECONDS) as contents:
+        entries = _parsed(ledger, contents)
         for number, known in enumerate(entries, start=1):
             if known.trial_id == trial.trial_id:
                 _require_same(known, trial, number, ledger)
@@ -133,10 +135,12 @@ def trials_of(study: str, installation: Settings | None = None) -> TrialLedger:
         ArtefactCorrupt: an entry was deleted, edited or moved, the newest included.
         StudyInvalid: the study's name cannot be a folder's.
     """
-    entries, sha256 = _parsed(_ledger(study, installation))
+    ledger = _ledger(study, installation)
+    contents, head = ledger.read()
+    entries = _parsed(ledger, contents)
     return TrialLedger(
         trials=tuple(entry for entry in entries if isinstance(entry, Trial)),
-        sha256=sha256,
+        sha256=head.sha256,
         tuning=tuple(entry for entry in entries if isinstance(entry, TuningTrial)),
     )
 
@@ -187,9 +191,12 @@ def _ledger(study: str, installation: Settings | None) -> Ledger:
     return Ledger((installation or settings()).trials_dir / require_study_name(study))
 
 
-def _parsed(ledger: Ledger) -> tuple[list[Trial | TuningTrial], str]:
-    """All entries, and the sha256 of the newest."""
-    contents, head = ledger.read()
+def _parsed(ledger: Ledger, contents: list[Content]) -> list[Trial | TuningTrial]:
+    """All entries as what they are.
+
+    Raises:
+        ArtefactCorrupt: one is no trial, or stands there twice.
+    """
     try:
         entries = [
             (TuningTrial if content.get("kind") == "tuning" else Trial).model_validate(content)
@@ -199,7 +206,7 @@ def _parsed(ledger: Ledger) -> tuple[list[Trial | TuningTrial], str]:
         raise corrupt(ledger.folder, "holds an entry that is no trial") from None
     if len({entry.trial_id for entry in entries}) != len(entries):
         raise corrupt(ledger.folder, "holds a trial twice")
-    return entries, head.sha256
+    return entries
 
 
 def _require_same(

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipelines.errors import ArtefactCorrupt, StudyInvalid
+from pipelines import ledger, trials
+from pipelines.errors import ArtefactCorrupt, StoreLocked, StudyInvalid
 from pipelines.ledger import BEFORE_THE_FIRST, Ledger
 from pipelines.settings import Settings, settings
 from pipelines.trials import (
@@ -227,6 +228,30 @@ def test_two_writers_lose_and_double_no_trial_and_no_reader_finds_it_corrupt() -
     ids = [known.trial_id for known in trials_of(STUDY).trials]
     assert len(ids) == 60
     assert set(ids) == {trial(start + n).trial_id for start in (0, 100, 200) for n in range(1, 21)}
+
+
+def test_a_trial_is_added_after_one_reading_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(5)
+    read, reading = [], Path.read_bytes
+
+    def counting(path: Path) -> bytes:
+        read.append(path.name)
+        return reading(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counting)
+    record_trial(STUDY, trial(6))
+    assert sorted(name for name in read if name[0] == "0") == [
+        f"00000{n}.json" for n in range(1, 6)
+    ]
+
+
+def test_a_trial_waits_longer_for_the_ledger_than_other_writers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert trials.LOCK_WAIT_SECONDS >= 10 * ledger.LOCK_WAIT_SECONDS
+    monkeypatch.setattr(trials, "LOCK_WAIT_SECONDS", 0.1)
+    with Ledger(folder()).writing(), pytest.raises(StoreLocked, match=r"waited 0\.1 s"):
+        record_trial(STUDY, trial(1))
 
 
 # ---- the trial itself -------------------------------------------------------------------------
