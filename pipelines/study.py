@@ -129,9 +129,7 @@ class Study(BaseModel):
                 "mitigation: a race trains without it, so `model: auto` would choose by other "
                 "networks than are trained; name the model, or leave mitigation away"
             )
-        require_readable(
-            self.auto, self.model, self.audit.task, has_other_outcomes=self.has_other_outcomes
-        )
+        require_readable(self.auto, self.model, self.require_fitting)
         return self
 
     @field_validator("cross_validation", mode="before")
@@ -149,26 +147,21 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _model_fits_the_task(self) -> "Study":
-        require_answerable(self.model, self.audit.task, has_other_outcomes=self.has_other_outcomes)
+        self.require_fitting(self.model)
         reweighed = self.mitigation is not None and self.mitigation.reweighing
         if reweighed and self.model.head == "hazard":
             raise ValueError("mitigation.reweighing: a hazard counts everybody as long as seen")
         return self
 
-    @property
-    def has_other_outcomes(self) -> bool:
+    def require_fitting(self, model: ModelConfig) -> None:
+        """Raises ValueError, by the field, where this study cannot train such a model section."""
         # A domain's section that cannot be read is an error of its own.
-        return self.records is None or bool(self.records.learned_beside)
-
-    @model_validator(mode="after")
-    def _only_quantiles_are_corrected(self) -> "Study":
-        asked = self.model.conformal_by is not None or self.model.conformal_rate != 0.0
-        if asked and self.audit.task != "quantiles":
-            raise ValueError(
-                "model.conformal_by, conformal_rate: only quantiles are corrected by their misses, "
-                f"found a prediction of {self.audit.task}"
-            )
-        return self
+        beside = getattr(self.records, "learned_beside", ())
+        others = self.records is None or bool(beside)
+        require_answerable(model, self.audit.task, has_other_outcomes=others)
+        require_decided_in_time(
+            self.split, self.cross_validation, head=model.head, learned_beside=beside
+        )
 
     @model_validator(mode="after")
     def _mitigation_fits_the_audit(self) -> "Study":
@@ -204,16 +197,6 @@ class Study(BaseModel):
                 f"tuning.networks_per_fold: expected at most {given}, as many as model.seeds has, "
                 f"found {asked}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _labels_are_decided_in_time(self) -> "Study":
-        require_decided_in_time(
-            self.split,
-            self.cross_validation,
-            head=self.model.head,
-            learned_beside=getattr(self.records, "learned_beside", ()),
-        )
         return self
 
 

@@ -22,3 +22,8 @@ def require_answerable(model: ModelConfig, task: Task, *, has_other_outcomes: bo
     if unknown := sorted(set(model.together_with) - set(known)):
         others = f"one of {', '.join(known)}" if known else "nobody for quantiles"
         raise ValueError(f"model.together_with: expected {others}, found {', '.join(unknown)}")
+    if (model.conformal_by is not None or model.conformal_rate != 0.0) and task != "quantiles":
+        raise ValueError(
+            "model.conformal_by, conformal_rate: only quantiles are corrected by their misses, "
+            f"found a prediction of {task}"
+        )

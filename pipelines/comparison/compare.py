@@ -12,7 +12,7 @@ from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Artefact, Counts, Recipe
 from pipelines.comparison.ledger import note_models
 from pipelines.comparison.left_out import reason_of, require_one_trained, words_of
-from pipelines.comparison.sections import AUTO, require_all_answerable, sections_of
+from pipelines.comparison.sections import AUTO, require_all_fitting, sections_of
 from pipelines.comparison.table import (
     answers_table,
     cost_of,
@@ -61,7 +61,7 @@ def compare_study(
     # In one order, whatever the names were given in: the first is asked beside the simple models.
     given = sorted(name for name in names if name != AUTO)
     sections = sections_of(given, spec.model)
-    require_all_answerable(sections, spec.audit.task, has_other_outcomes=spec.has_other_outcomes)
+    require_all_fitting(sections, spec.require_fitting)
     sequences = sequences or sequences_of(study)
     plan = recipe_of(
         STAGE,

@@ -1,14 +1,14 @@
 """What a study may say instead of naming its model: `model: auto`. Light: a DAG file reads it."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.config import ModelConfig
 from models.encoders.registry import ENCODERS
-from pipelines.comparison.sections import AUTO, require_all_answerable, sections_of
+from pipelines.comparison.sections import AUTO, require_all_fitting, sections_of
 from pipelines.errors import StudyInvalid
-from validation.tasks import Task
 
 
 class AutoSection(BaseModel):
@@ -39,11 +39,14 @@ def without_auto(study: dict[str, Any]) -> dict[str, Any]:
 
 
 def require_readable(
-    section: AutoSection, base: ModelConfig, task: Task, *, has_other_outcomes: bool
+    section: AutoSection, base: ModelConfig, require_fitting: Callable[[ModelConfig], None]
 ) -> None:
-    """Raises ValueError where a name of the race cannot be read, or asks for what is not there."""
+    """Raises ValueError where a name of the race cannot be read, or asks for what is not there.
+
+    Args:
+        require_fitting: raises ValueError for a section that the study cannot train.
+    """
     try:
-        sections = sections_of(section.models, base)
-        require_all_answerable(sections, task, has_other_outcomes=has_other_outcomes)
+        require_all_fitting(sections_of(section.models, base), require_fitting)
     except StudyInvalid as error:
         raise ValueError(f"model.auto.models: {error.cause}") from None

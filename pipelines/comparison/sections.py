@@ -4,7 +4,7 @@ A name is an encoder, or `study` for the study's own section; after it options, 
 and fields of the section, each behind a `:`, as in `gru+decay` or `lstm:hidden_size=64`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -14,8 +14,6 @@ from models.config import EncoderConfig, ModelConfig
 from models.encoders.registry import ENCODERS
 from pipelines.errors import StudyInvalid
 from pipelines.strict_yaml import strict_yaml
-from pipelines.task_rules import require_answerable
-from validation.tasks import Task
 
 OWN, AUTO = "study", "auto"
 # Word behind a plus -> the field that it sets, by its dotted name.
@@ -42,17 +40,20 @@ def sections_of(names: Sequence[str], base: ModelConfig) -> dict[str, ModelConfi
     return {name: section_of(name, base) for name in names}
 
 
-def require_all_answerable(
-    sections: Mapping[str, ModelConfig], task: Task, *, has_other_outcomes: bool
+def require_all_fitting(
+    sections: Mapping[str, ModelConfig], require_fitting: Callable[[ModelConfig], None]
 ) -> None:
-    """Before the first is trained: the task has what each section learns from.
+    """Before the first is trained: the study can train them all.
+
+    Args:
+        require_fitting: raises ValueError for a section that it cannot.
 
     Raises:
-        StudyInvalid: it has not.
+        StudyInvalid: it cannot.
     """
     for name, section in sections.items():
         try:
-            require_answerable(section, task, has_other_outcomes=has_other_outcomes)
+            require_fitting(section)
         except ValueError as error:
             raise _unreadable(name, str(error)) from None
 
