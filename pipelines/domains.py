@@ -72,6 +72,14 @@ class Domain(Protocol):
     ) -> "pl.DataFrame":
         """The events that become channels, each known as early as it could be computed."""
 
+    def derived_statics(
+        self, config: Any, features: "pl.DataFrame", examples: "pl.DataFrame"
+    ) -> "pl.DataFrame":
+        """The static columns that come from ``feature_events``, a row per subject_id, index_time.
+
+        Asked for only where features are not derived: else examples are rebuilt whole.
+        """
+
     def training_examples(
         self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
     ) -> "Examples": ...

@@ -19,9 +19,13 @@ REPLAYED_EXAMPLES = 50_000
 CUTS = 24
 EXAMPLES_PER_CUT = 500
 KEY = ("subject_id", "index_time")
+# Polars sums a group in as many parts as it has threads.
+ROUNDING = 1e-9
 
 Rows = npt.NDArray[np.int64]
 Build = Callable[[pl.DataFrame], tuple[pl.DataFrame, Examples]]
+# Feature events, subject_id and index_time -> the static columns that come from these events.
+DerivedStatics = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,11 @@ class Stored:
     lookback_days: int | None
 
 
-def replay_examples(events: pl.DataFrame, stored: Stored) -> LeakageCheck:
-    """Rebuild the sequences of a sample, each from its subject's events known at its index time."""
+def replay_examples(
+    events: pl.DataFrame, stored: Stored, derived_statics: DerivedStatics
+) -> LeakageCheck:
+    """Rebuild a sample's sequences and static features that come from events, each example from
+    its subject's events known at its index time."""
     frame = stored.examples.frame
     sample = _spread(frame.height, REPLAYED_EXAMPLES)
     # An example stands as a subject of its own, so that one subject may be replayed twice.
@@ -48,18 +55,35 @@ def replay_examples(events: pl.DataFrame, stored: Stored) -> LeakageCheck:
         )
         .with_columns(subject_id="replayed")
     )
-    rebuilt = gather_sequences(
-        truncated,
-        chosen.select("index_time", subject_id="replayed"),
-        stored.channels,
-        stored.lookback_days,
-    )
+    own = chosen.select("index_time", subject_id="replayed")
+    rebuilt = gather_sequences(truncated, own, stored.channels, stored.lookback_days)
+    derived = derived_statics(truncated, own)
+    wanted = _numbers(frame[sample].select(derived.columns))
     return truncation_replay(
-        select(stored.sequences, sample).arrays(),
-        rebuilt.arrays(),
+        select(stored.sequences, sample).arrays() | wanted,
+        rebuilt.arrays() | _but_for_rounding(_numbers(derived), wanted),
         sample.size,
         "each as of its own index time",
     )
+
+
+def _numbers(columns: pl.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    return {
+        f"static {column.name}": column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        for column in columns
+    }
+
+
+def _but_for_rounding(
+    rebuilt: Mapping[str, npt.NDArray[np.float64]], stored: Mapping[str, npt.NDArray[np.float64]]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What is rebuilt, and as stored where only a sum in another order tells the two apart."""
+    return {
+        name: np.where(
+            np.isclose(stored[name], column, rtol=ROUNDING, atol=ROUNDING), stored[name], column
+        )
+        for name, column in rebuilt.items()
+    }
 
 
 def replay_cuts(

@@ -11,7 +11,8 @@ def binned(config: EhrConfig, events: pl.DataFrame) -> pl.DataFrame:
     """Features moved to the end of their bin, and known no earlier than that.
 
     Values of one channel at one moment are averaged when sequences are gathered, so a bin's value
-    is its mean. Markers stay where they are: they shape the cohort and the label.
+    is its mean. Markers stay where they are: they shape the cohort and the label. Whether somebody
+    had an outcome, or is excluded by one, is asked of the events as they happened, not of bins.
     """
     if config.bin_minutes is None:
         return events

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MINUTES_PER_DAY = 24 * 60
 # Columns of the subject and example tables: an attribute needs another name.
 RESERVED_COLUMNS = frozenset(
     [
@@ -278,8 +279,8 @@ class OutcomeConfig(Section):
 class EhrConfig(Section):
     """The ``ehr`` section of a study.
 
-    ``bin_minutes``: a channel's values of so many minutes (from midnight of day zero) are averaged
-    and known at their end; without it each moment is a time step of its own.
+    ``bin_minutes``: a channel's values of so many minutes (a divisor of 1,440, so that bins begin
+    at midnight) are averaged and known at their end; without it each moment is a time step.
     ``summaries``: of each measurement, up to the index time, further static features.
     """
 
@@ -288,8 +289,17 @@ class EhrConfig(Section):
     cohort: CohortConfig
     outcome: OutcomeConfig
     age_bands_from_years: list[int] = Field(min_length=1)
-    bin_minutes: int | None = Field(None, ge=1, le=24 * 60)
+    bin_minutes: int | None = Field(None, ge=1, le=MINUTES_PER_DAY)
     summaries: tuple[Literal["mean", "minimum", "maximum", "deviation", "first"], ...] = ()
+
+    @model_validator(mode="after")
+    def _bins_fill_a_day(self) -> Self:
+        if self.bin_minutes is not None and MINUTES_PER_DAY % self.bin_minutes:
+            raise ValueError(
+                f"bin_minutes: expected a divisor of {MINUTES_PER_DAY:,}, so that bins begin at "
+                f"midnight, found {self.bin_minutes}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _codes_are_declared(self) -> Self:

@@ -11,6 +11,7 @@ import polars as pl
 from pipelines.ehr import files, other_outcomes, outcomes, rdatasets
 from pipelines.ehr.bins import binned
 from pipelines.ehr.config import EhrConfig, FilesSource
+from pipelines.ehr.summaries import summary_names, with_summaries
 from pipelines.errors import SourceInvalid
 from pipelines.events import Records
 from pipelines.examples import Examples
@@ -96,6 +97,13 @@ def feature_events(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFra
     Each feature is of one event alone, so that a replay of cut features cuts the events.
     """
     return binned(config, events)
+
+
+def derived_statics(
+    config: EhrConfig, features: pl.DataFrame, examples: pl.DataFrame
+) -> pl.DataFrame:
+    """The summaries of measurements; age, sex and attributes are of subjects, not of events."""
+    return with_summaries(config, examples, features).select(summary_names(config))
 
 
 def published(config: EhrConfig, scored: pl.DataFrame) -> pl.DataFrame:

@@ -66,9 +66,10 @@ def scoring_examples(
     Only what was known by then is looked at: no outcome, no end of follow-up.
     """
     groups = group_names(config)
-    known = binned(config, events).filter(pl.col("known_time") <= as_of)
+    known = events.filter(pl.col("known_time") <= as_of)
+    features = binned(config, events).filter(pl.col("known_time") <= as_of)
     last = (
-        known.filter(pl.col("code").cast(pl.String).is_in(config.feature_codes))
+        features.filter(pl.col("code").cast(pl.String).is_in(config.feature_codes))
         .group_by("subject_id")
         .agg(index_time=pl.col("time").max())
     )
@@ -100,7 +101,7 @@ def scoring_examples(
         label=pl.lit(None, pl.Float32),
         label_end_time=pl.lit(None, pl.Datetime("us", "UTC")),
     )
-    frame = with_summaries(config, frame, known)
+    frame = with_summaries(config, frame, features)
     return Examples(frame, static_names(config), groups, flow)
 
 

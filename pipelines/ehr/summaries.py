@@ -9,6 +9,7 @@ import polars as pl
 from pipelines.ehr.config import EhrConfig
 
 VALUE = pl.col("numeric_value").cast(pl.Float64)
+MOMENT = ("subject_id", "code", "time")
 EXPRESSIONS = {
     "mean": VALUE.mean(),
     "minimum": VALUE.min(),
@@ -27,7 +28,8 @@ def with_summaries(config: EhrConfig, frame: pl.DataFrame, events: pl.DataFrame)
     """Add the columns of ``summary_names`` to examples; null where nothing was measured.
 
     Only what was known at the example's index time counts, and of that what lies within the
-    lookback. Of values of one moment the first is their mean.
+    lookback. A value that was stated again speaks by its newest version known then; of several
+    that were known at once the mean is taken. So do the sequences.
 
     Args:
         frame: subject_id and index_time, a row per subject.
@@ -44,9 +46,10 @@ def with_summaries(config: EhrConfig, frame: pl.DataFrame, events: pl.DataFrame)
         .filter(pl.col("code").is_in(_measured(config)))
         .join(frame.select("subject_id", "index_time"), on="subject_id")
         .filter(known)
-        .group_by("subject_id", "code", "time")
+        .filter(pl.col("known_time") == pl.col("known_time").max().over(MOMENT))
+        .group_by(MOMENT)
         .agg(VALUE.mean().alias("numeric_value"))
-        .sort("subject_id", "code", "time")
+        .sort(MOMENT)
     )
     told = (
         moments.group_by("subject_id", "code")

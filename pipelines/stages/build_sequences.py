@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -150,7 +151,9 @@ class _Source:
         lookback = self.domain.lookback_days(self.config)
         stored = Stored(examples, sequences, channels, lookback)
         if not self.domain.DERIVES_FEATURES:
-            return replay_examples(self.features, stored)
+            return replay_examples(
+                self.features, stored, partial(self.domain.derived_statics, self.config)
+            )
 
         def build(known: pl.DataFrame) -> tuple[pl.DataFrame, Examples]:
             features = self.domain.feature_events(self.config, known, self.subjects)

@@ -8,7 +8,10 @@ import pytest
 import yaml
 
 from pipelines.cross_validation import windows_of
-from pipelines.errors import SourceInvalid
+from pipelines.ehr import domain, outcomes
+from pipelines.ehr.config import EhrConfig
+from pipelines.ehr.summaries import with_summaries
+from pipelines.errors import LeakageFound, SourceInvalid
 from pipelines.stage import store
 from pipelines.stages.build_sequences import build_sequences
 from pipelines.stages.ingest_events import ingest_events
@@ -79,3 +82,32 @@ def test_an_attribute_that_the_source_does_not_give_is_told(stays: Path) -> None
 
     with pytest.raises(SourceInvalid, match="no attribute ward"):
         build_sequences(study, events)
+
+
+def test_a_summary_that_sees_a_day_too_far_is_found_by_the_replay(
+    stays: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = stays.parent / "data" / "ward" / "chart.parquet"
+    chart = pl.read_parquet(file)
+    late = (
+        chart.filter(pl.col("what") == "hr")
+        .unique("stay")
+        .with_columns(minute=pl.lit(2890, chart.schema["minute"]), value=pl.lit(250.0))
+    )
+    pl.concat([chart, late]).write_parquet(file)
+    study = write_study(stays, attribute="ward_part")
+    events = ingest_events(study)
+
+    def seeing_too_far(
+        config: EhrConfig, frame: pl.DataFrame, features: pl.DataFrame
+    ) -> pl.DataFrame:
+        day = pl.duration(days=1)
+        moved = frame.with_columns(pl.col("index_time") + day)
+        told = with_summaries(config, moved, features)
+        return told.with_columns(pl.col("index_time") - day)
+
+    with monkeypatch.context() as planted:
+        for module in (outcomes, domain):
+            planted.setattr(module, "with_summaries", seeing_too_far)
+        with pytest.raises(LeakageFound, match=r"truncation_replay.*differ in static hr_mean"):
+            build_sequences(study, events)

@@ -1,5 +1,6 @@
 """Records in files of one's own: times in any unit, descriptors as codes, missing as said."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,31 @@ def test_a_bin_is_not_known_before_it_ends(ward: str) -> None:
     )
 
 
+@pytest.mark.parametrize("minutes", [7, 50, 960])
+def test_a_bin_that_does_not_fill_a_day_is_refused(minutes: int) -> None:
+    with pytest.raises(ValidationError, match=f"divisor of 1,440.*found {minutes}"):
+        study("csv", bin_minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({"cohort": {"index": "hour_48", "exclude_prior": ["hr"]}}, "prior hr"),
+        ({"outcome": EHR["outcome"] | {"codes": ["hr"]}}, "already"),
+    ],
+)
+def test_who_had_it_is_known_before_the_bin_ends(
+    ward: str, changes: dict[str, Any], step: str
+) -> None:
+    config = study(ward, bin_minutes=60, **changes)
+    tables = tables_of(config)
+    # The first stay's heart rate of 0:07 is no feature before 1:00, and known all the same.
+    moment = datetime(2000, 1, 1, 0, 10, tzinfo=UTC)
+    seen = domain.scoring_examples(config, tables.events, tables.subjects, moment)
+    assert {each.step: each.excluded for each in seen.flow}[step] == 1
+    assert seen.frame.is_empty()
+
+
 def test_the_fingerprint_is_of_the_files_content(ward: str, tmp_path: Path) -> None:
     config = study(ward)
     before = domain.fingerprint(config)
@@ -356,3 +382,22 @@ def test_what_comes_later_changes_no_summary(ward: str) -> None:
     more = pl.concat([tables.events, *added])
     after = domain.training_examples(config, more, tables.subjects).frame
     assert after.equals(before)
+
+
+def test_a_restated_value_is_summarised_by_its_newest_version_as_in_the_sequences(
+    ward: str,
+) -> None:
+    config = study(ward, summaries=ALL)
+    tables = tables_of(config)
+    is_first = (pl.col("code").cast(pl.String) == "hr") & (pl.col("numeric_value") == 80)
+    again = tables.events.filter(is_first).with_columns(
+        numeric_value=pl.lit(120.0, pl.Float32),
+        known_time=pl.col("known_time") + pl.duration(minutes=90),
+    )
+    assert again.height == 1
+    restated = replace(tables, events=pl.concat([tables.events, again]))
+
+    examples = domain.training_examples(config, restated.events, restated.subjects)
+    told = named(restated, examples.frame).select("hr_mean", "hr_minimum", "hr_first").row(0)
+    assert told == (105.0, 90.0, 120.0)  # of 120, no longer 80, and of 100, 110 and 90
+    assert [value for _, value in steps(config, restated, "hr")] == [120.0, 100.0, 110.0, 90.0]
