@@ -107,8 +107,9 @@ def report(
     as_pdf: Annotated[bool, typer.Option("--pdf", help="Print it as PDF.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Name the one for programs.")] = False,
 ) -> None:
-    """Open the newest audit report; its path is printed."""
+    """Open the newest audit report, be it of a smaller model; its path is printed."""
     require_known(study)
+    from pipelines.compression import smaller_model_of
     from pipelines.errors import SourceMissing
     from pipelines.journal import read_entries
     from pipelines.settings import settings
@@ -127,6 +128,9 @@ def report(
     if not as_json:
         path = (pdf_with_answers if as_pdf else report_with_answers)(entries[-1].key)
     print(path)
+    if smaller := smaller_model_of(entries[-1].key):
+        # Not among the output, which is the path and nothing else.
+        print(f"This is the audit of a smaller form: {smaller}", file=sys.stderr)
     if show_it and not as_json:
         webbrowser.open(path.as_uri())
 

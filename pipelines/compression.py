@@ -39,7 +39,7 @@ def newest_trained(study: str) -> Trained:
     """
     for entry in reversed([one for one in read_entries(study) if one.stage == "audit_model"]):
         inputs = _inputs(entry.key)
-        if inputs is not None and not inputs["model"].startswith(f"{COMPRESSED}/"):
+        if inputs is not None and not is_smaller(inputs["model"]):
             names = ("events", "checks", "sequences", "model", "predictions")
             return Trained(**{name: inputs[name] for name in names})
     raise SourceMissing(
@@ -49,9 +49,23 @@ def newest_trained(study: str) -> Trained:
     )
 
 
-def _inputs(audit: str) -> dict[str, str] | None:
+def is_smaller(model: str) -> bool:
+    """Whether a model's key is of a smaller form, and not of what a training wrote."""
+    return model.startswith(f"{COMPRESSED}/")
+
+
+def smaller_model_of(key: str) -> str | None:
+    """The smaller model that predictions or an audit are of.
+
+    None of a trained model's, of what rests on no model, and where nothing is kept any more.
+    """
+    model = (_inputs(key) or {}).get("model")
+    return model if model is not None and is_smaller(model) else None
+
+
+def _inputs(artefact: str) -> dict[str, str] | None:
     try:
-        found: dict[str, str] = store().manifest(audit)["recipe"]["inputs"]
+        found: dict[str, str] = store().manifest(artefact)["recipe"]["inputs"]
     except ArtefactCorrupt:
         return None
     return found
@@ -59,7 +73,7 @@ def _inputs(audit: str) -> dict[str, str] | None:
 
 def uncompressed_predictions(model: str) -> str | None:
     """The predictions of the model that a smaller one was made of; None of a trained model."""
-    if not model.startswith(f"{COMPRESSED}/"):
+    if not is_smaller(model):
         return None
     return str(store().manifest(model)["recipe"]["inputs"]["predictions"])
 

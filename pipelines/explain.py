@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.artefacts import Recipe
+from pipelines.compression import smaller_model_of
 from pipelines.errors import EquipoiseError
 from pipelines.journal import JournalEntry, read_entries
 from pipelines.stage import store
@@ -30,7 +31,7 @@ def explain_study(study: str) -> list[StageExplanation]:
         StudyInvalid: the study cannot be read.
     """
     explanations: list[StageExplanation] = []
-    newest = {entry.stage: entry for entry in read_entries(study) if entry.flow != "score"}
+    newest = _newest_of_training(study)
     keys: dict[str, str] = {}
     for stage, needed in train_stages(study).items():
         missing = [name for name in needed if name not in keys]
@@ -44,6 +45,17 @@ def explain_study(study: str) -> list[StageExplanation]:
         if explanation.state == "would reuse":
             keys[stage] = recipe.key
     return explanations
+
+
+def _newest_of_training(study: str) -> dict[str, JournalEntry]:
+    """Stage -> its newest entry; predictions and audits of a smaller model are no training's."""
+    found: dict[str, JournalEntry] = {}
+    for entry in reversed(list(read_entries(study))):
+        if entry.flow == "score" or entry.stage in found:
+            continue
+        if smaller_model_of(entry.key) is None:
+            found[entry.stage] = entry
+    return found
 
 
 # Stage -> the stages whose keys it takes, in the order of its parameters.

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.approvals.request import ListedRequest
 from pipelines.approvals.requests import list_requests
 from pipelines.artefacts import ArtefactStore
+from pipelines.compression import smaller_model_of
 from pipelines.errors import ArtefactCorrupt
 from pipelines.journal import JournalEntry, read_entries
 from pipelines.publication.contract import ListedGeneration
@@ -21,11 +22,16 @@ from validation.tasks import Task
 
 
 class AuditSummary(BaseModel):
-    """The newest audit of a model: its verdict, and its metrics by population, overall."""
+    """The newest audit of a model: its verdict, and its metrics by population, overall.
+
+    smaller_model: key of the model where `equipoise compress` made it; None of a trained one. That
+    it was audited does not say that it was released.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     key: str
+    smaller_model: str | None
     task: Task
     verdict: VerdictName | None
     reasons: tuple[str, ...]
@@ -82,6 +88,7 @@ def _audit(entry: JournalEntry | None) -> AuditSummary | None:
         ) from None
     return AuditSummary(
         key=entry.key,
+        smaller_model=smaller_model_of(entry.key),
         task=evidence.policy.task,
         verdict=evidence.gate.verdict if evidence.gate else None,
         reasons=evidence.gate.reasons if evidence.gate else (),

@@ -44,6 +44,8 @@ def _print_releases(summary: StudySummary) -> None:
 
 def _print_audit(audit: AuditSummary) -> None:
     print(f"\nnewest audit {audit.key}: {audit.verdict}")
+    if audit.smaller_model:
+        print(f"  of a smaller form of the trained model: {audit.smaller_model}")
     for reason in audit.reasons:
         print(f"  {reason}")
     rows = [

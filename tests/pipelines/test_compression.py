@@ -1,5 +1,6 @@
 """A smaller model's artefact names what it was made of, and its audit reads both."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pipelines.artefacts import Recipe
 from pipelines.cli import app
 from pipelines.compression import newest_trained, uncompressed_predictions
 from pipelines.errors import CompressionImpossible, SourceMissing
+from pipelines.explain import TRAIN_STAGES, explain_study, recipe_today
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.stage import store
 from pipelines.stages.audit_model import recipe_for
@@ -75,6 +77,55 @@ def test_the_newest_audit_of_a_trained_model_is_the_one_to_compress() -> None:
         key = made("audit_model", inputs | {"model": audited, "predictions": predictions})
         append_entry(JournalEntry(STUDY, "audit_model", key, made=True, seconds=0.0, counts={}))
     assert (newest_trained(STUDY).model, newest_trained(STUDY).predictions) == (model, predictions)
+
+
+def never_before(recipe: Recipe) -> Recipe:
+    """The recipe as if a library had been another one."""
+    return replace(recipe, libraries=recipe.libraries | {"polars": "0.0"})
+
+
+def kept(recipe: Recipe) -> str:
+    """An artefact of the recipe, noted in the journal."""
+
+    def write(draft: Path) -> dict[str, int]:
+        (draft / "report.json").write_text("{}")
+        return {}
+
+    key = store().make(recipe, write).key
+    append_entry(JournalEntry(STUDY, recipe.stage, key, made=True, seconds=0.0, counts={}))
+    return key
+
+
+@pytest.mark.parametrize("changed", ["predict_holdout", "audit_model"])
+def test_why_a_training_stage_would_run_is_told_by_its_own_last_run_and_no_smaller_models(
+    changed: str,
+) -> None:
+    """An older run of it differs by a library alone; after it a smaller model went through."""
+    keys: dict[str, str] = {}
+    for stage, needed in TRAIN_STAGES.items():
+        recipe = recipe_today(stage, STUDY, [keys[name] for name in needed])
+        keys[stage] = kept(never_before(recipe) if stage == changed else recipe)
+        if stage == changed:
+            break
+    model, predictions = keys["train_model"], keys["predict_holdout"]
+    smaller = smaller_of(model, predictions)
+    own = kept(Recipe("predict_holdout", {}, {}, {}, {"model": smaller}, {}))
+    kept(Recipe("audit_model", {}, {}, {}, {"model": smaller, "predictions": own}, {}))
+    told = {each.stage: each for each in explain_study(STUDY)}[changed]
+    assert told.state == "would run"
+    assert told.reason.startswith("libraries.polars changed from 0.0 to ")
+    assert ";" not in told.reason
+
+
+def test_the_newest_report_says_where_it_is_of_a_smaller_model() -> None:
+    model, predictions = model_and_predictions()
+    smaller = smaller_of(model, predictions)
+    for audited in (model, smaller):
+        inputs = {"model": audited, "predictions": predictions}
+        audit = kept(Recipe("audit_model", {}, {}, {}, inputs, {}))
+        told = CliRunner().invoke(app, ["report", STUDY, "--json", "--no-open"])
+        assert told.stdout == f"{store().path(audit) / 'report.json'}\n"
+        assert (f"smaller form: {smaller}" in told.stderr) == (audited == smaller)
 
 
 def test_a_form_that_is_none_is_refused_with_the_list_of_those_there_are() -> None:
