@@ -14,8 +14,10 @@ from pipelines.publication.subject_pages import write_subject_page
 from pipelines.settings import settings
 from pipelines.stage import open_inputs, store
 from pipelines.stages.explain_predictions import scored_rows
-from validation.faithfulness import judge_faithfulness
 from validation.report.why import SubjectPage, render_subject_page
+
+# What a table's subject_id can be.
+NUMBERS = range(-(2**63), 2**63)
 
 
 def subject_of(study: str, source_id: str) -> int:
@@ -39,6 +41,8 @@ def write_page(study: str, subject: int) -> Path:
         SourceMissing: nothing is published, or what is published was never explained.
         ArtefactCorrupt: a file that the prediction rests on is gone or altered.
     """
+    if subject not in NUMBERS:
+        raise _unknown(study, f"the current predictions of {study}")
     published = open_store(settings()).read_current(study).filter(pl.col("subject_id") == subject)
     if published.is_empty():
         raise _unknown(study, f"the current predictions of {study}")
@@ -46,18 +50,13 @@ def write_page(study: str, subject: int) -> Path:
     explanation = _explanation_of(study, row["scores_key"])
     folder = store().open(explanation)
     measured = json.loads((folder / "faithfulness.json").read_text())["measured"]
-    # Judged anew: limits of today hold, whatever was written.
-    verdict = judge_faithfulness(measured)
-    page = SubjectPage(
+    page = SubjectPage.judged(
+        measured,
+        lambda: _explained(explanation, subject),
         study=study,
         task=row["task"],
         subject=str(subject),
         facts=_facts(row),
-        method=verdict.method,
-        faithfulness=verdict,
-        measured=measured,
-        explained=_explained(explanation, subject) if verdict.is_faithful else None,
-        impossible=measured.get("impossible"),
     )
     return write_subject_page(study, subject, render_subject_page(page), settings())
 
@@ -76,14 +75,18 @@ def _explanation_of(study: str, scores: str) -> str:
     )
 
 
-def _explained(explanation: str, subject: int) -> dict[str, Any]:
+def _explained(explanation: str, subject: int) -> dict[str, Any] | None:
     # torch: only whoever explains pays for it.
+    from models.explanations.explained import ExplanationImpossible
     from models.explanations.explaining import explained_subject
 
     keys = store().manifest(explanation)["recipe"]["inputs"]
     inputs = open_inputs({name: keys[name] for name in ("sequences", "model")})
     chosen = scored_rows(inputs["sequences"], pl.DataFrame({"subject_id": [subject]}))
-    return explained_subject(inputs["sequences"], inputs["model"], int(chosen[0]))
+    try:
+        return explained_subject(inputs["sequences"], inputs["model"], int(chosen[0]))
+    except ExplanationImpossible:
+        return None
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:

@@ -11,7 +11,13 @@ from validation.estimates import Record, VerdictName
 FEWEST_SUBJECTS: Final = 30
 # A guess has 0; an explanation that does not look at the weights has nearly 1.
 MOST_REDRAWN_CORRELATION: Final = 0.3
+# Redrawn networks raise or lower by chance, so signs hide an order that the data alone make: such
+# an order of sizes has 1. Sizes of one subject's data times those of two unrelated networks
+# correlate by the data's share of the spread: at half of it the weights no longer decide most.
+MOST_REDRAWN_SIZE_CORRELATION: Final = 0.5
 MOST_ADDITIVITY_ERROR: Final = 1e-3
+# Rows that do not add up get no reasons; where they are many, what is said of the others is luck.
+MOST_NOT_ADDING_UP_SHARE: Final = 0.01
 
 
 class FaithfulnessLine(Record):
@@ -40,10 +46,12 @@ def judge_faithfulness(measured: Mapping[str, Any]) -> FaithfulnessVerdict:
 
     Args:
         measured: method, adds_up, subjects, comprehensiveness_gain_low, sufficiency_gain_low,
-            redrawn_correlation and additivity_error; what is missing or null cannot be told.
+            redrawn_correlation, redrawn_size_correlation, additivity_error and, of the very rows
+            that are explained, not_adding_up_share; what is missing or null cannot be told.
     """
     subjects = _number(measured, "subjects")
     correlation = _number(measured, "redrawn_correlation")
+    of_sizes = _number(measured, "redrawn_size_correlation")
     lines = [
         _line(
             "Subjects it was measured on",
@@ -65,21 +73,48 @@ def judge_faithfulness(measured: Mapping[str, Any]) -> FaithfulnessVerdict:
             f"at most {MOST_REDRAWN_CORRELATION} either way",
             correlation is not None and abs(correlation) <= MOST_REDRAWN_CORRELATION,
         ),
+        _line(
+            "Rank correlation of sizes with what redrawn weights get",
+            of_sizes,
+            f"at most {MOST_REDRAWN_SIZE_CORRELATION}",
+            of_sizes is not None and of_sizes <= MOST_REDRAWN_SIZE_CORRELATION,
+        ),
     ]
     # Whoever does not say whether a method adds up has promised that it does.
     if measured.get("adds_up") is not False:
-        error = _number(measured, "additivity_error")
-        lines.append(
-            _line(
-                "Contributions add up: largest error by the range of answers",
-                error,
-                f"at most {MOST_ADDITIVITY_ERROR}",
-                error is not None and 0 <= error <= MOST_ADDITIVITY_ERROR,
-            )
-        )
+        lines += _adding_up(measured)
     return FaithfulnessVerdict(
         method=str(measured.get("method", "unknown")), verdict=_worst(lines), lines=tuple(lines)
     )
+
+
+def adds_up(missing: float, answer_range: float | None) -> bool:
+    """Whether one subject's contributions account for its answer.
+
+    Args:
+        missing: answer - reference - sum of the contributions.
+        answer_range: of the answers on which faithfulness was measured; None where it was not.
+    """
+    return answer_range is not None and abs(missing) <= MOST_ADDITIVITY_ERROR * answer_range
+
+
+def _adding_up(measured: Mapping[str, Any]) -> list[FaithfulnessLine]:
+    error = _number(measured, "additivity_error")
+    share = _number(measured, "not_adding_up_share")
+    return [
+        _line(
+            "Contributions add up: largest error by the range of answers",
+            error,
+            f"at most {MOST_ADDITIVITY_ERROR}",
+            error is not None and 0 <= error <= MOST_ADDITIVITY_ERROR,
+        ),
+        _line(
+            "Scored rows whose contributions do not add up so, and have no reasons: their share",
+            share,
+            f"at most {MOST_NOT_ADDING_UP_SHARE}",
+            share is not None and 0 <= share <= MOST_NOT_ADDING_UP_SHARE,
+        ),
+    ]
 
 
 def _above_zero(line: str, found: float | None) -> FaithfulnessLine:

@@ -1,6 +1,8 @@
 """explain_predictions: why each row has its score, and whether that may be believed."""
 
 import json
+import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from pipelines.artefacts import Counts
 from pipelines.errors import ArtefactCorrupt
 from pipelines.splits import SPLITS
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
-from validation.faithfulness import FaithfulnessVerdict, judge_faithfulness
+from validation.faithfulness import FaithfulnessVerdict, adds_up, judge_faithfulness
+
+log = logging.getLogger(__name__)
 
 # A reason is a fact about a person: it is kept and erased like the prediction that it explains.
 REASONS: dict[str, pl.DataType] = {
@@ -36,7 +40,8 @@ def explain_predictions(study: str, sequences: str, scores: str) -> str:
     reasons.parquet: subject_id, rank, channel, days_before (null for a static feature),
     contribution (of the raw answer: log odds, log volatility), method; it is empty unless
     faithfulness.json says that the verdict is pass. A score that cannot be explained is still a
-    score: that nothing could be measured is written and closes no gate of the scores.
+    score: that nothing could be measured is written and closes no gate of the scores. A row whose
+    contributions do not add up has no reasons; where too many do not, no row has any.
 
     Raises:
         ArtefactCorrupt: the scores are not of these sequences, or the model is unreadable.
@@ -46,7 +51,7 @@ def explain_predictions(study: str, sequences: str, scores: str) -> str:
         "explain_predictions",
         config={"sample": SAMPLE, "seed": SEED},
         inputs=inputs,
-        libraries=("polars", "numpy", "torch", "captum"),
+        libraries=("polars", "numpy", "torch", "captum", "scipy"),
         modules=("models.explanations.explaining", *ENCODER_MODULES),
         device=device_class(),
     )
@@ -75,31 +80,53 @@ def _write(inputs: dict[str, Path], draft: Path) -> Counts:
     told.write_parquet(draft / "reasons.parquet")
     words = {"measured": measured, **verdict.model_dump(mode="json")}
     (draft / "faithfulness.json").write_text(json.dumps(words, indent=1, sort_keys=True))
-    return _counts(scored, told, verdict)
+    return _counts(scored, told, verdict) | {"not_adding_up": measured.get("not_adding_up", 0)}
 
 
 def _explained(
     inputs: dict[str, Path], scored: pl.DataFrame
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The reasons, and the measures of them; neither where the model cannot be explained."""
+    """The reasons, and the measures of them; neither where the model cannot be explained.
+
+    Whatever else goes wrong is no fault of the scores: it is written by its class, not by its
+    words, which could quote a record.
+    """
     # torch: only whoever explains pays for it.
     from models.estimator import ModelUnusable
     from models.explanations.explained import ExplanationImpossible
     from models.explanations.explaining import explained_reasons
+    from models.explanations.registry import OF_REASONS
     from models.store import SequencesUnusable
 
     sequences, trained_on = inputs["sequences"], inputs["trained_on"]
-    rows, sample = scored_rows(sequences, scored), _sample(trained_on)
+    nothing = {"method": OF_REASONS, "impossible": ""}
     try:
-        return explained_reasons(sequences, inputs["model"], rows, trained_on, sample)
+        rows, sample = scored_rows(sequences, scored), _sample(trained_on)
+        told = explained_reasons(sequences, inputs["model"], rows, trained_on, sample)
+        return _adding_up(*told)
     except ExplanationImpossible as error:
-        return [], {"impossible": str(error)}
+        return [], nothing | {"impossible": str(error)}
     except (ModelUnusable, SequencesUnusable) as error:
         raise ArtefactCorrupt(
             f"These sequences cannot be explained by this model: {error}.",
             where=str(inputs["model"]),
             remedy="Delete the one that the message names and run the flow again from its stage.",
         ) from None
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        kind = type(error).__name__
+        log.warning("%s at %s:%s: no reasons", kind, Path(last.filename).name, last.lineno)
+        return [], nothing | {"impossible": f"the explanation met an unexpected {kind}"}
+
+
+def _adding_up(
+    lines: list[dict[str, Any]], missing: dict[int, float], measured: dict[str, Any]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The lines of the rows that add up, and how many do not."""
+    broken = {row for row, one in missing.items() if not adds_up(one, measured["answer_range"])}
+    share = len(broken) / len(missing) if missing else None
+    counted = {"not_adding_up": len(broken), "not_adding_up_share": share}
+    return [line for line in lines if line["row"] not in broken], measured | counted
 
 
 def scored_rows(sequences: Path, scored: pl.DataFrame) -> Rows:

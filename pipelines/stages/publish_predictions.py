@@ -23,6 +23,7 @@ from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.study import Study, load_study
 from validation.evidence import GateVerdict, load_prediction_evidence
+from validation.faithfulness import judge_faithfulness
 from validation.prediction_gate import judge_predictions
 
 # The group of an instrument whose source names none.
@@ -111,8 +112,9 @@ def _reasons(scores: str, reasons: str) -> pl.DataFrame:
         )
     folder = store().open(reasons)
     told = pl.read_parquet(folder / "reasons.parquet").select(*LONG)
-    verdict = json.loads((folder / "faithfulness.json").read_text())["verdict"]
-    return told if verdict == "pass" else told.clear()
+    measured = json.loads((folder / "faithfulness.json").read_text())["measured"]
+    # Judged anew: limits of today hold, whatever was written.
+    return told if judge_faithfulness(measured).is_faithful else told.clear()
 
 
 def _with_names(spec: Study, scores: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines import reasons
 from pipelines.cli_explanations import why
 from pipelines.errors import ArtefactCorrupt, ContractBroken, GateClosed, SubjectUnknown
 from pipelines.market.sessions import calendar
@@ -43,6 +42,7 @@ from tests.validation.test_faithfulness import FAITHFUL
 from validation import faithfulness
 from validation.evidence import Evidence, load_evidence
 from validation.faithfulness import judge_faithfulness
+from validation.report import why as report
 from validation.tasks import DELISTED, LISTING_STATUS, MOST_TOLERATED, Task, losses_of
 
 
@@ -233,7 +233,7 @@ def test_reasons_are_written_only_if_every_check_of_them_passed(explanation: Pat
     written = pl.read_parquet(explanation / "reasons.parquet")
 
     assert None not in [line["found"] for line in told["lines"]]
-    passed = [line["verdict"] for line in told["lines"]] == ["pass"] * 5
+    passed = [line["verdict"] for line in told["lines"]] == ["pass"] * 7
     assert told["verdict"] == ("pass" if passed else "fail")
     assert written.is_empty() == (told["verdict"] != "pass")
     assert dict(written.schema) == REASONS
@@ -262,7 +262,7 @@ def test_a_published_subject_has_a_page_that_only_its_owner_reads(
     explanation: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A network of two epochs need not be explained faithfully: the page is what is tried here.
-    monkeypatch.setattr(reasons, "judge_faithfulness", lambda _: judge_faithfulness(FAITHFUL))
+    monkeypatch.setattr(report, "judge_faithfulness", lambda _: judge_faithfulness(FAITHFUL))
     row = open_store(settings()).read_current("volatility").sort("subject_id").row(0, named=True)
     by_pseudonym = write_page("volatility", row["subject_id"])
     text = by_pseudonym.read_text()
@@ -277,7 +277,10 @@ def test_a_published_subject_has_a_page_that_only_its_owner_reads(
     assert capsys.readouterr().out.strip() == str(by_pseudonym)
 
 
-@pytest.mark.parametrize(("subject", "by_source"), [("1", False), ("x", False), ("NOBODY", True)])
+@pytest.mark.parametrize(
+    ("subject", "by_source"),
+    [("1", False), ("x", False), ("NOBODY", True), (str(2**63), False), ("1" * 5000, False)],
+)
 def test_whoever_is_not_published_has_no_page_and_is_not_named(
     explanation: Path, subject: str, by_source: bool
 ) -> None:

@@ -1,9 +1,9 @@
 """Pages of single subjects, for the tests that read and draw them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tests.validation.test_faithfulness import FAITHFUL
-from validation.faithfulness import judge_faithfulness
 from validation.report.why import METHODS, SubjectPage
 
 FACTS = [("Score", "0.1234"), ("Release", "r-0001"), ("Decision", "selected")]
@@ -32,16 +32,21 @@ def explained(attention: bool = False) -> dict[str, Any]:
     }
 
 
-def subject_page(faithful: bool = True, attention: bool = False, **changed: Any) -> SubjectPage:
-    measured = FAITHFUL if faithful else FAITHFUL | {"redrawn_correlation": 0.9}
-    words: dict[str, Any] = {
-        "study": "nafld_diabetes",
-        "task": "risk",
-        "subject": "4711",
-        "facts": FACTS,
-        "method": "integrated_gradients",
-        "faithfulness": judge_faithfulness(measured),
-        "measured": measured,
-        "explained": explained(attention) if faithful else None,
-    }
-    return SubjectPage(**(words | changed))
+def subject_page(
+    faithful: bool = True,
+    attention: bool = False,
+    *,
+    measured: Mapping[str, Any] | None = None,
+    told: Mapping[str, Any] | None = None,
+    subject: str = "4711",
+) -> SubjectPage:
+    """As ``equipoise why`` makes it of what faithfulness.json says was measured."""
+    unfaithful = {} if faithful else {"redrawn_correlation": 0.9}
+    return SubjectPage.judged(
+        FAITHFUL | unfaithful if measured is None else measured,
+        lambda: explained(attention) if told is None else told,
+        study="nafld_diabetes",
+        task="risk",
+        subject=subject,
+        facts=FACTS,
+    )

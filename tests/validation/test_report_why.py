@@ -5,7 +5,6 @@ import re
 import pytest
 
 from tests.validation.subject_pages import FACTS, explained, subject_page
-from validation.faithfulness import judge_faithfulness
 from validation.report.why import METHODS, Row, chart_of, render_subject_page, rows_of, when_words
 
 MINUS = "\N{MINUS SIGN}"
@@ -25,7 +24,7 @@ def test_the_methods_stand_side_by_side_in_the_order_of_the_one_that_gives_reaso
 def test_what_a_method_does_not_name_is_its_zero() -> None:
     told = explained()
     told["methods"]["lime"]["contributions"] = []
-    rows = rows_of(subject_page(explained=told))
+    rows = rows_of(subject_page(told=told))
     assert rows[0].contributions[list(METHODS).index("lime")] == "0.000"
 
 
@@ -62,18 +61,34 @@ def test_an_unfaithful_explanation_shows_no_reason_and_says_which_check_failed()
     assert '<span class="chip fail">' in html
 
 
-def test_what_could_not_be_measured_says_why() -> None:
-    measured = {"impossible": "the score is averaged with models that are no networks"}
-    page = subject_page(
-        faithful=False,
-        method="integrated_gradients",
-        faithfulness=judge_faithfulness(measured),
-        measured=measured,
-        impossible=measured["impossible"],
-    )
-    html = render_subject_page(page)
-    assert "averaged with models that are no networks" in html
+@pytest.mark.parametrize(
+    ("named", "caption"),
+    [({"method": "integrated_gradients"}, "Integrated gradients"), ({}, "No method")],
+)
+def test_what_could_not_be_measured_says_why(named: dict[str, str], caption: str) -> None:
+    words = "the score is averaged with models that are no networks"
+    html = render_subject_page(subject_page(measured=named | {"impossible": words}))
+    assert f"It could not be measured: {words}." in html
+    assert f"<caption>{caption}</caption>" in html
+    assert "Not explained" in html
     assert "cannot tell" in html
+    assert "hdl" not in html
+
+
+def test_only_the_method_that_was_judged_is_said_to_have_passed() -> None:
+    html = render_subject_page(subject_page())
+    assert "Only that method was judged" in html
+    heads = re.findall(r'<th scope="col" class="n">([^<]*)</th>', html)[: len(METHODS)]
+    assert heads[0] == "Integrated gradients"
+    assert heads[1:] == [f"{name} (not judged)" for name, _ in list(METHODS.values())[1:]]
+
+
+def test_a_subject_whose_contributions_do_not_add_up_is_not_explained_though_others_are() -> None:
+    # 0.001 of the range of answers, 4, is what may be missing.
+    html = render_subject_page(subject_page(told=explained() | {"answer": -1.4955}))
+    assert "contributions do not add up to its answer" in html
+    assert "hdl" not in html
+    assert "hdl" in render_subject_page(subject_page(told=explained() | {"answer": -1.4965}))
 
 
 def test_the_drawing_says_in_words_what_it_shows() -> None:
@@ -87,7 +102,7 @@ def test_without_an_observation_there_is_nothing_to_draw() -> None:
     told = explained()
     for method in told["methods"].values():
         method["contributions"] = []
-    page = subject_page(explained=told)
+    page = subject_page(told=told | {"answer": told["reference"]})
     assert chart_of(page) is None
     assert "no observation to draw" in render_subject_page(page)
 
@@ -95,6 +110,6 @@ def test_without_an_observation_there_is_nothing_to_draw() -> None:
 def test_names_are_escaped() -> None:
     told = explained()
     told["methods"]["integrated_gradients"]["contributions"][0]["channel"] = "<b>hdl</b>"
-    html = render_subject_page(subject_page(explained=told, subject="<i>1</i>"))
+    html = render_subject_page(subject_page(told=told, subject="<i>1</i>"))
     assert "<b>hdl" not in html
     assert "<i>1" not in html

@@ -6,13 +6,13 @@ contributions, never what was measured.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from markupsafe import Markup
 
-from validation.faithfulness import FaithfulnessVerdict
+from validation.faithfulness import FaithfulnessVerdict, adds_up, judge_faithfulness
 from validation.report.formatting import number
 from validation.report.render import render_template
 from validation.report.svg import Scale, drawing, element, line, text, tick_label
@@ -66,6 +66,45 @@ class SubjectPage:
     measured: Mapping[str, Any]
     explained: Mapping[str, Any] | None
     impossible: str | None = None
+
+    @classmethod
+    def judged(
+        cls,
+        measured: Mapping[str, Any],
+        explain: Callable[[], Mapping[str, Any] | None],
+        **said: Any,
+    ) -> Self:
+        """The page of a subject whose prediction was explained and measured.
+
+        Judged anew: limits of today hold, whatever was written.
+
+        Args:
+            measured: of the explanation of all that was published with the subject, as
+                ``faithfulness.json`` keeps it.
+            explain: explains the subject, None if it cannot; called only if that explanation is
+                faithful.
+            said: study, task, subject and facts.
+        """
+        verdict = judge_faithfulness(measured)
+        told = explain() if verdict.is_faithful else None
+        impossible = measured.get("impossible")
+        if verdict.is_faithful and told is None:
+            impossible = "this subject cannot be explained"
+        elif told is not None and not _accounts(told, verdict.method, measured):
+            told, impossible = None, "this subject's contributions do not add up to its answer"
+        return cls(
+            **said,
+            method=verdict.method,
+            faithfulness=verdict,
+            measured=measured,
+            explained=told,
+            impossible=impossible,
+        )
+
+    @property
+    def method_words(self) -> str:
+        """What the table of checks is headed with; an older explanation may name no method."""
+        return METHODS[self.method][0] if self.method in METHODS else "No method"
 
 
 @dataclass(frozen=True)
@@ -133,6 +172,14 @@ def chart_of(page: SubjectPage) -> Markup | None:
     if not raised and not lowered:
         return None
     return _drawn(raised, lowered)
+
+
+def _accounts(told: Mapping[str, Any], method: str, measured: Mapping[str, Any]) -> bool:
+    """Whether the subject's own contributions add up, if the method promises it."""
+    found = told["methods"][method]
+    total = sum(one["contribution"] for one in found["contributions"])
+    missing = told["answer"] - told["reference"] - total
+    return not found["adds_up"] or adds_up(missing, measured.get("answer_range"))
 
 
 def _drawn(raised: Mapping[float, float], lowered: Mapping[float, float]) -> Markup:
