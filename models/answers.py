@@ -12,7 +12,8 @@ from models.estimator import Estimator, ModelUnusable
 from models.store import PROBABILITIES, SequenceStore
 from models.tasks import task_of
 
-# Of the task risk, by an ensemble: what each network says alone, in the order of its seeds.
+# Of the task risk, by an ensemble: what each network says, averaged with the challengers that
+# answer together with it if any do, in the order of its seeds.
 BY_SEED = "score_seed_"
 
 # Of whom a static feature is not known: they are a group of their own.
@@ -26,7 +27,7 @@ Rows = npt.NDArray[np.int64]
 class Answers:
     """What networks said raw [networks, R, K] of the examples `rows` [R].
 
-    drawn: [draws, R, K] what they said with dropout left on, where a study asks for it.
+    drawn: [draws, R, K] what they said with the head's dropout left on, where a study asks for it.
     by: the static feature whose values are corrected apart, where a study asks for it.
     """
 

@@ -5,7 +5,6 @@ import torch
 from models.batches import Rows
 from models.config import ModelConfig
 from models.parts import TrainingImpossible
-from models.standing import Standing
 
 
 def halved(config: ModelConfig, times: int) -> ModelConfig:
@@ -22,8 +21,8 @@ def halved(config: ModelConfig, times: int) -> ModelConfig:
     return config.model_copy(update=smaller)
 
 
-def halve_batches(standing: Standing, plan: list[Rows], name: str) -> None:
-    """Count one more halving, after `plan` did not fit.
+def halve_batches(halvings: int, plan: list[Rows], name: str) -> int:
+    """One more halving, after `plan` did not fit.
 
     Raises:
         TrainingImpossible: no batch of the plan holds more than one example.
@@ -33,6 +32,6 @@ def halve_batches(standing: Standing, plan: list[Rows], name: str) -> None:
             f"{name}: one example alone does not fit into memory; "
             "lower max_steps or hidden_size, or set truncate_steps"
         )
-    standing.halvings += 1
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # pieces of the larger size would not serve the smaller one
+    return halvings + 1

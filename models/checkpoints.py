@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, device
+from torch.optim import Optimizer
 
 KEPT = 2
 
@@ -59,6 +60,33 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """What the optimiser remembers: `optimizer.<parameter's number>.<what>`."""
+    return {
+        f"optimizer.{number}.{name}": value
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Have it remember `<parameter's number>.<what>`, the names without their kind."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, what = name.split(".", 1)
+        state.setdefault(int(number), {})[what] = tensor
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+
+
+def by_kind(tensors: dict[str, Tensor], where: device) -> dict[str, dict[str, Tensor]]:
+    """Kind -> the rest of the name -> tensor, of names such as `network.line.bias`."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, rest = name.split(".", 1)
+        parts.setdefault(kind, {})[rest] = tensor.to(where)
+    return parts
 
 
 def _read(path: Path) -> Checkpoint | None:

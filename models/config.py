@@ -22,7 +22,8 @@ class EncoderConfig(BaseModel):
         kind: one of models/encoders/registry.py.
         bidirectional: reads from both ends; only where one prediction is made of the whole.
         decay: what was seen long ago counts less (GRU-D, Che et al. 2018): unobserved values move
-            from the last one to the mean, and the state fades with the time between steps.
+            from the last one to the middle that they are scaled by, and the state fades with the
+            time between steps.
         recurrent_dropout: share of the state that the gates do not see in training, the same at
             all steps of a sequence (Gal & Ghahramani 2016).
         kernel_size: time steps that a convolution sees, itself and those before it.
@@ -79,7 +80,10 @@ class ModelConfig(BaseModel):
         head: "direct" answers for the whole horizon; "hazard" for each of `hazard_bins` parts of
             it, so that whoever was lost to follow-up counts for as long as they were seen.
         hazard_bins: parts of the horizon that a hazard is given for.
-        other_labels_share: of the loss, how much the study's other outcomes have.
+        other_labels_share: times the other outcomes' loss, in which each example whose label is
+            known counts once, and 1 minus it times the study's own, in which examples weigh by
+            censoring and class; where those weights are far from 1 on average, so is what each
+            has of the sum from these shares.
         pretraining: what the encoder learns first, if anything.
         scaling: how numbers are made comparable, fitted on the training split.
         hidden_size: width of the encoder's state.
@@ -111,7 +115,7 @@ class ModelConfig(BaseModel):
         conformal_days: quantiles are corrected by the misses of so many days before.
         conformal_rate: how fast the levels asked for follow what is missed all the same; 0 for not.
         conformal_by: a static feature whose values are corrected by their own misses, if any.
-        dropout_draws: answers with dropout left on, whose spread is told; 0 for none.
+        dropout_draws: answers with the head's dropout left on, whose spread is told; 0 for none.
         together_with: challengers whose raw answers are averaged with the networks'.
         threads: CPU threads of the arithmetic; another count gives other last bits.
     """
@@ -161,6 +165,13 @@ class ModelConfig(BaseModel):
             raise ValueError("seeds must be one or more different numbers from 0 upwards")
         return seeds
 
+    @field_validator("together_with")
+    @classmethod
+    def _challengers_differ(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError("a challenger named twice would count twice")
+        return names
+
     @model_validator(mode="after")
     def _the_encoder_can_do_it(self) -> Self:
         kind, entry = self.encoder.kind, ENCODERS[self.encoder.kind]
@@ -176,6 +187,8 @@ class ModelConfig(BaseModel):
                 f"truncate_steps: {kind} cannot go on where a window stopped; {able} can, "
                 "reading forwards only"
             )
+        if self.encoder.decay and self.scaling == "none":
+            raise ValueError("encoder.decay: values fade to 0, which is a middle only once scaled")
         return self
 
     @model_validator(mode="after")
@@ -192,6 +205,8 @@ class ModelConfig(BaseModel):
             raise ValueError("focal_gamma is of two classes, and a hazard has none")
         if self.positive_weight != 1.0 and self.head == "hazard":
             raise ValueError("positive_weight is of two classes, and a hazard has none")
+        if self.dropout_draws > 0 and self.dropout == 0.0:
+            raise ValueError("dropout_draws: without dropout all draws are the same")
         return self
 
 

@@ -92,18 +92,29 @@ def correct(
 
 @dataclass(frozen=True)
 class _Misses:
-    """(label - quantile) / scale [H, L] of the known labels, when made and when decided [H]."""
+    """(label - quantile) / scale [H, L] of the known labels, when made and when decided [H].
+
+    label: [H], in the scale of each row; quantiles: [H, L], likewise.
+    """
 
     of_level: Floats
     made: Floats
     decided: Floats
+    label: Floats
+    quantiles: Floats
 
     @classmethod
     def of(cls, history: History) -> "_Misses":
         known = ~np.isnan(history.label) & ~np.isnan(history.label_end_day)
         past = history.predicted
         misses = (history.label[:, None] - past.quantiles) / past.scale[:, None]
-        return cls(misses[known], past.index_day[known], history.label_end_day[known])
+        return cls(
+            misses[known],
+            past.index_day[known],
+            history.label_end_day[known],
+            (history.label / past.scale)[known],
+            (past.quantiles / past.scale[:, None])[known],
+        )
 
     def offsets(self, moment: float, asked_levels: Floats, days: float) -> tuple[Floats, int]:
         """[L] what each quantile moves by at a moment, in scales, and by how many labels."""
@@ -134,22 +145,24 @@ def _adapted(misses: _Misses, moments: Floats, levels: Floats, correction: Corre
     """[M, L] the levels that are asked for at each moment so that `levels` are reached.
 
     Whenever labels become known of rows that had been corrected, each level moves by rate x (level
-    - the share of these labels that lay below its corrected quantile), within 0 and 1.
+    - the share of these labels that lay below its corrected quantile), within 0 and 1. That is the
+    quantile as it was published, in the sorted row.
     """
     if correction.rate == 0.0:
         return np.tile(levels, (len(moments), 1))
     target, at = levels.copy(), dict.fromkeys(moments.tolist(), levels)
-    given = np.full(misses.of_level.shape, np.nan)  # the offset that each past row was given
+    given = np.full(misses.of_level.shape, np.nan)  # the quantiles published of each past row
     waiting = np.ones(len(misses.made), dtype=bool)
     for moment in np.union1d(misses.made, moments):
         told = waiting & (misses.decided <= moment) & ~np.isnan(given[:, 0])
         if told.any():
-            below = (misses.of_level[told] <= given[told]).mean(axis=0)
+            below = (misses.label[told, None] <= given[told]).mean(axis=0)
             target = np.clip(target + correction.rate * (levels - below), 0.0, 1.0)
             waiting &= ~told
         offsets, count = misses.offsets(moment, target, correction.days)
         if count:
-            given[misses.made == moment] = offsets
+            made = misses.made == moment
+            given[made] = np.sort(misses.quantiles[made] + offsets, axis=1)
         at[float(moment)] = target
     return np.array([at[moment] for moment in moments.tolist()])
 

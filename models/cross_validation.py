@@ -145,9 +145,12 @@ def answer_fold(scoring: Scoring, estimator: Estimator, fold: int) -> Answered:
     for name, values in scoring.columns(estimator, rows, history).items():
         if not name.startswith(BY_SEED):
             columns[name] = values
-    for seed, network in zip(scoring.words.config.seeds, estimator.networks, strict=True):
+    # Of a network alone only the score is kept, which needs no draws.
+    config = scoring.words.config.model_copy(update={"dropout_draws": 0})
+    undrawn = replace(scoring, words=replace(scoring.words, config=config))
+    for seed, network in zip(config.seeds, estimator.networks, strict=True):
         alone = replace(estimator, networks=(network,), challengers={})
-        for name, values in scoring.columns(alone, rows, history).items():
+        for name, values in undrawn.columns(alone, rows, history).items():
             if name == "score" or name.startswith("score_q"):
                 columns[name.replace("score", f"seed_{seed}", 1)] = values
     return Answered(columns, seconds)

@@ -13,9 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.batches import Rows
-from models.loop import predict_raw
+from models.batches import Batch, Rows
+from models.loop import answer_in_batches
 from models.network import SequenceNetwork
+from models.precision import autocast
+from models.seeds import mixed
 from models.store import SequenceStore
 
 Floats = npt.NDArray[np.float64]
@@ -29,27 +31,49 @@ def draw_raw(
     draws: int,
     seed: int,
 ) -> Floats:
-    """[draws, R, K] raw answers for the examples `rows` [R], each by a network thinned anew."""
+    """[draws, R, K] raw answers for the examples `rows` [R], each by a head thinned anew.
+
+    The encoder has no part in it and reads each example once.
+    """
+    network.eval()
     device = next(network.parameters()).device
-    found = []
-    for draw in range(draws):
-        with thinned(network, (seed, draw)):
-            found.append(predict_raw(network, store, rows, max_steps, device))
-    return np.stack(found)
+    thinnings = [Thinning(network.head, mixed(seed, draw)) for draw in range(draws)]
+
+    def told(batch: Batch) -> Tensor:
+        with autocast(network.precision, device):
+            sequences, facts = network.read(batch)
+            pooled = network.encoder(sequences).pooled
+        found = []
+        for thinning in thinnings:
+            with thinning.applied():
+                found.append(network.conclude(pooled, facts))
+        return torch.cat(found, dim=1)  # [B, draws x K]
+
+    outputs = draws * network.outputs
+    answers = answer_in_batches(told, outputs, store, rows, max_steps, device)
+    return answers.reshape(len(rows), draws, network.outputs).transpose(1, 0, 2)
 
 
-@contextmanager
-def thinned(network: SequenceNetwork, seed: tuple[int, int]) -> Iterator[None]:
-    """Leave out each dropout layer's share of its inputs, the same for all rows, until the end."""
-    state = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1
-    generator = torch.Generator().manual_seed(int(state))
-    layers = [module for module in network.head.modules() if isinstance(module, nn.Dropout)]
-    handles = [layer.register_forward_hook(_Mask(generator, layer.p)) for layer in layers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+class Thinning:
+    """Of each dropout layer of a head a share of its inputs to leave out, the same for all rows."""
+
+    def __init__(self, head: nn.Module, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.masks = [
+            (layer, _Mask(generator, layer.p))
+            for layer in head.modules()
+            if isinstance(layer, nn.Dropout)
+        ]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Leave them out until the end."""
+        handles = [layer.register_forward_hook(mask) for layer, mask in self.masks]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 class _Mask:

@@ -1,7 +1,8 @@
 """Group DRO: the loss of the worst group, by weights of groups that follow their losses.
 
 Sagawa, Koh, Hashimoto and Liang, ICLR 2020, algorithm 1: after each batch q_g grows by
-exp(step x mean loss of g in the batch), then the network steps on sum of q_g x loss of g.
+exp(step x mean loss of g in the batch), then the network steps on sum of q_g x loss of g. So
+batches are not accumulated here; where memory makes that necessary, q moves with each part.
 """
 
 from dataclasses import dataclass

@@ -6,6 +6,7 @@ after a kill draws what the lost one drew, and no generator's state needs saving
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +31,15 @@ from models.precision import autocast
 from models.pretraining import pretrain
 from models.progress import Report
 from models.scaling import Scaler
+from models.seeds import mixed
 from models.standing import EpochLog, Standing, weights_of
 from models.store import PROBABILITIES, SequenceStore
 from models.tasks import task_of
 from models.truncation import read_truncated
 
 SCORING_TOKENS = 32_768
+
+Told = Callable[[Batch], Tensor]  # [B, K] of a batch
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def train_network(
     if job.mitigation is not None:
         if job.mitigation.config.reweighing and config.head == "hazard":
             raise TrainingImpossible("reweighing: the likelihood of a hazard has no such weights")
+        if job.mitigation.config.group_robust_step is not None and config.accumulate_batches > 1:
+            raise TrainingImpossible("group_robust: weights that move with each batch, not step")
         store = job.mitigation.reweighed(store, job.part.train)
     validation = known(store, job.part.validation)
     positive_weight = class_weight(store, known(store, job.part.train), config)
@@ -79,14 +85,14 @@ def train_network(
         standing.save(job.checkpoints, job.fingerprint)
     while not standing.finished(config):
         epoch, sized = len(standing.log) + 1, halved(config, standing.halvings)
-        torch.manual_seed(_seed_of(job.seed, epoch))
+        torch.manual_seed(mixed(job.seed, epoch))
         rate = learning_rate(config, epoch)
         set_rate(standing.optimizer, rate)
         plan = plan_epoch(store, train, sized, (job.seed, epoch))
         entry = _train_if_it_fits(store, plan, standing, sized, positive_weight)
         if entry is None:
             standing.restore(job.checkpoints, job.fingerprint)
-            halve_batches(standing, plan, job.name)
+            standing.halvings = halve_batches(standing.halvings, plan, job.name)
             standing.save(job.checkpoints, job.fingerprint)
             continue
         raw = predict_raw(standing.network, store, validation, config.max_steps, device)
@@ -193,34 +199,47 @@ def _loss_of(losses: Tensor, weights: Tensor, rows: Rows, robust: GroupRobust | 
     return robust.loss(losses, weights, torch.from_numpy(rows))
 
 
-@torch.inference_mode()
 def predict_raw(
     network: SequenceNetwork, store: SequenceStore, rows: Rows, max_steps: int, device: torch.device
 ) -> npt.NDArray[np.float64]:
     """[R, K] raw answers for the examples `rows` [R], computed in order of length."""
     network.eval()
-    answers = np.empty((len(store), network.outputs), dtype=np.float64)
+
+    def told(batch: Batch) -> Tensor:
+        with autocast(network.precision, device):
+            raw: Tensor = network(batch)
+        return raw
+
+    return answer_in_batches(told, network.outputs, store, rows, max_steps, device)
+
+
+@torch.inference_mode()
+def answer_in_batches(
+    told: Told,
+    outputs: int,
+    store: SequenceStore,
+    rows: Rows,
+    max_steps: int,
+    device: torch.device,
+) -> npt.NDArray[np.float64]:
+    """[R, outputs] what `told` says of the examples `rows` [R], computed in order of length."""
+    answers = np.empty((len(store), outputs), dtype=np.float64)
     for chosen in plan_batches(store.lengths.clip(max=max_steps), rows, tokens=SCORING_TOKENS):
-        answers[chosen] = _read_in_parts(network, store, chosen, max_steps, device)
+        answers[chosen] = _told_in_parts(told, store, chosen, max_steps, device)
     return answers[rows]
 
 
-def _read_in_parts(
-    network: SequenceNetwork, store: SequenceStore, rows: Rows, max_steps: int, device: torch.device
+def _told_in_parts(
+    told: Told, store: SequenceStore, rows: Rows, max_steps: int, device: torch.device
 ) -> npt.NDArray[np.float64]:
-    """[R, K] raw answers, of half the rows at a time where all do not fit into memory."""
+    """[R, K] answers, of half the rows at a time where all do not fit into memory."""
     try:
-        batch = assemble(store, rows, max_steps=max_steps).to(device)
-        with autocast(network.precision, device):
-            raw: Tensor = network(batch)
-        return raw.double().cpu().numpy()
+        return told(assemble(store, rows, max_steps=max_steps).to(device)).double().cpu().numpy()
     except torch.OutOfMemoryError:
         if len(rows) == 1:
             raise
     parts = np.array_split(rows, 2)
-    return np.concatenate(
-        [_read_in_parts(network, store, part, max_steps, device) for part in parts]
-    )
+    return np.concatenate([_told_in_parts(told, store, part, max_steps, device) for part in parts])
 
 
 def mean_loss(
@@ -259,7 +278,7 @@ def start_training(
     Raises:
         TrainingImpossible: an option does not suit the task, or the data have no next steps.
     """
-    torch.manual_seed(_seed_of(job.seed, 0))
+    torch.manual_seed(mixed(job.seed, 0))
     if config.focal_gamma > 0 and store.task not in PROBABILITIES:
         raise TrainingImpossible(f"focal_gamma: the task {store.task} has no classes")
     objective = objective_of(store, config, positive_weight)
@@ -288,8 +307,3 @@ def _robust(rows: Rows, weights: Tensor, job: NetworkJob) -> GroupRobust | None:
         return None
     groups, chosen = torch.from_numpy(job.mitigation.groups), torch.from_numpy(rows)
     return GroupRobust.start(groups, chosen, weights, job.mitigation.config.group_robust_step)
-
-
-def _seed_of(seed: int, epoch: int) -> int:
-    """Seeds of neighbouring epochs must not resemble each other; numpy mixes them."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)

@@ -48,7 +48,7 @@ class SequenceNetwork(nn.Module):
     def read(self, batch: Batch) -> tuple[Sequences, Tensor]:
         """What the encoder reads, and the facts [B, F] that the head sees besides."""
         inputs, facts = self.inputs(batch)  # [B, T, 3C + 1], [B, F]
-        return _to_the_front(inputs, batch), facts
+        return _to_the_front(inputs, batch, timed=self.encoder.reads_elapsed), facts
 
     def answer(self, sequences: Sequences, facts: Tensor) -> Tensor:
         """[B, K] raw, of sequences and facts [B, F]."""
@@ -75,18 +75,26 @@ def encoder_of(input_size: int, channels: int, config: ModelConfig) -> Encoder:
     return made
 
 
-def _to_the_front(inputs: Tensor, batch: Batch) -> Sequences:
+def _to_the_front(inputs: Tensor, batch: Batch, *, timed: bool) -> Sequences:
     """The true steps of each row first, in their order, wherever the padding was."""
     steps = batch.steps
     order = torch.argsort((~steps).to(torch.uint8), dim=1, stable=True)  # [B, T]
-    elapsed = torch.cat([batch.elapsed_days, _days_since_step(batch).unsqueeze(2)], dim=2)
-    elapsed = torch.log1p(torch.where(steps.unsqueeze(2), elapsed, 0.0).clamp(min=0.0))
+    elapsed = inputs[:, :, :0]
+    if timed:
+        elapsed = _log_elapsed(batch)
+        elapsed = elapsed.gather(1, order.unsqueeze(2).expand(elapsed.shape))
     return Sequences(
         inputs=inputs.gather(1, order.unsqueeze(2).expand(inputs.shape)),
-        elapsed=elapsed.gather(1, order.unsqueeze(2).expand(elapsed.shape)),
+        elapsed=elapsed,
         steps=steps.gather(1, order),
         position=order,
     )
+
+
+def _log_elapsed(batch: Batch) -> Tensor:
+    """[B, T, C + 1] log(1 + days) since each channel's last observation, and the last step."""
+    elapsed = torch.cat([batch.elapsed_days, _days_since_step(batch).unsqueeze(2)], dim=2)
+    return torch.log1p(torch.where(batch.steps.unsqueeze(2), elapsed, 0.0).clamp(min=0.0))
 
 
 def _days_since_step(batch: Batch) -> Tensor:

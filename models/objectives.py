@@ -143,12 +143,14 @@ class Hazards:
     def life_table(self, of: Outcomes) -> tuple[Tensor, Tensor]:
         """[B, K] whether the event came in a part, and the share of it survived without."""
         days = torch.where(self.weights(of) > 0, of.followed_days, 0.0)
-        place = (days / (self.horizon_days / self.bins)).unsqueeze(1)  # [B, 1] in parts
+        # In float64 and multiplied first: an edge that is a whole number of days is met exactly.
+        place = (days.double() * self.bins / self.horizon_days).unsqueeze(1)  # [B, 1] in parts
         part = torch.arange(self.bins, device=days.device)
         # A part ends with its last day: what comes on an edge belongs to the part before it.
         last = (torch.ceil(place) - 1).clamp(0, self.bins - 1)
         event = (of.label == 1).unsqueeze(1) & (part == last)
-        return event, torch.where(event, 0.0, (place - part).clamp(0.0, 1.0))
+        survived = (place - part).clamp(0.0, 1.0).to(days.dtype)
+        return event, torch.where(event, 0.0, survived)
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,8 @@ class Beside:
     """Another objective and, for a share of the loss, the study's other outcomes.
 
     Of an example the mean cross-entropy of those that are known: it counts although its own label
-    is not. No weights for censoring: nothing of these answers is shown, they only shape what the
-    encoder remembers.
+    is not. No weights for censoring or class: nothing of these answers is shown, they only shape
+    what the encoder remembers.
     """
 
     own: Objective

@@ -11,8 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.batch_size import halve_batches, halved
 from models.batches import Padding, Rows, assemble, plan_batches
-from models.checkpoints import Checkpoint, read_latest, write_checkpoint
+from models.checkpoints import (
+    Checkpoint,
+    by_kind,
+    optimizer_tensors,
+    read_latest,
+    restore_optimizer,
+    write_checkpoint,
+)
 from models.config import ModelConfig, Pretraining
 from models.encoders.encoder import Sequences
 from models.network import SequenceNetwork
@@ -20,6 +28,7 @@ from models.next_steps import Foresight, NextSteps, without_age
 from models.optimisation import add_penalty, clip, learning_rate, optimizer_of, set_rate
 from models.parts import Part, TrainingImpossible
 from models.precision import autocast
+from models.seeds import mixed
 from models.store import SequenceStore
 from models.truncation import windows
 
@@ -51,24 +60,36 @@ def pretrain(
     foresight, goal = foresight_of(network, store, config.pretraining)
     if not network.encoder.is_causal:
         raise TrainingImpossible("pretraining: an encoder that reads the future foresees nothing")
-    if not (store.lengths[part.train] > 1).any():
-        raise TrainingImpossible("pretraining: no sequence has a next step to be foreseen")
+    everything = foreseeable(store, part.train, goal, config)
+    if everything == 0:
+        wanted = "" if goal.what == "next_events" else " with a number"
+        raise TrainingImpossible(f"pretraining: no sequence has a next step{wanted} to be foreseen")
     foresight.start_from(goal.start(store, part.train))
     settings = _settings(config, config.pretraining)
     optimizer, folder = optimizer_of(foresight, settings), checkpoints / FOLDER
-    done = _restore(foresight, optimizer, folder, fingerprint)
-    for epoch in range(done + 1, settings.max_epochs + 1):
-        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, STREAM]).generate_state(1)[0]))
+    if read_latest(folder, fingerprint) is None:
+        _save(foresight, optimizer, folder, 0, fingerprint, 0)
+    done, halvings = _restore(foresight, optimizer, folder, fingerprint)
+    while done < settings.max_epochs:
+        epoch, sized = done + 1, halved(settings, halvings)
+        torch.manual_seed(mixed(seed, epoch, STREAM))
         set_rate(optimizer, learning_rate(settings, epoch))
         plan = plan_batches(
             store.lengths.clip(max=settings.max_steps),
             part.train,
-            tokens=settings.tokens_per_batch,
-            window_batches=settings.window_batches,
+            tokens=sized.tokens_per_batch,
+            window_batches=sized.window_batches,
             seed=(seed, epoch, STREAM),
         )
-        foresee_epoch(network, foresight, goal, optimizer, store, plan, settings)
-        _save(foresight, optimizer, folder, epoch, fingerprint)
+        fits = _foresee_if_it_fits(
+            network, foresight, goal, optimizer, store, plan, sized, everything
+        )
+        if fits:
+            done = epoch
+        else:
+            done, _ = _restore(foresight, optimizer, folder, fingerprint)
+            halvings = halve_batches(halvings, plan, "pretraining")
+        _save(foresight, optimizer, folder, done, fingerprint, halvings)
     return foresight
 
 
@@ -81,6 +102,24 @@ def foresight_of(
     return foresight, NextSteps.of(store, pretraining.objective)
 
 
+def _foresee_if_it_fits(
+    network: SequenceNetwork,
+    foresight: Foresight,
+    goal: NextSteps,
+    optimizer: torch.optim.Optimizer,
+    store: SequenceStore,
+    plan: list[Rows],
+    config: ModelConfig,
+    everything: float,
+) -> bool:
+    """Whether there was memory for the epoch; where not, it stopped in its midst."""
+    try:
+        foresee_epoch(network, foresight, goal, optimizer, store, plan, config, everything)
+    except torch.OutOfMemoryError:
+        return False  # the exception, whose frames hold on to the memory, is gone then
+    return True
+
+
 def foresee_epoch(
     network: SequenceNetwork,
     foresight: Foresight,
@@ -89,25 +128,26 @@ def foresee_epoch(
     store: SequenceStore,
     plan: list[Rows],
     config: ModelConfig,
+    everything: float,
     padding: Padding | None = None,
 ) -> float:
-    """One pass over `plan`; the mean loss of what was foreseen.
+    """One pass over `plan`; the mean loss of what was foreseen, `everything` of it in sum.
 
     Each batch's gradient is of a sum: a step weighs the same whatever its company.
     """
     foresight.train()
-    device = foresight.line.weight.device
-    everything = _foreseeable(store, np.concatenate(plan), goal, config)
+    device, together = foresight.line.weight.device, config.accumulate_batches
+    groups = [plan[start : start + together] for start in range(0, len(plan), together)]
     total = 0.0
-    for chosen in plan:
-        batch = assemble(store, chosen, max_steps=config.max_steps, padding=padding).to(device)
-        sequences, _ = network.read(batch)
+    for group in groups:
         optimizer.zero_grad()
-        for losses, _ in _window_losses(foresight, goal, sequences, config):
-            loss = losses.sum()
-            if loss.requires_grad:
-                torch.autograd.backward(loss * (len(plan) / everything))
-            total += float(loss.detach())
+        for chosen in group:
+            batch = assemble(store, chosen, max_steps=config.max_steps, padding=padding).to(device)
+            sequences, _ = network.read(batch)
+            for losses, _ in _window_losses(foresight, goal, sequences, config):
+                loss = losses.sum()
+                torch.autograd.backward(loss * (len(groups) / everything))
+                total += float(loss.detach())
         add_penalty(foresight, config.l2_penalty)
         clip(foresight, config)
         optimizer.step()
@@ -164,7 +204,7 @@ def _as_wide(raw: Tensor, sequences: Sequences) -> Tensor:
     return nn.functional.pad(raw, (0, 0, 0, missing))
 
 
-def _foreseeable(store: SequenceStore, rows: Rows, goal: NextSteps, config: ModelConfig) -> float:
+def foreseeable(store: SequenceStore, rows: Rows, goal: NextSteps, config: ModelConfig) -> float:
     """How many sets or values there are to foresee."""
     lengths = store.lengths[rows].clip(max=config.max_steps)
     if goal.what == "next_events":
@@ -173,7 +213,7 @@ def _foreseeable(store: SequenceStore, rows: Rows, goal: NextSteps, config: Mode
     until = np.concatenate([[0], np.cumsum(counts)])[store.observation_offsets]  # [S + 1]
     end = store.step_offsets[rows + 1]
     second = end - (lengths - 1).clip(min=0)  # the first step that another one comes before
-    return float(max((until[end] - until[second]).sum(), 1))
+    return float((until[end] - until[second]).sum())
 
 
 def _settings(config: ModelConfig, pretraining: Pretraining) -> ModelConfig:
@@ -188,32 +228,23 @@ def _save(
     folder: Path,
     epoch: int,
     fingerprint: str,
+    halvings: int,
 ) -> None:
     tensors = {f"network.{name}": value for name, value in foresight.state_dict().items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
-    progress = {"fingerprint": fingerprint, "epoch": epoch}
+    tensors |= optimizer_tensors(optimizer)
+    progress = {"fingerprint": fingerprint, "epoch": epoch, "halvings": halvings}
     whole = {name: value.contiguous() for name, value in tensors.items()}
     write_checkpoint(folder, epoch, Checkpoint(whole, progress))
 
 
 def _restore(
     foresight: Foresight, optimizer: torch.optim.Optimizer, folder: Path, fingerprint: str
-) -> int:
-    """Go on where the last whole epoch ended; its number, 0 before the first."""
+) -> tuple[int, int]:
+    """Go on where the last whole epoch ended: its number, 0 before the first, and the halvings."""
     checkpoint = read_latest(folder, fingerprint)
     if checkpoint is None:
-        return 0
-    device = foresight.line.weight.device
-    weights: dict[str, Tensor] = {}
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in checkpoint.tensors.items():
-        kind, rest = name.split(".", 1)
-        if kind == "network":
-            weights[rest] = tensor.to(device)
-        else:
-            number, key = rest.split(".", 1)
-            state.setdefault(int(number), {})[key] = tensor.to(device)
-    foresight.load_state_dict(weights)
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
-    return int(checkpoint.progress["epoch"])
+        return 0, 0
+    parts = by_kind(checkpoint.tensors, foresight.line.weight.device)
+    foresight.load_state_dict(parts["network"])
+    restore_optimizer(optimizer, parts.get("optimizer", {}))
+    return int(checkpoint.progress["epoch"]), int(checkpoint.progress["halvings"])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from models.config import Scaling
 from models.store import SequenceStore
 from models.value_scales import (
+    LEAST_SPREAD,
     Floats,
     Numbers,
     ValueScales,
@@ -88,7 +89,8 @@ def fit_scaler(
         age_std,
         fit_value_scales(
             scaling,
-            _by_channel(channel, value, len(numeric)),
+            # The standard kind has its numbers already, and looks at no value.
+            _by_channel(channel, value, len(numeric)) if scaling != "standard" else [],
             numeric.tolist(),
             channel_mean,
             channel_std,
@@ -118,7 +120,8 @@ def _channels(
     count = np.maximum(np.bincount(channel, minlength=width), 1)
     mean = np.bincount(channel, value, width) / count
     variance = np.bincount(channel, (value - mean[channel]) ** 2, width) / count
-    std = np.where(numeric & (variance > 0), np.sqrt(variance), 1.0)
+    std = np.sqrt(variance)
+    std = np.where(numeric & (std >= LEAST_SPREAD), std, 1.0)
     return tuple(np.where(numeric, mean, 0.0).tolist()), tuple(std.tolist())
 
 

@@ -38,9 +38,10 @@ def score(sequences: Path, model: Path) -> dict[str, Floats]:
     """Columns [E] in the order of the store's examples, in the unit of the label.
 
     score: calibrated probability, volatility, or conformally corrected median; score_raw: before
-    that; seed_spread: standard deviation of the single networks' scores, or of those with
-    dropout left on where the study asks for them; score_seed_0 and so on:
-    of an ensemble, the probability that each network gives alone; and the challengers'
+    that; seed_spread: standard deviation of the single networks' scores, or of those with the
+    head's dropout left on where the study asks for them; score_seed_0 and so on: of an ensemble,
+    the probability that each network gives, averaged with the challengers that answer together
+    with it if the study names any; and the challengers'
     (models/challengers/registry.py) by name. Quantiles have a column per level instead:
     score_q05, ridge_q95; score is then score_q50.
 
@@ -171,7 +172,7 @@ class Scoring:
             raise ModelUnusable(f"{folder} does not hold what answers together") from error
 
     def drawn(self, estimator: Estimator, rows: Rows) -> Floats | None:
-        """[draws, R, K] raw answers with dropout left on, of all networks; None unless asked."""
+        """[draws, R, K] raw with the head's dropout left on, of all networks; None unless asked."""
         draws, steps = self.words.config.dropout_draws, self.words.config.max_steps
         if not draws:
             return None

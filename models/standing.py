@@ -3,12 +3,18 @@
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.checkpoints import Checkpoint, read_latest, write_checkpoint
+from models.checkpoints import (
+    Checkpoint,
+    by_kind,
+    optimizer_tensors,
+    read_latest,
+    restore_optimizer,
+    write_checkpoint,
+)
 from models.config import ModelConfig
 from models.estimator import best_device
 from models.group_robust import GroupRobust
@@ -80,8 +86,7 @@ class Standing:
         """Write the checkpoint of the last epoch, 0 before the first."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{k}": v for k, v in state.items()}
+        tensors |= optimizer_tensors(self.optimizer)
         if self.robust is not None:
             tensors["robust.q"] = self.robust.q
         progress = {
@@ -97,16 +102,12 @@ class Standing:
         checkpoint = read_latest(folder, fingerprint)
         if checkpoint is None:
             return False
-        parts = _by_kind(checkpoint.tensors)
+        parts = by_kind(checkpoint.tensors, best_device())
         self.network.load_state_dict(parts["network"])
         self.best = parts["best"]
         if self.robust is not None:
             self.robust.q = parts["robust"]["q"].cpu()
-        state: dict[int, dict[str, Any]] = {}
-        for name, tensor in parts["optimizer"].items():
-            number, key = name.split(".", 1)
-            state.setdefault(int(number), {})[key] = tensor
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        restore_optimizer(self.optimizer, parts.get("optimizer", {}))
         self.log = [EpochLog(**entry) for entry in checkpoint.progress["log"]]
         self.halvings = checkpoint.progress["halvings"]
         return True
@@ -116,13 +117,3 @@ def weights_of(network: SequenceNetwork) -> dict[str, Tensor]:
     """A copy of the weights as they are now, but for what is there while training only."""
     weights = network.state_dict().items()
     return {name: w.detach().clone() for name, w in weights if not name.startswith("beside.")}
-
-
-def _by_kind(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    parts: dict[str, dict[str, Tensor]] = {
-        kind: {} for kind in ("network", "best", "optimizer", "robust")
-    }
-    for name, tensor in tensors.items():
-        kind, rest = name.split(".", 1)
-        parts[kind][rest] = tensor.to(best_device())
-    return parts

@@ -133,6 +133,19 @@ def window_names(store: SequenceStore, config: ModelConfig) -> list[str]:
     return names
 
 
+def require_groups(store: SequenceStore, config: ModelConfig) -> None:
+    """What quantiles are corrected by must be there before hours are spent.
+
+    Raises:
+        TrainingImpossible: `conformal_by` is none of the store's static features.
+    """
+    if config.conformal_by is not None and config.conformal_by not in store.statics:
+        known = ", ".join(store.statics) or "none"
+        raise TrainingImpossible(
+            f"conformal_by: expected a static feature ({known}), found {config.conformal_by}"
+        )
+
+
 @dataclass(frozen=True)
 class Started:
     """An estimator whose networks and challengers are being fitted somewhere."""
@@ -156,6 +169,7 @@ class Fitting:
         with_challengers: bool = True,
     ) -> None:
         self.store = SequenceStore.open(sequences)
+        require_groups(self.store, config)
         self.sequences, self.config, self.output = sequences, config, output
         self.checkpoints, self.mitigation = checkpoints, mitigation
         self.with_challengers = with_challengers or bool(config.together_with)

@@ -14,13 +14,17 @@ Floats = npt.NDArray[np.float64]
 # So many values divide a column into equal shares: enough for a smooth map, few enough to store.
 KNOTS = 101
 
+# What is divided by is a float32 where it is used: a smaller spread would be 0 there.
+LEAST_SPREAD = float(np.finfo(np.float32).tiny)
+
 
 @dataclass(frozen=True)
 class ValueScales:
     """The scales of F columns, as plain numbers.
 
     Attributes:
-        kind: standard, (x - mean) / deviation; robust, (x - median) / interquartile range;
+        kind: standard, (x - mean) / deviation; robust, (x - median) / interquartile range, or
+            the deviation where that range is 0;
             log, standard after sign(x) log(1 + |x|); quantile, the normal score of the share of
             values below x, which is piecewise linear in x; none, x.
         centre, spread: [F] what is subtracted, and divided by.
@@ -51,7 +55,8 @@ def fit_value_scales(
     """Fit on the known values of each column, in any order.
 
     Args:
-        columns: F arrays, each of as many values as are known; none may be NaN.
+        columns: F arrays, each of as many values as are known; none may be NaN. The standard kind
+            does not look at them.
         scaled: which columns are scaled at all.
         mean, std: [F] of the columns, (0, 1) where there is nothing to measure.
     """
@@ -71,11 +76,15 @@ def fit_value_scales(
 
 
 def median_and_range(values: Floats) -> tuple[float, float]:
-    """Median and interquartile range; (0, 1) without values, a range of 1 where it would be 0."""
+    """Median and interquartile range; (0, 1) without values.
+
+    Where most values are equal, and the range is 0, the deviation stands in; 1 where all are.
+    """
     if values.size == 0:
         return 0.0, 1.0
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
-    return float(middle), float(high - low) or 1.0
+    width = float(high - low)
+    return float(middle), width if width >= LEAST_SPREAD else mean_and_deviation(values)[1]
 
 
 def mean_and_deviation_of_logs(values: Floats) -> tuple[float, float]:
@@ -87,7 +96,8 @@ def mean_and_deviation(values: npt.NDArray[np.floating[Any]]) -> tuple[float, fl
     if values.size == 0:
         return 0.0, 1.0
     exact = values.astype(np.float64)
-    return float(exact.mean()), float(exact.std()) or 1.0
+    deviation = float(exact.std())
+    return float(exact.mean()), deviation if deviation >= LEAST_SPREAD else 1.0
 
 
 def _knots(values: Floats) -> Numbers:

@@ -20,6 +20,7 @@ class AttentionEncoder(Encoder):
         self.lstm = LSTMEncoder(input_size, channels, config)
         self.state_size = self.pooled_size = self.lstm.state_size
         self.is_causal = self.lstm.is_causal
+        self.reads_elapsed = self.lstm.reads_elapsed
         self.score = nn.Sequential(
             nn.Linear(self.state_size, config.hidden_size),
             nn.Tanh(),

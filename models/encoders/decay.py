@@ -32,8 +32,8 @@ class Decay(nn.Module):
     def fill(self, sequences: Sequences, latest: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs [B, T, I] without gaps, and the value [B, C] last seen of each channel.
 
-        An unobserved value lies between the last one seen and the mean, which is 0:
-        exp(-relu(w d + b)) of the former. What was never seen is the mean.
+        An unobserved value lies between the last one seen and 0, the mean or median that values
+        are scaled by: exp(-relu(w d + b)) of the former. What was never seen is 0.
 
         Args:
             latest: [B, C] what was last seen before the first step, 0 where nothing.

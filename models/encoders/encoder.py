@@ -15,7 +15,8 @@ class Sequences:
         inputs: [B, T, I] finite, 0 on padding; the first C are the channels' scaled values, the
             next C say whether each was observed.
         elapsed: [B, T, C + 1] log(1 + days) since each channel was last observed before the step,
-            and since the step before; 0 where never, and on padding.
+            and since the step before; 0 where never, and on padding. [B, T, 0] for an encoder
+            that does not read it.
         steps: [B, T] True for a time step: the first `lengths` of each row.
         position: [B, T] the step of the batch that stands here: states go back by it.
     """
@@ -63,12 +64,14 @@ class Encoder(nn.Module, ABC):
         state_size, pooled_size: H and P of its answers.
         is_causal: the state of a step knows no later step.
         can_carry: it goes on from `carried`, so that a long sequence can be read in windows.
+        reads_elapsed: it wants the times in `Sequences.elapsed`, which are made for it alone.
     """
 
     state_size: int
     pooled_size: int
     is_causal: bool = True
     can_carry: bool = False
+    reads_elapsed: bool = False
 
     @abstractmethod
     def forward(self, sequences: Sequences, carried: tuple[Tensor, ...] = ()) -> Encoded:

@@ -68,6 +68,7 @@ class RecurrentEncoder(Encoder):
             bidirectional=options.bidirectional,
         )
         self.decay: Decay | None = None
+        self.reads_elapsed = options.decay
         if options.decay:
             recurrences = config.layers * self.directions
             self.decay = Decay(channels, config.hidden_size, recurrences)

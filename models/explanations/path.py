@@ -102,9 +102,7 @@ class Path:
         subject, reference = self.subject, self.reference
         inputs = _between(each(reference.inputs), each(subject.inputs), shares)
         told = torch.cat([since, still], dim=2)[:, :, : subject.elapsed.shape[2]]  # or nothing
-        elapsed = _between(
-            each(reference.elapsed), each(subject.elapsed), told
-        )
+        elapsed = _between(each(reference.elapsed), each(subject.elapsed), told)
         sequences = replace(
             subject,
             inputs=inputs,

@@ -34,6 +34,9 @@ from models.config import ModelConfig
         {"encoder": {"kind": "lstm", "kernel_size": 5}},
         {"encoder": {"kind": "gru", "bidirectional": True}, "pretraining": {}},
         {"encoder": {"kind": "gru", "bidirectional": True}, "truncate_steps": 50},
+        {"encoder": {"kind": "gru", "decay": True}, "scaling": "none"},
+        {"dropout_draws": 20, "dropout": 0.0},
+        {"together_with": ["ewma", "ewma"]},
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:

@@ -144,14 +144,15 @@ def test_a_group_is_corrected_by_its_own_misses_and_a_small_one_by_everybodys() 
 
 def adapted_by_loops(label: np.ndarray, rate: float) -> np.ndarray:
     """One label a day against quantiles of 0 in scales of 1, known the next day: the offsets that
-    each day was given, and each level's target by the sentence of the docstring."""
+    each day was given, and each level's target by the sentence of the docstring. What was
+    published of a day is its offsets in ascending order."""
     target, given = list(LEVELS), np.full((len(label), len(LEVELS)), np.nan)
     told = [False] * len(label)
     for day in range(len(label)):
         fresh = [d for d in range(day) if not told[d] and not np.isnan(given[d, 0])]
         if fresh:
             for k, level in enumerate(LEVELS):
-                below = np.mean([label[d] <= given[d, k] for d in fresh])
+                below = np.mean([label[d] <= sorted(given[d])[k] for d in fresh])
                 target[k] = min(1.0, max(0.0, target[k] + rate * (level - below)))
             for d in fresh:
                 told[d] = True

@@ -11,7 +11,7 @@ from models.batches import assemble
 from models.challengers.registry import CHALLENGERS
 from models.challengers.table import Table
 from models.config import ModelConfig
-from models.dropout_draws import draw_raw, thinned
+from models.dropout_draws import Thinning, draw_raw
 from models.ensembles import NoCommonScale, raw_answers, together
 from models.inputs import fit_inputs
 from models.network import SequenceNetwork
@@ -143,10 +143,9 @@ def test_a_draw_is_the_head_written_out_with_its_masks() -> None:
     with torch.inference_mode():
         sequences, facts = network.read(batch)
         memory = torch.cat([network.encoder(sequences).pooled, facts], dim=1)
-        with thinned(network, (3, 0)):
+        with Thinning(network.head, seed=3).applied():
             first = network(batch)
-        state = np.random.SeedSequence((3, 0)).generate_state(1, np.uint64)[0] >> 1
-        generator = torch.Generator().manual_seed(int(state))
+        generator = torch.Generator().manual_seed(3)
         _, inner, gelu, _, last = network.head.bend
         kept = torch.rand(memory.shape[1], generator=generator) >= 0.5
         hidden = gelu(inner(memory * kept * 2.0))

@@ -83,6 +83,18 @@ def test_a_life_table_by_hand(
     assert stayed[0].tolist() == pytest.approx(survived)
 
 
+@pytest.mark.parametrize(("horizon_days", "bins"), [(1000.0, 30), (365.0, 7), (1826.0, 22)])
+def test_an_event_on_the_edge_of_a_part_belongs_to_the_part_before(
+    horizon_days: float, bins: int
+) -> None:
+    """Part k of n ends on day k x horizon / n; here those edges that are whole days."""
+    edges = [k for k in range(1, bins + 1) if k * horizon_days % bins == 0]
+    days = [k * horizon_days / bins for k in edges]
+    came, stayed = Hazards(horizon_days, bins).life_table(outcomes(*((1.0, day) for day in days)))
+    assert came.float().argmax(dim=1).tolist() == [k - 1 for k in edges]
+    assert stayed.sum(dim=1).tolist() == [k - 1 for k in edges]
+
+
 def test_the_likelihood_by_hand() -> None:
     """Hazards .1 .2 .3 .4: an event on day 60, and one lost on day 60."""
     logits = torch.logit(torch.tensor([[0.1, 0.2, 0.3, 0.4]])).expand(2, 4)

@@ -6,13 +6,14 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.config import ModelConfig, Pretraining
+from models.config import EncoderConfig, ModelConfig, Pretraining
 from models.estimator import new_network
 from models.inputs import fit_inputs
 from models.loop import NetworkJob, train_network
@@ -23,6 +24,7 @@ from models.pretraining import FOLDER, mean_foreseen, pretrain
 from models.store import TRAIN, VALIDATION, SequenceStore
 from tests.models.generated_stores import make_learnable_store, make_store, write_store
 from tests.models.test_training import model_bytes
+from tests.models.test_training_options import memory_of
 
 CONFIG = ModelConfig(
     hidden_size=4,
@@ -118,22 +120,64 @@ def test_a_training_starts_from_the_pretrained_encoder(tmp_path: Path) -> None:
             torch.testing.assert_close(found, tensor, atol=1e-6, rtol=0.0)
 
 
+VALUES = Pretraining(objective="next_values")
+
+
 @pytest.mark.parametrize(
-    ("lengths", "encoder", "words"),
+    ("length", "kind", "options", "words"),
     [
-        ([5] * 60, {"bidirectional": True}, "foresees nothing"),
-        ([1] * 60, {}, "no sequence has a next step"),
+        (5, "numeric", {"encoder": EncoderConfig(bidirectional=True)}, "foresees nothing"),
+        (1, "numeric", {}, "no sequence has a next step"),
+        (5, "numeric", {"max_steps": 1}, "no sequence has a next step"),
+        (5, "numeric", {"max_steps": 1, "pretraining": VALUES}, "no sequence has a next step"),
+        (5, "event", {"pretraining": VALUES}, "no sequence has a next step with a number"),
     ],
 )
 def test_where_nothing_can_be_foreseen_nothing_is_trained(
-    lengths: list[int], encoder: dict[str, object], words: str, tmp_path: Path
+    length: int,
+    kind: Literal["numeric", "event"],
+    options: dict[str, object],
+    words: str,
+    tmp_path: Path,
 ) -> None:
-    section = CONFIG.model_dump() | {"encoder": {"kind": "lstm"} | encoder}
-    config = CONFIG.model_copy(
-        update={"encoder": type(CONFIG.encoder).model_validate(section["encoder"])}
-    )
+    store = make_store([length] * 60)
+    store = replace(store, channels=tuple(replace(one, kind=kind) for one in store.channels))
     with pytest.raises(TrainingImpossible, match=words):
-        pretrained(make_store(lengths), tmp_path, config)
+        pretrained(store, tmp_path, CONFIG.model_copy(update=options))
+
+
+def test_accumulated_batches_of_a_pretraining_make_one_step(tmp_path: Path) -> None:
+    """Of batches of so many steps one is enough, of halves it takes two: the gradient is theirs."""
+    store = make_learnable_store(120)
+    one_step = {"window_batches": 1000, "clip_norm": 1e9, "pretraining": Pretraining(epochs=1)}
+    whole = CONFIG.model_copy(update=one_step | {"tokens_per_batch": 100_000})
+    halves = CONFIG.model_copy(update=one_step | {"accumulate_batches": 1000})
+    expected, found = (
+        pretrained(store, tmp_path / name, config)[1].state_dict()
+        for name, config in (("whole", whole), ("halves", halves))
+    )
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_batches_of_a_pretraining_that_do_not_fit_are_halved(tmp_path: Path) -> None:
+    store = make_learnable_store(120)
+    with memory_of(70) as refused:
+        found = pretrained(store, tmp_path / "halved")[1].state_dict()
+    assert refused
+    again = pretrained(store, tmp_path / "halved")[1].state_dict()
+    smaller = CONFIG.model_copy(
+        update={"tokens_per_batch": 64, "accumulate_batches": 2, "window_batches": 32}
+    )
+    expected = pretrained(store, tmp_path / "smaller", smaller)[1].state_dict()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor)
+        assert torch.equal(again[name], tensor)
+
+
+def test_an_example_of_a_pretraining_too_long_for_the_memory_ends_it(tmp_path: Path) -> None:
+    with memory_of(1), pytest.raises(TrainingImpossible, match="one example alone"):
+        pretrained(make_learnable_store(120), tmp_path)
 
 
 @pytest.mark.slow

@@ -108,8 +108,15 @@ def test_a_robust_scaler_by_hand() -> None:
     assert scaled(scales, [4.0, 100.0]).tolist() == [0.5, 5.0]
 
 
+def test_where_most_values_are_equal_the_robust_scale_is_the_deviation() -> None:
+    """Of nine sevens and a 17 the middle half has no width, and the deviation is 3."""
+    scales = fitted("robust", np.array([7.0] * 9 + [17.0]))
+    assert scales.centre == (7.0,)
+    assert scales.spread == (pytest.approx(3.0),)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("values", [[], [7.0], [7.0] * 9, [7.0, 7.0, 7.0, 9.0]])
+@pytest.mark.parametrize("values", [[], [7.0], [7.0] * 9, [7.0, 7.0, 7.0, 9.0], [0.0, 1e-45]])
 def test_few_or_equal_values_are_scaled_to_something_finite(
     kind: Scaling, values: list[float]
 ) -> None:
