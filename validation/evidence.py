@@ -241,8 +241,8 @@ class LimitsOrder(Record):
 class Evidence(Record):
     """evidence.json of audit_model. gate is null until judged.
 
-    tuning_trials: how many trials of tunings the study's ledger holds; null: it is not believed,
-    or nobody said.
+    tuning_trials: how many trials of tunings, comparisons and races the study's ledger holds;
+    null: it is not believed, or nobody said.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION

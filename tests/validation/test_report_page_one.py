@@ -27,6 +27,7 @@ from validation.report.render import render_json, render_report, section_anchors
 AUDITS: dict[str, Callable[[], Evidence]] = {
     "risk": model_evidence,
     "risk, closed": closed_evidence,
+    "risk, tuned": lambda: model_evidence().model_copy(update={"tuning_trials": 1234}),
     "risk, people are asked": asking_evidence,
     **{task: lambda task=task: forecast_evidence(task) for task in TASKS},  # type: ignore[misc]
     "no skill": lambda: forecast_evidence("direction", skilled=False),

@@ -12,11 +12,12 @@ MOST_NAMED = 4
 
 
 def cannot_tell(evidence: Evidence) -> list[str]:
-    """Sentences, the most weighty first: undecided lines, unseen gaps, silent groups, data."""
+    """Sentences, the most weighty first: undecided lines, choice, gaps, silent groups, data."""
     lines = evidence.gate.lines if evidence.gate else ()
     is_forecast = evidence.policy.is_forecast
     return [
         *_undecided(evidence.gate.reported if evidence.gate else ()),
+        *_judged_by_those_who_chose(evidence.tuning_trials, lines),
         *_unseen_gaps(lines, units(evidence)),
         *(said for population in evidence.populations for said in _silent_groups(population)),
         *(_unknown_outcomes(evidence) if is_forecast else _censoring(evidence)),
@@ -29,6 +30,29 @@ def _undecided(lines: tuple[LineVerdict, ...]) -> Iterator[str]:
     for line in lines:
         if line.verdict == "cannot_tell":
             yield f"Whether “{line.line}” holds: {line.words}"
+
+
+def _judged_by_those_who_chose(trials: int | None, lines: tuple[LineVerdict, ...]) -> Iterator[str]:
+    """Cross-fitted answers are of everybody, and no trial was measured on the holdout alone."""
+    on_all = [f"“{line.line}”" for line in lines if line.on == "cross_fitted"]
+    if not trials or not on_all:
+        return
+    spared = [f"“{line.line}”" for line in lines if line.on == "holdout"]
+    yield (
+        f"How far {joined(on_all)} {'are' if len(on_all) > 1 else 'is'} flattered by the choice of "
+        "the model: judged on cross-fitted answers of everybody, among them the people by whom the "
+        f"model section was chosen among {trials_words(trials)}. "
+        + (
+            f"Not so {joined(spared)}: judged on the holdout, which had no part in any trial."
+            if spared
+            else "No line was judged on the holdout, which alone had no part in any trial."
+        )
+    )
+
+
+def trials_words(trials: int) -> str:
+    """How many trials of tunings, comparisons and races there were."""
+    return f"{trials:,} {'trial' if trials == 1 else 'trials'}"
 
 
 def _unseen_gaps(lines: tuple[LineVerdict, ...], written: Units) -> Iterator[str]:

@@ -19,6 +19,7 @@ from validation.report.forecast_figures import forecast_figures
 from validation.report.formatting import Unit, count, detail, interval, limit, number, percent
 from validation.report.headlines import headlines
 from validation.report.limits import MOST_NAMED as MOST_GROUPS_NAMED
+from validation.report.limits import trials_words
 from validation.report.risk_headlines import AT_THRESHOLD, SHARE
 from validation.report.units import Units, units
 
@@ -41,6 +42,7 @@ def recompute(raw: dict[str, Any], previous: dict[str, Any] | None = None) -> tu
         *_said(evidence, written),
         *_silent_groups(evidence),
         *_unknowns(evidence),
+        *_trials(evidence),
     ]
     return tuple(dict.fromkeys(found))
 
@@ -208,6 +210,13 @@ def _unknowns(evidence: Evidence) -> Iterator[Figure]:
     said = f"{lost:,} of {whole:,} {'rows' if is_forecast else 'subjects'}"
     yield Figure("outcomes nobody knows", path, (lost, whole), said)
     yield Figure("share of outcomes nobody knows", path, (lost / whole,), percent(lost, whole))
+
+
+def _trials(evidence: Evidence) -> Iterator[Figure]:
+    """Where lines were judged on people by whom the model was chosen."""
+    lines, trials = evidence.gate.lines if evidence.gate else (), evidence.tuning_trials
+    if trials and any(line.on == "cross_fitted" for line in lines):
+        yield Figure("trials of tunings", "tuning_trials", (trials,), trials_words(trials))
 
 
 # ---- by hand ---------------------------------------------------------------------------------
