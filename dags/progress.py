@@ -32,7 +32,8 @@ class Progress:
     @hookimpl
     def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
         """Airflow calls this after the task's function."""
-        self.failure = None
+        if task_instance.task_id == self.failed_stage:
+            self.failure = None  # it was tried again; what another stage does mends nothing
         self.say(f"{task_instance.task_id} done in {self._seconds():.1f} s")
 
     @hookimpl

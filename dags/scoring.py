@@ -27,6 +27,9 @@ DAY = "{{ params.as_of or (dag_run.logical_date or dag_run.run_after) | ds }}"
 # The first moment of a day has not seen the session that closed on it.
 MOMENT = "{{ params.as_of or (dag_run.logical_date or dag_run.run_after) | ts }}"
 
+# What is handed on where nothing is explained: a task that hands on nothing counts as skipped.
+NO_REASONS = "none"
+
 
 @stage(hours=2)
 def build_sequences(study: str, events: str, as_of: str) -> str:
@@ -44,12 +47,21 @@ def score_subjects(study: str, sequences: str) -> str:
     return run(study, sequences)
 
 
-@stage(hours=2)
+@stage(hours=1)
 def explain_predictions(study: str, sequences: str, scores: str) -> str:
     """Say why each row has its score; nothing is said if that is not shown to be faithful."""
     from pipelines.stages.explain_predictions import explain_predictions as run
 
     return run(study, sequences, scores)
+
+
+@stage(hours=0.1, trigger_rule="all_done_min_one_success")
+def take_reasons(scores: str, reasons: str | None) -> str:
+    """Hand on what explains the scores, or that nothing does: a failed explanation stops no score.
+
+    Waits for both and runs if one succeeded: without scores there is nothing to hand on.
+    """
+    return reasons or NO_REASONS
 
 
 @stage(hours=1)
@@ -65,22 +77,25 @@ def publish_predictions(study: str, checks: str, scores: str, audit: str, reason
     """Publish the generation whole if its audit passed. Fails, and the last one stands, if not."""
     from pipelines.stages.publish_predictions import publish_predictions as run
 
-    return run(study, checks, scores, audit, reasons)
+    return run(study, checks, scores, audit, None if reasons == NO_REASONS else reasons)
 
 
 def score(spec: Study) -> None:
-    """The graph. A check's key decides nothing that follows; publishing asks that it was made."""
+    """The graph. A check's key decides nothing that follows; publishing asks that it was made.
+
+    The audit does not wait for the reasons: scores are published as their own audit decides.
+    """
     study, as_of = spec.name, MOMENT if spec.schedule.score_after_close else DAY
     chain(
         events := ingest_events(study),
         checks := check_events(study, events),
         sequences := build_sequences(study, events, as_of),
         scores := score_subjects(study, sequences),
-        reasons := explain_predictions(study, sequences, scores),
         audit := audit_predictions(study, sequences, scores),
-        publish_predictions.override(outlets=[publication_of(study)])(
-            study, checks, scores, audit, reasons
-        ),
+    )
+    reasons = take_reasons(scores, explain_predictions(study, sequences, scores))
+    publish_predictions.override(outlets=[publication_of(study)])(
+        study, checks, scores, audit, reasons
     )
 
 
