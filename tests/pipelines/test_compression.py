@@ -81,7 +81,7 @@ def test_the_newest_audit_of_a_trained_model_is_the_one_to_compress() -> None:
 
 def never_before(recipe: Recipe) -> Recipe:
     """The recipe as if a library had been another one."""
-    return replace(recipe, libraries=recipe.libraries | {"polars": "0.0"})
+    return replace(recipe, libraries={**recipe.libraries, "polars": "0.0"})
 
 
 def kept(recipe: Recipe) -> str:
