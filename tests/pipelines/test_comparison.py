@@ -1,6 +1,7 @@
 """Comparing models of a study: names, columns, costs, and the whole of it once."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,28 @@ from sklearn.metrics import roc_auc_score
 from models.config import EncoderConfig, ModelConfig
 from models.encoders.encoder import Sequences
 from models.encoders.tcn import TCNEncoder
+from pipelines.artefacts import Artefact
 from pipelines.comparison.chosen import chosen_section
 from pipelines.comparison.compare import PAGE, RECORD, compare_study
 from pipelines.comparison.sections import section_of, sections_of, seeds_of
 from pipelines.comparison.table import answers_table, cost_of, seed_columns
 from pipelines.errors import StudyInvalid
 from pipelines.out_of_sample import CrossValidated, cross_validate
+from pipelines.settings import settings
+from pipelines.source_code import data_hashes
 from pipelines.stage import store
 from pipelines.stages.race_models import race_models
+from pipelines.stages.race_models import recipe_for as race_recipe_for
 from pipelines.stages.train_model import train_model
-from pipelines.study import load_study
+from pipelines.study import Study, load_study
 from pipelines.trials import trials_of
-from tests.pipelines.comparison_examples import MODEL, STUDY, make_sequences, write_study
+from tests.pipelines.comparison_examples import (
+    MODEL,
+    STUDY,
+    keep_answers,
+    make_sequences,
+    write_study,
+)
 from validation.comparison_record import ComparisonRecord
 
 BASE = ModelConfig.model_validate(MODEL | {"dropout": 0.1, "encoder": {"kind": "gru"}})
@@ -188,55 +199,119 @@ def test_costs_are_added_up_over_folds_and_seeds_and_memory_is_the_most(sequence
 
 # ---- all of it ---------------------------------------------------------------------------------
 
+# Its loss is not finite in the first epoch.
+IMPOSSIBLE = "lstm:positive_weight=1.0e+39"
 
-def test_two_models_are_compared_recorded_as_trials_and_not_trained_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: str
-) -> None:
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: str) -> Study:
+    """A study of two folds, which a race runs in one leg."""
     monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path / "studies"))
-    write_study(tmp_path / "studies", cross_validation={"kind": "grouped", "folds": 2})
-    names, own = ["lstm", "gru", "auto"], make_sequences(500)
+    return written(tmp_path)
+
+
+def written(tmp_path: Path, **sections: Any) -> Study:
+    folds = {"kind": "grouped", "folds": 2}
+    write_study(tmp_path / "studies", **{"cross_validation": folds} | sections)
+    return load_study(STUDY)
+
+
+def record_in(made: Artefact) -> ComparisonRecord:
+    return ComparisonRecord.model_validate_json((made.path / RECORD).read_text())
+
+
+def test_what_can_be_trained_is_compared_and_what_cannot_is_said(spec: Study) -> None:
+    own = make_sequences(300)
+    quick = spec.model.model_copy(update={"max_epochs": 1})
+    names = [IMPOSSIBLE, "gru:max_epochs=1", "auto"]
     made = compare_study(STUDY, names, (0,), sequences=own, processes=1)
-    record = ComparisonRecord.model_validate_json((made.path / RECORD).read_text())
-    spec = load_study(STUDY)
-    key = record.how.sequences_key
-    for name in ("lstm", "gru"):
-        found = cross_validate(
-            spec, key, section_of(name, spec.model), with_challengers=name == "lstm"
-        )
-        assert found.key == record.models[name].key
-        rows = found.with_examples().filter(pl.col("label").is_not_null())
-        expected = roc_auc_score(rows["label"], rows["score"], sample_weight=rows["weight"])
-        assert record.comparison.model(name).metrics["auroc"].value == pytest.approx(expected)
-        assert len(record.comparison.model(name).by_fold) == 2
+    record = record_in(made)
+    found = cross_validate(spec, own, section_of("gru", quick), with_challengers=True)
+    network = record.comparison.model("gru:max_epochs=1")
+    assert found.key == record.models[network.name].key
+    rows = found.with_examples().filter(pl.col("label").is_not_null())
+    expected = roc_auc_score(rows["label"], rows["score"], sample_weight=rows["weight"])
+    assert network.metrics["auroc"].value == pytest.approx(expected)
+    assert len(network.by_fold) == 2
     assert record.comparison.best_challenger in ("logistic_regression", "hist_gradient_boosting")
     assert record.choice is not None
-    assert record.choice.taken in ("lstm", "gru")
-    assert [trial.config["encoder"]["kind"] for trial in trials_of(STUDY).tuning] == ["lstm", "gru"]  # type: ignore[call-overload,index]
-    assert "Models compared" in (made.path / PAGE).read_text()
-    again = compare_study(STUDY, names, (0,), sequences=key)
-    assert (again.key, again.made) == (made.key, False)
-    assert len(trials_of(STUDY).tuning) == 2
+    assert record.choice.taken == network.name
+    page = (made.path / PAGE).read_text()
+    assert "Models compared" in page
+    assert len(record.not_tried) == 1
+    assert record.not_tried[0].startswith(f"{IMPOSSIBLE} (could not be trained: the training")
+    assert "the loss is not finite after epoch 1" in record.not_tried[0]
+    assert "the loss is not finite after epoch 1" in page
+    assert len(trials_of(STUDY).tuning) == 2  # what failed was tried too
 
 
-@pytest.mark.slow
-def test_what_a_race_chose_is_what_is_trained_and_named_in_its_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sequences: str
+def test_the_order_of_the_names_changes_nothing_and_each_study_has_its_own_trials(
+    tmp_path: Path, spec: Study
 ) -> None:
-    monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path / "studies"))
-    race = MODEL | {"auto": {"minutes": 30, "models": ["rnn", "gru:hidden_size=3"]}}
-    write_study(tmp_path / "studies", model=race)
-    key = make_sequences(500)
+    own = make_sequences(300)
+    for name in ("gru", "lstm"):
+        section = section_of(name, spec.model)
+        keep_answers(spec, own, section, 1.0, with_challengers=name == "gru")
+    made = compare_study(STUDY, ["lstm", "gru"], (0,), sequences=own)
+    again = compare_study(STUDY, ["gru", "lstm"], (0,), sequences=own)
+    assert (again.key, again.made) == (made.key, False)
+    names = [trial.trial_id.split(" ")[-1] for trial in trials_of(STUDY).tuning]
+    assert names == ["gru", "lstm"]
+    assert not record_in(made).is_mitigation_left_out
+    mitigation = {"attribute": "sex", "reweighing": True}
+    written(tmp_path, mitigation=mitigation)
+    mitigated = compare_study(STUDY, ["gru", "lstm"], (0,), sequences=own)
+    assert record_in(mitigated).is_mitigation_left_out
+    assert "mitigation is left out of this comparison" in (mitigated.path / PAGE).read_text()
+    (tmp_path / "studies" / f"{STUDY}.yaml").rename(tmp_path / "studies" / "other.yaml")
+    compare_study("other", ["gru", "lstm"], (0,), sequences=own)
+    assert len(trials_of(STUDY).tuning) == len(trials_of("other").tuning) == 2
+    assert trials_of("other").tuning[0].plan_key != trials_of(STUDY).tuning[0].plan_key
+
+
+def test_what_the_task_has_not_is_refused_before_anything_is_recorded(spec: Study) -> None:
+    with pytest.raises(StudyInvalid, match="no other outcomes"):
+        compare_study(STUDY, ["lstm", "gru:other_labels_share=0.1"], (0,), sequences="none")
+    assert trials_of(STUDY).looked_at == 0
+
+
+def test_what_a_race_chose_is_what_is_trained_and_its_trials_are_told_when_it_is_reused(
+    tmp_path: Path, spec: Study
+) -> None:
+    names = ["rnn", "gru:hidden_size=3"]
+    spec = written(tmp_path, model=MODEL | {"auto": {"minutes": 30, "models": names}})
+    key = make_sequences(300)
+    for name, noise in zip(names, (9.0, 0.1), strict=True):
+        section = section_of(name, spec.model)
+        keep_answers(spec, key, section, noise, with_challengers=name == "rnn")
     choice = race_models(STUDY, key)
     words = json.loads((store().open(choice) / "choice.json").read_text())
     section = chosen_section(choice)
+    assert words["taken"] == "gru:hidden_size=3"
     assert section == section_of(words["taken"], load_study(STUDY).model)
     model = train_model(STUDY, key, choice)
     trained = json.loads((store().open(model) / "model.json").read_text())["config"]
     assert trained == section.model_dump(mode="json")
     assert store().manifest(model)["recipe"]["inputs"] == {"sequences": key, "choice": choice}
-    assert race_models(STUDY, key) == choice
-    assert len(trials_of(STUDY).tuning) == 2
     assert np.isfinite(words["network_minus_challenger"]["value"])
+    told = [trial.model_dump(exclude={"recorded_at"}) for trial in trials_of(STUDY).tuning]
+    assert [trial["config"]["encoder"]["kind"] for trial in told] == ["rnn", "gru"]
+    shutil.rmtree(settings().trials_dir / STUDY)
+    assert race_models(STUDY, key) == choice
+    again = [trial.model_dump(exclude={"recorded_at"}) for trial in trials_of(STUDY).tuning]
+    assert again == told
+    (tmp_path / "studies" / f"{STUDY}.yaml").rename(tmp_path / "studies" / "other.yaml")
+    assert race_models("other", key) != choice
+    assert len(trials_of("other").tuning) == 2
+
+
+def test_all_that_a_races_page_shows_is_in_its_recipe(tmp_path: Path, spec: Study) -> None:
+    written(tmp_path, model="auto")
+    recipe = race_recipe_for(STUDY, "sequences")
+    assert recipe.files == data_hashes("validation/report")
+    assert set(recipe.libraries) >= {"jinja2", "scipy", "polars"}
+    written(tmp_path, model="auto", title="Another")
+    assert race_recipe_for(STUDY, "sequences").key != recipe.key
 
 
 def test_a_study_that_names_its_model_cannot_be_raced_nor_trained_by_a_choice(

@@ -13,7 +13,7 @@ from models.config import ModelConfig
 from pipelines.comparison.config import AutoSection
 from pipelines.comparison.race import Clock, OutOfTime, Raced, race
 from pipelines.comparison.sections import sections_of
-from pipelines.errors import StudyInvalid
+from pipelines.errors import StudyInvalid, TrainingFailed
 from pipelines.explain import train_stages
 from pipelines.out_of_sample import CrossValidated, Epoch
 from pipelines.study import load_study
@@ -39,6 +39,8 @@ class Track:
 
     seconds: float = 0.0
     asked: list[tuple[str, tuple[int, ...], bool]] = field(default_factory=list)
+    # (name, its first fold): what cannot be trained there.
+    impossible: frozenset[tuple[str, int]] = frozenset()
 
     def now(self) -> float:
         return self.seconds
@@ -52,6 +54,8 @@ class Track:
         on_epoch: Callable[[Epoch], None],
     ) -> CrossValidated:
         self.asked.append((name, folds, with_challengers))
+        if (name, folds[0]) in self.impossible:
+            raise TrainingFailed("The loss is not finite.", where="", remedy="")
         for epoch in range(2 * len(folds)):
             self.seconds += 30.0
             on_epoch(Epoch(0, 0, epoch, 4, 0.5))
@@ -69,8 +73,10 @@ class Track:
         return Made("key", "sequences", table, {})
 
 
-def raced(minutes: float, folds: int = 5) -> tuple[Raced, Track]:
-    track = Track()
+def raced(
+    minutes: float, folds: int = 5, impossible: frozenset[tuple[str, int]] = frozenset()
+) -> tuple[Raced, Track]:
+    track = Track(impossible=impossible)
     return race(SECTIONS, folds, policy(), Clock(60.0 * minutes, track.now), track.ask), track
 
 
@@ -120,6 +126,41 @@ def test_a_study_of_two_folds_is_raced_in_one_leg() -> None:
     assert list(found.answered) == list(SECTIONS)
     assert {folds for _, folds, _ in track.asked} == {(0, 1)}
     assert len(found.challengers) == 1
+
+
+CANNOT = "could not be trained: the loss is not finite"
+
+
+def test_a_model_that_cannot_be_trained_is_left_out_and_the_next_stands_in_its_place() -> None:
+    found, track = raced(1000.0, impossible=frozenset({("lstm", 0), ("gru", 2)}))
+    # lstm never; gru, the better of the three that are left, not on the other folds.
+    assert list(found.answered) == ["rnn"]
+    assert [(name, folds[0], simple) for name, folds, simple in track.asked] == [
+        ("lstm", 0, True),
+        ("gru", 0, True),
+        ("rnn", 0, False),
+        ("tcn", 0, False),
+        ("gru", 2, True),
+        ("rnn", 2, True),
+    ]
+    assert len(found.challengers) == 2
+    assert found.not_tried == (
+        f"lstm ({CANNOT})",
+        "tcn on all folds (behind on the first 2)",
+        f"gru on all folds ({CANNOT})",
+    )
+
+
+def test_where_the_better_half_cannot_be_trained_the_others_are_what_is_left() -> None:
+    found, _ = raced(1000.0, impossible=frozenset({("gru", 2), ("rnn", 2)}))
+    assert list(found.answered) == ["lstm", "tcn"]
+    assert found.not_tried == tuple(f"{name} on all folds ({CANNOT})" for name in ("gru", "rnn"))
+
+
+@pytest.mark.parametrize("fold", [0, 2])
+def test_a_race_without_a_model_that_can_be_trained_fails_and_says_why(fold: int) -> None:
+    with pytest.raises(TrainingFailed, match=f"No model .* lstm .{CANNOT}.; gru|; lstm"):
+        raced(1000.0, impossible=frozenset((name, fold) for name in SECTIONS))
 
 
 def test_a_clock_stops_nothing_before_its_time() -> None:
