@@ -18,6 +18,7 @@ from pipelines.errors import (
     RunFailed,
     StoreLocked,
     TrainingFailed,
+    TrainingInterrupted,
 )
 
 RETRIES = 2
@@ -27,7 +28,7 @@ RETRY_DELAY = timedelta(minutes=5)
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            [StoreLocked, DatabaseUnavailable, TrainingFailed],
+            [StoreLocked, DatabaseUnavailable, TrainingFailed, TrainingInterrupted],
             RetryAction.RETRY,
             reason="may pass by itself",
         ),

@@ -87,6 +87,12 @@ class SubjectUnknown(EquipoiseError):
     exit_code = 27
 
 
+class NoTrialKeepsConstraints(EquipoiseError):
+    """A tuning ended, and none of its trials keeps what the study asks of a model."""
+
+    exit_code = 28
+
+
 class ArtefactCorrupt(EquipoiseError):
     """A file of an artefact is missing or is not the file that was written."""
 
@@ -133,3 +139,9 @@ class RunFailed(EquipoiseError):
     """A stage failed for a reason that is not the user's; the log says which."""
 
     exit_code = 41
+
+
+class TrainingInterrupted(EquipoiseError):
+    """Somebody ended the training process: it says nothing of what was trained."""
+
+    exit_code = 42

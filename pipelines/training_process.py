@@ -3,16 +3,23 @@
 import fcntl
 import logging
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.errors import TrainingFailed
+from pipelines.errors import TrainingFailed, TrainingInterrupted
 
 log = logging.getLogger(__name__)
 
+# What a person, a service's stop or a closed terminal sends. SIGKILL is not among them: it is the
+# kernel's answer to a full memory, and the training's own doing.
+INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
 Heard = Callable[[str], None]
+
+_under_way: set[subprocess.Popen[str]] = set()
 
 
 def to_log(line: str) -> None:
@@ -23,11 +30,15 @@ def to_log(line: str) -> None:
 def run_training(command: list[str], lock: int, heard: Heard = to_log) -> None:
     """Run `python -m <module> ...`; it inherits the lock and holds it if we are killed.
 
+    It stays in our process group, so that what ends the group (Ctrl-C, a worker's stop) ends it
+    too; of us alone it learns at its next line, which nobody reads.
+
     Args:
         heard: is given every line that it says; what it raises ends the child.
 
     Raises:
         TrainingFailed: the child ended with another code than 0.
+        TrainingInterrupted: by a signal of INTERRUPTIONS.
     """
     where = " ".join(command[1:3]).replace("-m", "python -m", 1)
     with subprocess.Popen(
@@ -38,18 +49,33 @@ def run_training(command: list[str], lock: int, heard: Heard = to_log) -> None:
         pass_fds=(lock,),
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     ) as child:
+        _under_way.add(child)
         try:
             last = _lines(child, heard)
         except BaseException:
             # A timeout or a stop of the task must not wait for the epochs that are left.
             child.kill()
             raise
+        finally:
+            _under_way.discard(child)
+    if -child.returncode in INTERRUPTIONS:
+        raise TrainingInterrupted(
+            f"The training process was ended by {signal.Signals(-child.returncode).name}.",
+            where=where,
+            remedy="Run the same again: finished epochs are kept, and it goes on there.",
+        )
     if child.returncode:
         raise TrainingFailed(
             f"The training process ended with {child.returncode}; it last said: {last}",
             where=where,
             remedy="See the task's log. Finished epochs are kept: the next attempt goes on there.",
         )
+
+
+def end_trainings() -> None:
+    """End the children of all our threads, each as one that was interrupted."""
+    for child in list(_under_way):
+        child.terminate()
 
 
 def _lines(child: subprocess.Popen[str], heard: Heard) -> str:

@@ -14,6 +14,7 @@ from pipelines.settings import settings
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study
 from pipelines.trials import Trial, overfitting_of, record_trial, trials_of
+from pipelines.tried_models import unrecorded_choices
 from validation.forecast_audit import block_performance
 from validation.groups import UnauditableTable
 from validation.overfitting import OverfittingEvidence, broken_chain
@@ -77,6 +78,8 @@ def trials_fingerprint(spec: Study) -> str | None:
         ledger = trials_of(spec.name)
     except ArtefactCorrupt:
         return BROKEN
+    if unrecorded_choices(spec.name, ledger):
+        return BROKEN
     if not spec.audit.is_forecast and not ledger.tuning:
         return None
     entries = (*ledger.trials, *ledger.tuning)
@@ -84,28 +87,42 @@ def trials_fingerprint(spec: Study) -> str | None:
 
 
 def tuning_trials(spec: Study) -> int | None:
-    """How many trials of tunings the ledger holds; None where it cannot be believed."""
+    """How many trials of tunings the ledger holds; None where it cannot be believed.
+
+    It cannot if it lacks a trial, race or comparison that the journal of stages tells of.
+    """
     try:
-        return len(trials_of(spec.name).tuning)
+        ledger = trials_of(spec.name)
     except ArtefactCorrupt:
         return None
+    return None if unrecorded_choices(spec.name, ledger) else len(ledger.tuning)
 
 
 def overfitting(spec: Study, predictions: str) -> OverfittingEvidence | None:
     """What the ledger says of the choice of this model; None where no ledger is kept.
 
-    A ledger that lacks an audit which this installation still holds was emptied or replaced: it
-    is as little to be believed as one whose chain is broken.
+    A ledger that lacks an audit, or a trial of a tuning, which this installation still knows of was
+    emptied or replaced: it is as little to be believed as one whose chain is broken.
     """
     if not spec.audit.is_forecast:
         return None
     missing = _unrecorded_audits(spec)
     if missing:
         return broken_chain(f"{missing:,} audits of this study are not in its ledger of trials")
+    lacking = _lacking(spec)
+    if lacking:
+        return broken_chain(f"{lacking:,} tried models of this study are not in its ledger")
     try:
         return overfitting_of(spec.name, _trial_id(spec, predictions))
     except ValueError:
         return broken_chain("the ledger does not hold these predictions")
+
+
+def _lacking(spec: Study) -> int:
+    try:
+        return unrecorded_choices(spec.name, trials_of(spec.name))
+    except ArtefactCorrupt:
+        return 0  # the broken chain is said by what reads it next
 
 
 def _unrecorded_audits(spec: Study) -> int:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.artefacts import Counts, Recipe
-from pipelines.errors import ArtefactCorrupt
 from pipelines.stage import open_inputs, recipe_of, run_stage
-from pipelines.trials import trials_of
 from pipelines.tuning.conclusion import write_conclusion
 from pipelines.tuning.outcome import Outcome
+from pipelines.tuning.recorded import require_recorded
 
 
 def choose_model(study: str, plan: str, trials: Sequence[str]) -> str:
@@ -19,7 +18,9 @@ def choose_model(study: str, plan: str, trials: Sequence[str]) -> str:
         ArtefactCorrupt: the ledger lacks one of them: then nobody knows how many there were.
     """
     keys = list(trials)
-    return run_stage(study, recipe_for(plan, keys), lambda draft: _write(study, keys, draft)).key
+    outcomes = [Outcome.read(path) for path in open_inputs({key: key for key in keys}).values()]
+    require_recorded(study, outcomes)
+    return run_stage(study, recipe_for(plan, keys), lambda draft: _write(outcomes, draft)).key
 
 
 def recipe_for(plan: str, trials: Sequence[str]) -> Recipe:
@@ -30,9 +31,7 @@ def recipe_for(plan: str, trials: Sequence[str]) -> Recipe:
     )
 
 
-def _write(study: str, keys: Sequence[str], draft: Path) -> Counts:
-    outcomes = [Outcome.read(path) for path in open_inputs({key: key for key in keys}).values()]
-    _require_recorded(study, outcomes)
+def _write(outcomes: Sequence[Outcome], draft: Path) -> Counts:
     found = write_conclusion(outcomes, draft)
     return {
         "trials": found.trials,
@@ -44,15 +43,3 @@ def _write(study: str, keys: Sequence[str], draft: Path) -> Counts:
             one.keeps_constraints for one in outcomes if one.state == "complete"
         ),
     }
-
-
-def _require_recorded(study: str, outcomes: Sequence[Outcome]) -> None:
-    recorded = {trial.trial_id for trial in trials_of(study).tuning}
-    missing = [one.number for one in outcomes if one.trial_id not in recorded]
-    if missing:
-        raise ArtefactCorrupt(
-            f"{len(missing):,} trials are not in the ledger of trials.",
-            where=study,
-            remedy="Restore the ledger from the backup: a choice among trials is told with how "
-            "many there were.",
-        )

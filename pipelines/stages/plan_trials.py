@@ -38,6 +38,8 @@ def recipe_for(spec: Study, sequences: str) -> Recipe:
     return recipe_of(
         "plan_trials",
         config={
+            # The same question asked by two studies is tried, and counted, in both.
+            "study": spec.name,
             "tuning": plain(tuning_of(spec)),
             "model": spec.model.model_dump(mode="json"),
             "cross_validation": spec.cross_validation.model_dump(mode="json"),

@@ -22,7 +22,9 @@ from pipelines.tuning.config import Range, TuningSection, tuned
 from pipelines.tuning.losses import LossesSoFar
 from pipelines.tuning.objective import cost, measure
 from pipelines.tuning.outcome import Outcome, measured_fields
+from pipelines.tuning.recorded import require_journal_knows, require_recorded
 from pipelines.tuning.section import tuning_of
+from pipelines.tuning.space import RUNGS
 from pipelines.tuning.trials import Begun, TuningTrials
 from validation.comparison import primary_metric
 
@@ -39,12 +41,13 @@ def run_trial(study: str, plan: str, number: int) -> str:
 
     Raises:
         StudyInvalid: the study is not the planned one any more.
-        ArtefactCorrupt: the ledger of trials cannot be believed.
+        ArtefactCorrupt: the ledger or the journal of trials cannot be believed, or lacks one.
+        TrainingInterrupted: somebody ended the training; run again, the trial goes on.
     """
     spec = load_study(study)
-    return run_stage(
-        study, recipe_for(plan, number), lambda draft: _run(spec, plan, number, draft)
-    ).key
+    made = run_stage(study, recipe_for(plan, number), lambda draft: _run(spec, plan, number, draft))
+    require_recorded(study, [Outcome.read(made.path)])
+    return made.key
 
 
 def recipe_for(plan: str, number: int) -> Recipe:
@@ -80,8 +83,11 @@ class _Trial:
         self.constraints = section.constraints
         most_epochs = _most_epochs(section, spec.model)
         folds = store().manifest(plan)["counts"]["folds"]
-        most_steps = folds * len(self.seeds) * most_epochs
+        # Rungs are epochs of the first network, and nothing else.
+        self.rungs = section.pruner in RUNGS
+        most_steps = most_epochs if self.rungs else folds * len(self.seeds) * most_epochs
         self.trials = TuningTrials(folder, plan, section, most_steps)
+        require_journal_knows(self.trials.numbers(), spec.name, plan)
         self.begun = self.trials.begin(number)
         self.losses = LossesSoFar(most_epochs, self.seeds, self.trials.reports(number))
         self.config, self.reason = _config(spec, self.begun)
@@ -133,6 +139,8 @@ class _Trial:
 
     def _on_epoch(self, epoch: Epoch) -> None:
         step, loss = self.losses.add(epoch)
+        if self.rungs and not self.losses.is_of_the_first(epoch):
+            return
         if self.begun.state == "running" and self.trials.report(self.number, step, loss):
             raise optuna.TrialPruned
 

@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from models.config import ModelConfig
-from pipelines.errors import TrainingFailed
+from pipelines.errors import NoTrialKeepsConstraints, TrainingFailed
+from pipelines.stage import store
 from pipelines.tuning.outcome import Outcome
 from validation.tasks import LOWER_IS_BETTER
 
@@ -109,6 +110,26 @@ def read_chosen(folder: Path) -> tuple[ModelConfig, Conclusion]:
     section = yaml.safe_load((folder / CHOSEN).read_text())["model"]
     conclusion = Conclusion.model_validate_json((folder / CONCLUSION).read_text())
     return ModelConfig.model_validate(section), conclusion
+
+
+def require_kept(study: str, key: str) -> None:
+    """A choice among trials none of which is good enough is no success.
+
+    Args:
+        key: of a `choose_model` artefact.
+
+    Raises:
+        NoTrialKeepsConstraints: even the best breaks a constraint.
+    """
+    _, conclusion = read_chosen(store().open(key))
+    if conclusion.verdict == "broken":
+        raise NoTrialKeepsConstraints(
+            f"None of {conclusion.trials:,} trials of {study} keeps all constraints; the best "
+            f"breaks {' and '.join(conclusion.broken)}.",
+            where=f"{key}/{CHOSEN}",
+            remedy="Do not paste its section as it is: search further, other parameters, or say "
+            "in the study which constraint may give way.",
+        )
 
 
 def read_trials(folder: Path) -> list[Outcome]:

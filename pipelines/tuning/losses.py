@@ -10,6 +10,7 @@ class LossesSoFar:
 
     A step is an epoch of a network, counted through all of them: networks that stopped early leave
     the rest of theirs out, so one step is the same epoch of the same fold in every trial.
+    Which step comes next is therefore another in every trial, but within the first network.
     """
 
     def __init__(
@@ -34,6 +35,10 @@ class LossesSoFar:
         network = epoch.fold * len(self._seeds) + self._seeds.index(epoch.seed)
         step = network * self._most_epochs + epoch.epoch
         return step, self._add(network, epoch.validation_loss)
+
+    def is_of_the_first(self, epoch: Epoch) -> bool:
+        """Whether it is one of the first network's: the first seed's in the first fold."""
+        return epoch.fold == 0 and epoch.seed == self._seeds[0]
 
     def _add(self, network: int, loss: float) -> float:
         self._best[network] = min(self._best.get(network, loss), loss)

@@ -5,8 +5,9 @@ how many run at a time, is a person's to say here, where the DAG has it from the
 What either did the other goes on with: they are the same stages on the same plan.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipelines.stage import store
 from pipelines.stages.build_sequences import build_sequences
@@ -16,8 +17,11 @@ from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.plan_trials import plan_trials
 from pipelines.stages.run_trial import run_trial
 from pipelines.study import load_study
+from pipelines.training_process import end_trainings
 from pipelines.tuning.outcome import Outcome
 from pipelines.tuning.section import tuning_of
+
+ENDING_SECONDS = 0.2
 
 
 def tune_study(study: str, trials: int | None, at_once: int, tell: Callable[[str], None]) -> str:
@@ -50,12 +54,22 @@ def tune_sequences(
         return key
 
     with ThreadPoolExecutor(at_once) as pool:
+        running = [pool.submit(one, number) for number in numbers]
         try:
-            keys = list(pool.map(one, numbers))
+            keys = [trial.result() for trial in running]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            _end(running)
             raise
     return choose_model(study, plan, keys)
+
+
+def _end(running: Sequence[Future[str]]) -> None:
+    """Interrupt the trials that run: none fails by that, and each can be taken up again."""
+    # More than once: a trial may be about to begin a training when the others are ended.
+    while not all(trial.done() for trial in running):
+        end_trainings()
+        time.sleep(ENDING_SECONDS)
 
 
 def said_of(outcome: Outcome) -> str:

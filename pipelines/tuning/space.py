@@ -28,6 +28,9 @@ CHANCE_TRIALS = 10
 # The median of fewer trials says little.
 TRIALS_BEFORE_PRUNING = 5
 REDUCTION = 3
+# They hold a trial's report against those of others at the same rung, the latest before it or not:
+# after one network that stopped early, the next one's first epoch would stand for its last.
+RUNGS = frozenset({"successive_halving", "hyperband"})
 
 
 def distributions(section: TuningSection) -> dict[str, BaseDistribution]:
@@ -54,7 +57,7 @@ def sampler_for(section: TuningSection, number: int) -> BaseSampler:
 
 
 def pruner_for(section: TuningSection, most_steps: int) -> BasePruner:
-    """Who stops a trial; `most_steps` are the epochs of all its networks together."""
+    """Who stops a trial; `most_steps` are the epochs of all its networks that report."""
     if section.pruner == "median":
         return MedianPruner(
             n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=section.prune_from_epoch

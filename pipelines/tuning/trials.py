@@ -72,6 +72,10 @@ class TuningTrials:
                 )
         return self.read(number)
 
+    def numbers(self) -> set[int]:
+        """Of the trials that were begun."""
+        return {one.user_attrs[NUMBER] for one in self._study.get_trials(deepcopy=False)}
+
     def read(self, number: int) -> Begun:
         """A trial that was begun."""
         trial = self._require(number)

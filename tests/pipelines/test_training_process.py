@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ from types import FrameType
 
 import pytest
 
-from pipelines.errors import TrainingFailed
-from pipelines.training_process import one_attempt_at_a_time, run_training
+from pipelines.errors import TrainingFailed, TrainingInterrupted
+from pipelines.training_process import end_trainings, one_attempt_at_a_time, run_training
 
 
 @pytest.fixture
@@ -38,6 +39,43 @@ def test_a_child_that_ends_well_is_no_failure(lock: int, caplog: pytest.LogCaptu
         run_training(child("print('epoch 1')"), lock)
 
     assert caplog.messages == ["training: epoch 1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("SIGINT", TrainingInterrupted),
+        ("SIGTERM", TrainingInterrupted),
+        ("SIGHUP", TrainingInterrupted),
+        # The kernel's, where the memory is full: a training's own doing.
+        ("SIGKILL", TrainingFailed),
+        ("SIGSEGV", TrainingFailed),
+    ],
+)
+def test_a_child_that_somebody_stopped_was_interrupted_and_any_other_failed(
+    name: str, error: type[Exception], lock: int
+) -> None:
+    with pytest.raises(error, match=rf"ended (by {name}|with -\d+)"):
+        run_training(child(f"import os, signal; os.kill(os.getpid(), signal.{name})"), lock)
+
+
+def test_the_trainings_of_other_threads_can_be_ended_as_interrupted(lock: int) -> None:
+    heard, ends = threading.Event(), []
+
+    def train() -> None:
+        try:
+            program = "import time; print('epoch 1', flush=True); time.sleep(600)"
+            run_training(child(program), lock, lambda line: heard.set())
+        except TrainingInterrupted as error:
+            ends.append(error)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    assert heard.wait(60)
+    end_trainings()
+    thread.join(60)
+
+    assert len(ends) == 1
 
 
 class _Stopped(Exception):

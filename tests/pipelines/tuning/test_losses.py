@@ -20,3 +20,9 @@ def test_after_a_kill_steps_and_best_losses_go_on_where_they_were() -> None:
     whole = told(LossesSoFar(10, (7,), {}), *epochs)
     taken_up = LossesSoFar(10, (7,), dict(whole[:4]))
     assert told(taken_up, epochs[4]) == whole[4:] == [(13, 0.7)]
+
+
+def test_only_the_first_seeds_network_of_the_first_fold_is_the_first() -> None:
+    losses = LossesSoFar(10, (7, 4), {})
+    epochs = [Epoch(fold, seed, 1, 10, 0.5) for fold in (0, 1) for seed in (7, 4)]
+    assert [losses.is_of_the_first(epoch) for epoch in epochs] == [True, False, False, False]

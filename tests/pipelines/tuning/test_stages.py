@@ -1,5 +1,6 @@
 """A tuning by its stages: trials that run, are stopped, fail, are killed and are taken up again."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -16,19 +17,28 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.config import ModelConfig
-from pipelines.errors import ArtefactCorrupt, StudyInvalid, TrainingFailed
+from pipelines.cli_tuning import tune
+from pipelines.errors import (
+    ArtefactCorrupt,
+    NoTrialKeepsConstraints,
+    StudyInvalid,
+    TrainingFailed,
+)
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.stages.choose_model import choose_model
 from pipelines.stages.plan_trials import plan_trials
 from pipelines.stages.run_trial import run_trial
 from pipelines.study import load_study
-from pipelines.trial_record import tuning_trials
+from pipelines.trial_record import BROKEN, trials_fingerprint, tuning_trials
 from pipelines.trials import trials_of
+from pipelines.tuning import run
 from pipelines.tuning.conclusion import read_chosen, read_trials
 from pipelines.tuning.outcome import Outcome
 from pipelines.tuning.run import tune_sequences
+from pipelines.tuning.section import tuning_of
 from pipelines.tuning.table import print_tuning
+from pipelines.tuning.trials import TuningTrials
 from tests.pipelines.tuning.conftest import STUDY, Written, home_of_a_study, write_sequences
 
 GAP = "gap in auroc by sex"
@@ -138,6 +148,68 @@ def test_a_constraint_that_no_trial_keeps_is_said_in_the_verdict_the_file_and_th
     assert str(path / "chosen_model.yaml") in printed
 
 
+def test_the_command_ends_with_a_code_of_its_own_where_no_trial_keeps_the_constraints(
+    tuned: Tuned, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "tune_study", lambda *given, **told: tuned.chosen)
+    with pytest.raises(NoTrialKeepsConstraints, match=f"breaks {GAP}") as ended:
+        tune(STUDY)
+    assert ended.value.exit_code == 28
+    assert "NO TRIAL KEEPS ALL CONSTRAINTS" in capsys.readouterr().out
+
+
+def test_successive_halving_is_told_of_the_first_folds_epochs_only(tuned: Tuned) -> None:
+    section, folder = tuning_of(load_study(STUDY)), store().workspace(tuned.plan)
+    trials = TuningTrials(folder, tuned.plan, section, most_steps=3)
+    complete = [one.number for one in tuned.outcomes if one.state == "complete"]
+    assert complete
+    assert [list(trials.reports(number)) for number in complete] == [[1, 2, 3]] * len(complete)
+
+
+def test_the_same_tuning_of_another_study_is_counted_there_too(
+    tuned: Tuned, tmp_path: Path
+) -> None:
+    """What it would train is there already: it is tried all the same."""
+    studies = settings().studies_dir
+    shutil.copyfile(studies / f"{STUDY}.yaml", studies / "another.yaml")
+    assert plan_trials("another", tuned.sequences) != tuned.plan
+    tune_sequences("another", tuned.sequences, [1, 2, 3], 1, lambda line: None)
+    assert [trial.number for trial in trials_of("another").tuning] == [1, 2, 3]
+    assert trials_of(STUDY).looked_at == 3
+
+
+def test_a_trial_that_is_there_and_not_in_the_ledger_is_not_used(
+    tuned: Tuned, tmp_path: Path
+) -> None:
+    keys = [run_trial(STUDY, tuned.plan, number) for number in (1, 2, 3)]
+    assert choose_model(STUDY, tuned.plan, keys) == tuned.chosen
+    ledger = settings().trials_dir / STUDY
+    ledger.rename(tmp_path / "away")
+    try:
+        with pytest.raises(ArtefactCorrupt, match="1 trials are not in the ledger"):
+            run_trial(STUDY, tuned.plan, 1)
+        with pytest.raises(ArtefactCorrupt, match="3 trials are not in the ledger"):
+            choose_model(STUDY, tuned.plan, keys)
+        # Nor does an audit tell of no tuning where the journal of stages knows of one.
+        assert tuning_trials(load_study(STUDY)) is None
+        assert trials_fingerprint(load_study(STUDY)) == BROKEN
+    finally:
+        (tmp_path / "away").rename(ledger)
+    assert tuning_trials(load_study(STUDY)) == 3
+
+
+def test_a_tuning_whose_journal_was_deleted_repeats_no_trial(tuned: Tuned, tmp_path: Path) -> None:
+    folder = store().workspace(tuned.plan)
+    folder.rename(tmp_path / "away")
+    try:
+        with pytest.raises(ArtefactCorrupt, match="its journal lacks them"):
+            run_trial(STUDY, tuned.plan, 4)
+    finally:
+        shutil.rmtree(folder)
+        (tmp_path / "away").rename(folder)
+    assert trials_of(STUDY).looked_at == 3
+
+
 def test_a_finished_trial_is_not_run_again_and_more_trials_go_on_with_those_there_are(
     tuned: Tuned,
 ) -> None:
@@ -203,6 +275,43 @@ for number in (1, 2):
 
 def values(outcomes: list[Outcome]) -> list[Any]:
     return [(one.number, one.parameters, one.state, one.by_fold) for one in outcomes]
+
+
+TUNER = """
+import sys
+from pipelines.tuning.run import tune_sequences
+tune_sequences(sys.argv[1], sys.argv[2], [1, 2, 3], int(sys.argv[3]), print)
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_tuning_that_is_interrupted_again_and_again_fails_no_trial(
+    study: Written, at_once: int
+) -> None:
+    """Ctrl-C reaches the children too; a signal to the command alone does not."""
+    model = {"hidden_size": 4, "seeds": [0], "max_epochs": 5000, "min_epochs": 5000}
+    name, sequences = study(sections={"model": model}), write_sequences()
+    plan = plan_trials(name, sequences)
+    first = store().workspace(plan) / "trial_00001" / "networks" / "checkpoints"
+    words = [sys.executable, "-c", TUNER, name, sequences, str(at_once)]
+    for attempt, send in enumerate((os.killpg, os.killpg, os.kill), start=1):
+        tuner = subprocess.Popen(words, env=os.environ.copy(), start_new_session=True)
+        newest, deadline = 0, time.monotonic() + 240
+        while newest < 20 * attempt:
+            assert tuner.poll() is None, "it ended before it was interrupted"
+            assert time.monotonic() < deadline
+            newest = max([int(file.stem) for file in first.glob("*/0*.json")], default=0)
+            time.sleep(0.02)
+        send(tuner.pid, signal.SIGINT)
+        assert tuner.wait(timeout=60) == -signal.SIGINT
+        # Nobody trains on: the lock that a child inherits is free.
+        with (first.parent / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    section = tuning_of(load_study(name))
+    trials = TuningTrials(store().workspace(plan), plan, section, most_steps=10_000)
+    assert {trials.read(number).state for number in trials.numbers()} == {"running"}
+    assert trials_of(name).looked_at == len(trials.numbers()) == at_once
 
 
 @pytest.mark.slow
