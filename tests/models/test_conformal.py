@@ -1,12 +1,17 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.config import ModelConfig
 from models.conformal import LEAST_ROWS, Correction, History, Predicted, correct
-from tests.models.generated_stores import LEVELS
+from models.parts import TrainingImpossible
+from models.training import train
+from tests.models.generated_markets import make_market
+from tests.models.generated_stores import LEVELS, write_store
 
 DAYS = 60.0
 PLAIN = Correction(DAYS)
@@ -204,3 +209,12 @@ def test_labels_not_known_yet_do_not_adapt_a_level() -> None:
     found, counts = correct(past, history, LEVELS, adapting)
     np.testing.assert_array_equal(found, correct(past, altered, LEVELS, adapting)[0])
     assert counts.any()
+
+
+def test_a_static_feature_that_is_not_there_is_told_before_the_training(tmp_path: Path) -> None:
+    store = make_market("quantiles", sessions=200)
+    sequences = write_store(store, tmp_path / "sequences")
+    config = ModelConfig(conformal_by="nobody")
+    with pytest.raises(TrainingImpossible, match="conformal_by: expected a static feature"):
+        train(sequences, config, tmp_path / "model", tmp_path / "checkpoints")
+    assert not (tmp_path / "checkpoints").exists()

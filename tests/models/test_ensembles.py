@@ -135,6 +135,18 @@ def test_without_dropout_a_draw_is_the_answer_itself() -> None:
     np.testing.assert_array_equal(draws, np.stack([answer, answer]))
 
 
+def test_draws_read_each_example_once() -> None:
+    store = make_store([4, 6, 2])
+    network = network_for(store, dropout=0.5)
+    read: list[int] = []
+    hook = network.encoder.register_forward_pre_hook(
+        lambda _, given: read.append(len(given[0].inputs))
+    )
+    draw_raw(network, store, everyone(store), 9, draws=4, seed=0)
+    hook.remove()
+    assert sum(read) == len(store)
+
+
 def test_a_draw_is_the_head_written_out_with_its_masks() -> None:
     """Two layers of dropout, each with one mask for all rows, kept units doubled."""
     store = make_store([4, 6, 2])

@@ -264,11 +264,20 @@ def test_a_focal_loss_is_refused_where_there_are_no_classes(tmp_path: Path) -> N
         train_small(make_market("volatility"), tmp_path, config_with(focal_gamma=2.0))
 
 
-def test_a_hazard_is_not_reweighed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mitigation", "options", "words"),
+    [
+        ({"reweighing": True}, {"head": "hazard"}, "reweighing"),
+        ({"group_robust_step": 0.1}, {"accumulate_batches": 2}, "group_robust"),
+    ],
+)
+def test_a_mitigation_that_the_training_cannot_do_is_refused(
+    mitigation: dict[str, Any], options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     store = make_learnable_store(150)
     part = released_part(store)
     groups = np.arange(len(store)) % 2
     job = NetworkJob("seed_0", 0, part, fit_inputs(store, part.train, 99), tmp_path, "")
-    job = replace(job, mitigation=Mitigation(TrainingMitigation(reweighing=True), groups))
-    with pytest.raises(TrainingImpossible, match="reweighing"):
-        train_network(store, job, config_with(head="hazard"), lambda *_, **__: None)
+    job = replace(job, mitigation=Mitigation(TrainingMitigation(**mitigation), groups))
+    with pytest.raises(TrainingImpossible, match=words):
+        train_network(store, job, config_with(**options), lambda *_, **__: None)

@@ -76,6 +76,8 @@ def test_who_answers_together_is_a_challenger_of_the_task(
     [
         ("sp500_volatility", {"head": "hazard"}, "a prediction of volatility has no hazard"),
         ("sp500_direction", {"head": "hazard"}, "a prediction of direction has no hazard"),
+        ("sp500_volatility", {"conformal_rate": 0.01}, "only quantiles are corrected"),
+        ("nafld_diabetes", {"conformal_by": "male"}, "only quantiles are corrected"),
         ("nafld_diabetes", {"other_labels_share": 0.3}, "no other outcomes"),
         ("sp500_volatility", {"other_labels_share": 0.3}, "no other outcomes"),
     ],
@@ -98,12 +100,21 @@ def test_other_outcomes_are_learned_where_the_study_names_them(studies: Path) ->
     assert load_study("right").records.learned_beside == ["hypertension"]
 
 
-def test_rows_of_a_hazard_are_not_reweighed(studies: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "mitigation", "words"),
+    [
+        ({"head": "hazard"}, {"reweighing": True}, "a hazard counts everybody"),
+        ({"accumulate_batches": 2}, {"group_robust": {}}, "expected model.accumulate_batches: 1"),
+    ],
+)
+def test_a_mitigation_fits_how_the_model_is_trained(
+    model: dict[str, object], mitigation: dict[str, object], words: str, studies: Path
+) -> None:
     raw = strict_yaml(WORKING)
-    raw["model"]["head"] = "hazard"
-    raw["mitigation"] = {"attribute": "sex", "reweighing": True}
+    raw["model"] |= model
+    raw["mitigation"] = {"attribute": "sex"} | mitigation
     (studies / "wrong.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(StudyInvalid, match="a hazard counts everybody"):
+    with pytest.raises(StudyInvalid, match=words):
         load_study("wrong")
 
 

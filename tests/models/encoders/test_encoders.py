@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from models.batches import assemble
 from models.config import ModelConfig
 from models.encoders.attention import AttentionEncoder
 from models.encoders.recurrent import RecurrentEncoder
 from models.encoders.registry import ENCODERS
+from models.inputs import fit_inputs
+from models.network import SequenceNetwork
 from tests.models.encoders.cases import ENCODER_CASES, config_of
 from tests.models.encoders.drawn import (
     alone,
@@ -23,6 +26,7 @@ from tests.models.encoders.drawn import (
     seeds,
 )
 from tests.models.encoders.oracles import Dropped, read_by_loops
+from tests.models.generated_stores import everyone, make_store
 
 TOLERANCE = 1e-6
 EXAMPLES = 25
@@ -200,3 +204,14 @@ def test_attention_is_a_share_of_the_true_steps(
     encoded = encoder(sequences)
     pooled = torch.einsum("bt,bth->bh", weights, encoded.states)
     assert_close(pooled, encoded.pooled)
+
+
+@every_encoder
+def test_times_are_made_for_encoders_that_fade_and_for_no_other(case: str) -> None:
+    """An encoder that is told no times has to do without them, so it answers."""
+    store, config = make_store([4, 0, 7]), config_of(case)
+    network = SequenceNetwork(fit_inputs(store, everyone(store), 9), config, 1).eval()
+    sequences, facts = network.read(assemble(store, everyone(store), max_steps=9))
+    width = len(store.channels) + 1 if config.encoder.decay else 0
+    assert sequences.elapsed.shape[2] == width
+    assert network.answer(sequences, facts).isfinite().all()
