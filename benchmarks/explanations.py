@@ -80,7 +80,8 @@ def measured(
     error = float(np.concatenate(missing).max() / np.ptp(np.concatenate(answers)))
     judged = everybody[: SUBJECTS if method in FAST else SUBJECTS_OF_SLOW_ONES]
     told = explaining.faithfulness(np.sort(judged), method)
-    verdict = judge_faithfulness(told).verdict
+    lost = np.abs(np.concatenate(missing)) > MOST_ADDITIVITY_ERROR * (told["answer_range"] or 0.0)
+    verdict = judge_faithfulness(told | {"not_adding_up_share": float(lost.mean())}).verdict
     if METHODS[method].adds_up and error > MOST_ADDITIVITY_ERROR:
         failed.append(f"{method} does not add up")
     if method == OF_REASONS and verdict != "pass":
