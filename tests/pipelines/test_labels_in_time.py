@@ -79,9 +79,9 @@ def test_a_hazard_that_is_only_tried_is_refused_by_folds_of_time_too(studies: Pa
 def test_folds_of_time_give_the_lost_no_part_to_learn_from() -> None:
     """The reason of it all: were a hazard allowed, it would never hear of a loss."""
     rows = 40
-    end = np.arange(rows) + 1.0
+    end = np.arange(1, rows + 1, dtype=np.float64)
     end[::4] = np.nan
-    placed = Placed(np.arange(rows), np.arange(rows) * 1.0, end)
+    placed = Placed(np.arange(rows), np.arange(rows, dtype=np.float64), end)
     nowhere = Assignment(np.zeros(rows, np.int8), np.empty((0, rows), np.int8), "none")
     windows = cross_validation_windows(
         placed, np.zeros(rows), nowhere, TimeFolds(kind="purged", embargo_days=0)
