@@ -29,7 +29,7 @@ def _is_recorded(entry: JournalEntry, ledger: TrialLedger) -> bool:
     """By the recipe of what the stage made, or by what the journal says where that is gone."""
     own = [one for one in ledger.tuning if one.plan_key.split("/")[0] == TRIES[entry.stage]]
     if entry.stage == "run_trial":
-        own = [one for one in own if one.number == entry.counts["number"]]
+        own = [one for one in own if one.number == entry.counts.get("number")]
     try:
         recipe = store().manifest(entry.key)["recipe"]
     except ArtefactCorrupt:

@@ -1,6 +1,5 @@
 """A tuning by its stages: trials that run, are stopped, fail, are killed and are taken up again."""
 
-import fcntl
 import os
 import shutil
 import signal
@@ -275,43 +274,6 @@ for number in (1, 2):
 
 def values(outcomes: list[Outcome]) -> list[Any]:
     return [(one.number, one.parameters, one.state, one.by_fold) for one in outcomes]
-
-
-TUNER = """
-import sys
-from pipelines.tuning.run import tune_sequences
-tune_sequences(sys.argv[1], sys.argv[2], [1, 2, 3], int(sys.argv[3]), print)
-"""
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_a_tuning_that_is_interrupted_again_and_again_fails_no_trial(
-    study: Written, at_once: int
-) -> None:
-    """Ctrl-C reaches the children too; a signal to the command alone does not."""
-    model = {"hidden_size": 4, "seeds": [0], "max_epochs": 5000, "min_epochs": 5000}
-    name, sequences = study(sections={"model": model}), write_sequences()
-    plan = plan_trials(name, sequences)
-    first = store().workspace(plan) / "trial_00001" / "networks" / "checkpoints"
-    words = [sys.executable, "-c", TUNER, name, sequences, str(at_once)]
-    for attempt, send in enumerate((os.killpg, os.killpg, os.kill), start=1):
-        tuner = subprocess.Popen(words, env=os.environ.copy(), start_new_session=True)
-        newest, deadline = 0, time.monotonic() + 240
-        while newest < 20 * attempt:
-            assert tuner.poll() is None, "it ended before it was interrupted"
-            assert time.monotonic() < deadline
-            newest = max([int(file.stem) for file in first.glob("*/0*.json")], default=0)
-            time.sleep(0.02)
-        send(tuner.pid, signal.SIGINT)
-        assert tuner.wait(timeout=60) == -signal.SIGINT
-        # Nobody trains on: the lock that a child inherits is free.
-        with (first.parent / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    section = tuning_of(load_study(name))
-    trials = TuningTrials(store().workspace(plan), plan, section, most_steps=10_000)
-    assert {trials.read(number).state for number in trials.numbers()} == {"running"}
-    assert trials_of(name).looked_at == len(trials.numbers()) == at_once
 
 
 @pytest.mark.slow
