@@ -167,14 +167,17 @@ def adapted_by_loops(label: np.ndarray, rate: float) -> np.ndarray:
     return given
 
 
-def test_levels_that_adapt_equal_loops_over_days() -> None:
+@pytest.mark.parametrize(("rate", "narrow"), [(0.05, 320), (0.1, 230)])
+def test_levels_that_adapt_equal_loops_over_days(rate: float, narrow: int) -> None:
+    """Labels that stay between two levels for long make these cross: published is a sorted row."""
     random, days = np.random.default_rng(0), 320
     label = random.normal(size=days)
+    label[narrow:] = -0.4 + 0.02 * label[narrow:]
     index_day = np.arange(days, dtype=np.float64)
     predicted = Predicted(np.zeros((days, 5)), np.ones(days), index_day)
     history = History(predicted, label, index_day + 1)
-    found, counts = correct(predicted, history, LEVELS, Correction(300.0, rate=0.05))
-    expected = adapted_by_loops(label, 0.05)
+    found, counts = correct(predicted, history, LEVELS, Correction(300.0, rate))
+    expected = adapted_by_loops(label, rate)
     corrected = counts > 0
     np.testing.assert_array_equal(corrected, ~np.isnan(expected[:, 0]))
     expected = np.sort(expected[corrected], axis=1)
