@@ -144,4 +144,4 @@ class RunFailed(EquipoiseError):
 class TrainingInterrupted(EquipoiseError):
     """Somebody ended the training process: it says nothing of what was trained."""
 
-    exit_code = 42
+    exit_code = 43
