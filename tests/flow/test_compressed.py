@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -86,7 +87,8 @@ def test_a_smaller_model_without_margins_is_audited_whole_and_leaves_the_release
     )
     assert now.columns == before.columns
     assert now["subject_id"].equals(before["subject_id"])
-    assert 0.0 < (now["score"] - before["score"]).abs().max() < 0.03
+    moved = np.abs(now["score"].to_numpy() - before["score"].to_numpy())
+    assert 0.0 < moved.max() < 0.03
     old, new = evidence_of(released), evidence_of(audit)
     assert [each.population for each in new.populations] == [
         each.population for each in old.populations
