@@ -7,6 +7,7 @@ removed is another network: it is compared with what was left of it before it wa
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from models.config import ModelConfig
 from models.network import SequenceNetwork
 from models.parts import part_of
 from models.store import SequenceStore
-from tests.models.encoders.cases import ENCODER_CASES, HEAD_CASES, config_of
+from tests.models.encoders.cases import ENCODER_CASES, HEAD_CASES, config_of, is_sampled
 from tests.models.generated_stores import everyone, make_store
 from tests.models.test_compression import answers, kept, paddings
 from tests.models.test_masking import MAX_STEPS, network_for
@@ -78,6 +79,14 @@ HAS_FORM = [
 REFUSED = sorted(set(COMBINATIONS) - set(HAS_FORM))
 
 
+def _costly(combinations: list[tuple[str, str, str]]) -> list[Any]:
+    """Those that are not sampled are of the long trials."""
+    return [
+        pytest.param(*one, marks=() if is_sampled(one[0], one[1]) else pytest.mark.slow)
+        for one in combinations
+    ]
+
+
 @cache
 def network_of(encoder: str, head: str) -> tuple[SequenceNetwork, ModelConfig, SequenceStore]:
     """As a model directory holds it: the head of the other outcomes went with the training."""
@@ -110,7 +119,7 @@ def test_a_form_that_is_not_there_is_refused_in_words(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("encoder", "head", "form"), HAS_FORM)
+@pytest.mark.parametrize(("encoder", "head", "form"), _costly(HAS_FORM))
 @settings(
     deadline=None,
     max_examples=EXAMPLES,
@@ -148,7 +157,9 @@ def of_training(encoder: str, head: str) -> tuple[SequenceStore, np.ndarray]:
     return store, everyone(store)
 
 
-@pytest.mark.parametrize(("encoder", "head", "form"), [c for c in HAS_FORM if c[2] != "onnx"])
+@pytest.mark.parametrize(
+    ("encoder", "head", "form"), _costly([c for c in HAS_FORM if c[2] != "onnx"])
+)
 def test_a_form_that_prunes_or_rounds_is_another_network(
     encoder: str, head: str, form: str, tmp_path: Path
 ) -> None:

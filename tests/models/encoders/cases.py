@@ -57,3 +57,11 @@ def is_causal(encoder: str) -> bool:
     """Whether a state knows no later step, as an objective of every step demands."""
     options = config_of(encoder).encoder
     return ENCODERS[options.kind].is_causal and not options.bidirectional
+
+
+def is_sampled(encoder: str, head: str) -> bool:
+    """Whether a costly trial of the pair is in every run: each encoder once, each head once.
+
+    The rest is of the long trials.
+    """
+    return head == "risk" or encoder == "gru"

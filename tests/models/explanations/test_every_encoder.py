@@ -18,7 +18,13 @@ from models.explanations.explained import Explained, ExplanationImpossible
 from models.explanations.path import Path
 from models.explanations.registry import METHODS
 from models.tasks import task_of
-from tests.models.encoders.cases import ENCODER_CASES, HEAD_CASES, config_of, is_causal
+from tests.models.encoders.cases import (
+    ENCODER_CASES,
+    HEAD_CASES,
+    config_of,
+    is_causal,
+    is_sampled,
+)
 from tests.models.explanations.explained_examples import batch_of
 from tests.models.generated_stores import make_store
 from tests.models.test_masking import MAX_STEPS, network_for, paddings
@@ -52,7 +58,13 @@ ANSWERS = {"risk": 0, "volatility": 0, "quantiles": 2, "hazard": 0}
 WHILE_TRAINING_ONLY = {"other outcomes beside"}
 
 COMBINATIONS = [
-    pytest.param(encoder, head, method, id=f"{encoder}-{head}-{method}")
+    pytest.param(
+        encoder,
+        head,
+        method,
+        id=f"{encoder}-{head}-{method}",
+        marks=() if is_sampled(encoder, head) else pytest.mark.slow,
+    )
     for encoder, methods in EXPLAINED.items()
     for head in ANSWERS
     for method in sorted(methods)
