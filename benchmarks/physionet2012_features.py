@@ -79,7 +79,8 @@ def _quantities(hourly: dict[str, Floats]) -> dict[str, Floats]:
 
 def _of_flows(hourly: dict[str, Floats]) -> Iterator[tuple[str, Floats]]:
     for hours in (HOURS, 24, 12):
-        yield f"urine_{hours}_hours", np.log1p(np.nansum(hourly["Urine"][:, -hours:], axis=1))
+        total = np.asarray(np.nansum(hourly["Urine"][:, -hours:], axis=1), dtype=np.float64)
+        yield f"urine_{hours}_hours", np.log1p(total)
     ventilated = ~np.isnan(hourly["MechVent"])
     yield "ventilated_hours", ventilated.sum(axis=1).astype(np.float64)
     for hours in (24, 12):

@@ -43,7 +43,7 @@ def make_stay(observed: dict[int, dict[str, float]]) -> SequenceStore:
     )
 
 
-STAY = {
+STAY: dict[int, dict[str, float]] = {
     3: {"SysABP": 120, "NISysABP": 90, "HR": 60, "MechVent": 1},
     20: {"NISysABP": 80, "NIDiasABP": 50, "PaO2": 90, "Urine": 50},
     30: {"FiO2": 0.5, "HR": 100, "Urine": 30},

@@ -131,7 +131,8 @@ def test_padding_and_company_change_no_contribution_and_have_none(
 
 
 @pytest.mark.parametrize(
-    ("encoder", "head", "method"), [one for one in COMBINATIONS if METHODS[one.values[2]].adds_up]
+    ("encoder", "head", "method"),
+    [one for one in COMBINATIONS if METHODS[str(one.values[2])].adds_up],
 )
 def test_contributions_add_up(encoder: str, head: str, method: str) -> None:
     lengths = np.random.default_rng(0).integers(0, 9, SUBJECTS).tolist()
