@@ -84,7 +84,10 @@ def _of_flows(hourly: dict[str, Floats]) -> Iterator[tuple[str, Floats]]:
     ventilated = ~np.isnan(hourly["MechVent"])
     yield "ventilated_hours", ventilated.sum(axis=1).astype(np.float64)
     for hours in (24, 12):
-        yield f"ventilated_{hours}_hours", ventilated[:, -hours:].any(axis=1).astype(np.float64)
+        yield (
+            f"ventilated_{hours}_hours",
+            np.asarray(ventilated[:, -hours:].any(axis=1), dtype=np.float64),
+        )
 
 
 def _carried(values: Floats) -> Floats:
