@@ -9,7 +9,6 @@ of these rows, and like it this is a child process that may be killed and starte
 import argparse
 import json
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from models.cost import Seconds
 from models.estimator import Estimator, Model
 from models.networks import made_with, use_threads
 from models.parts import TrainingImpossible, window_part
-from models.processes import workers
+from models.processes import exit_code_of, workers
 from models.scoring import Scoring
 from models.store import TEST, VALIDATION, SequenceStore, SequencesUnusable
 from models.training import Fitting, Plan, fitting_processes
@@ -239,18 +238,11 @@ def main() -> int:
     config = ModelConfig.model_validate_json(told.config.read_text())
     processes = told.processes or fitting_processes(config.threads)
     question = Question(told.sequences, told.windows, tuple(told.folds), told.challengers)
-    try:
+
+    def answer() -> None:
         cross_validate(question, config, told.output, told.checkpoints, processes)
-    except (SequencesUnusable, TrainingImpossible) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except Exception as error:
-        # Another library's message may quote a value: its class and place say enough.
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(last.filename).name}:{last.lineno} in {last.name}"
-        print(f"{type(error).__name__} at {place}", file=sys.stderr)
-        return 1
-    return 0
+
+    return exit_code_of(answer, (SequencesUnusable, TrainingImpossible))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Several networks at a time, each in a process that ends when its parent does."""
 
 import os
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -41,3 +44,22 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
+
+
+def exit_code_of(work: Callable[[], None], expected: tuple[type[Exception], ...]) -> int:
+    """Do the work of a child process; what goes wrong is its last line on stderr, and a 1.
+
+    expected: errors whose own words are meant for a person.
+    """
+    try:
+        work()
+    except expected as error:
+        print(error, file=sys.stderr)
+        return 1
+    except Exception as error:
+        # Another library's message may quote a value: its class and place say enough.
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno} in {last.name}"
+        print(f"{type(error).__name__} at {place}", file=sys.stderr)
+        return 1
+    return 0

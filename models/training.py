@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import sys
-import traceback
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ from models.networks import (
     use_threads,
 )
 from models.parts import Part, TrainingImpossible, is_released, known, released_part, window_part
-from models.processes import workers
+from models.processes import exit_code_of, workers
 from models.progress import Report, line, reporting
 from models.scaling import Scaler
 from models.scoring import score
@@ -274,21 +273,14 @@ def main() -> int:
     told = parser.parse_args()
     config = ModelConfig.model_validate_json(told.config.read_text())
     processes = told.processes or fitting_processes(config.threads)
-    try:
+
+    def work() -> None:
         if told.mitigation is None:
             train(told.sequences, config, told.output, told.checkpoints, processes)
         else:
             _train_beside_twin(told, config, processes)
-    except (SequencesUnusable, TrainingImpossible, MitigationUnusable) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except Exception as error:
-        # Another library's message may quote a value: its class and place say enough.
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(last.filename).name}:{last.lineno} in {last.name}"
-        print(f"{type(error).__name__} at {place}", file=sys.stderr)
-        return 1
-    return 0
+
+    return exit_code_of(work, (SequencesUnusable, TrainingImpossible, MitigationUnusable))
 
 
 if __name__ == "__main__":

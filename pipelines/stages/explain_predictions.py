@@ -13,21 +13,13 @@ import polars as pl
 from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts
 from pipelines.errors import ArtefactCorrupt
+from pipelines.reason_table import REASONS
 from pipelines.splits import SPLITS
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
 from validation.faithfulness import FaithfulnessVerdict, adds_up, judge_faithfulness
 
 log = logging.getLogger(__name__)
 
-# A reason is a fact about a person: it is kept and erased like the prediction that it explains.
-REASONS: dict[str, pl.DataType] = {
-    "subject_id": pl.Int64(),
-    "rank": pl.Int32(),
-    "channel": pl.String(),
-    "days_before": pl.Float64(),
-    "contribution": pl.Float64(),
-    "method": pl.String(),
-}
 SAMPLE = 200
 SEED = 0
 

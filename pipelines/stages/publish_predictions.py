@@ -15,9 +15,10 @@ from pipelines.journal import JournalEntry, append_entry
 from pipelines.provenance import release_of
 from pipelines.publication.contract import COLUMNS, THRESHOLD, AuditReference, Publication
 from pipelines.publication.crosswalk import read_crosswalk
-from pipelines.publication.reasons import LONG, with_reasons
+from pipelines.publication.reasons import with_reasons
 from pipelines.publication.rules import ONLY_QUANTILES
 from pipelines.publication.store import open_store
+from pipelines.reason_table import REASONS
 from pipelines.releases import Release
 from pipelines.settings import settings
 from pipelines.stage import store
@@ -111,7 +112,7 @@ def _reasons(scores: str, reasons: str) -> pl.DataFrame:
             remedy="The previous generation stands. Run the scoring flow again.",
         )
     folder = store().open(reasons)
-    told = pl.read_parquet(folder / "reasons.parquet").select(*LONG)
+    told = pl.read_parquet(folder / "reasons.parquet").select(*REASONS)
     measured = json.loads((folder / "faithfulness.json").read_text())["measured"]
     # Judged anew: limits of today hold, whatever was written.
     return told if judge_faithfulness(measured).is_faithful else told.clear()

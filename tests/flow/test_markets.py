@@ -15,6 +15,7 @@ from pipelines.cli_explanations import why
 from pipelines.errors import ArtefactCorrupt, ContractBroken, GateClosed, SubjectUnknown
 from pipelines.market.sessions import calendar
 from pipelines.publication.store import open_store
+from pipelines.reason_table import REASONS
 from pipelines.reasons import subject_of, write_page
 from pipelines.releases import list_releases
 from pipelines.settings import settings
@@ -24,7 +25,6 @@ from pipelines.stages.audit_predictions import audit_predictions
 from pipelines.stages.build_sequences import build_scoring_sequences, build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.explain_predictions import (
-    REASONS,
     _explained,
     _table,
     _write,

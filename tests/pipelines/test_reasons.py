@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from pipelines.artefacts import Counts
+from pipelines.reason_table import REASONS
 from pipelines.stage import recipe_of, run_stage
-from pipelines.stages.explain_predictions import REASONS, _adding_up, _explained
+from pipelines.stages.explain_predictions import _adding_up, _explained
 from pipelines.stages.publish_predictions import _reasons
 from tests.validation.test_faithfulness import FAITHFUL
 from validation.faithfulness import judge_faithfulness

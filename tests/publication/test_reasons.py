@@ -9,9 +9,10 @@ from pipelines.errors import PublicationGateClosed
 from pipelines.publication.commitments import COMMITTED, broken_commitments, commit_rows
 from pipelines.publication.contract import REASONS, published_rows
 from pipelines.publication.postgres_setup import set_up
-from pipelines.publication.reasons import LONG, with_reasons
+from pipelines.publication.reasons import with_reasons
 from pipelines.publication.schema import REASON_COLUMNS
 from pipelines.publication.store import PublicationStore
+from pipelines.reason_table import REASONS as TABLE
 from tests.pipelines.publication_examples import STUDY, predictions, publication, recorded_release
 
 TOLD = pl.DataFrame(
@@ -22,7 +23,7 @@ TOLD = pl.DataFrame(
         (1, 4, "fib4", 3.0, 0.1, "occlusion"),
         (3, 1, "a|b, 'c'", 400.0, 0.125, "occlusion"),
     ],
-    schema=LONG,
+    schema=TABLE,
     orient="row",
 )
 
