@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import threading
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,9 @@ CARRIERS = frozenset(
     }
 )
 
+# Trials run at a time in threads, and in Python 3.11 two parses at a time end in a SystemError.
+_PARSING = threading.Lock()
+
 
 @cache
 def source_hashes(*modules: str) -> dict[str, str]:
@@ -47,7 +51,9 @@ def source_hashes(*modules: str) -> dict[str, str]:
             continue
         text = path.read_text()
         hashes[module] = hashlib.sha256(text.encode()).hexdigest()[:16]
-        waiting.extend(_imports(ast.parse(text)))
+        with _PARSING:
+            tree = ast.parse(text)
+        waiting.extend(_imports(tree))
     return dict(sorted(hashes.items()))
 
 

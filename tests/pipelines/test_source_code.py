@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -48,3 +49,11 @@ def test_hashing_sources_imports_none_of_them() -> None:
 
 def test_templates_count_among_what_decides_a_report() -> None:
     assert any(name.endswith(".html.j2") for name in data_hashes("validation/report"))
+
+
+def test_stages_in_threads_read_their_sources_at_the_same_time() -> None:
+    """As trials that run at a time do; each thread asks for what no cache holds yet."""
+    asked = [("models.training", f"pipelines.stages.nothing_{number}") for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda modules: source_hashes(*modules), asked))
+    assert all(hashes == found[0] for hashes in found)

@@ -10,7 +10,7 @@ TUNE = ("-m", "tests.pipelines.equipoise", "tune")
 def test_a_study_that_says_nothing_of_a_tuning_ends_with_its_own_code_and_no_traceback(
     tmp_path: Path,
 ) -> None:
-    studies = write_studies(tmp_path / "studies", plain=study_text())
+    studies = write_studies(tmp_path / "studies", plain=study_text(tuning=None))
     code, output, errors = python(*TUNE, "plain", env=environment(tmp_path / "home", studies))
     assert (code, output) == (10, "")
     assert "The study plain says nothing of a tuning." in errors
