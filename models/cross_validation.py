@@ -192,13 +192,9 @@ def _plan(store: SequenceStore, config: ModelConfig, fold: int) -> Plan:
 
 def _words(store: SequenceStore, config: ModelConfig, estimators: list[Estimator]) -> Model:
     """What scoring wants to know of a model; none is released here, so the last stands in."""
-    return Model(
-        config=config,
-        channels=store.channels,
-        statics=store.statics,
-        task=store.task,
-        levels=store.levels,
-        horizon=store.horizon,
+    return Model.of(
+        store,
+        config,
         sequences_sha256="",
         released=estimators[-1],
         windows=tuple(estimators),

@@ -74,6 +74,19 @@ class Model:
     made_with: dict[str, str]
     form: str = TRAINED
 
+    @classmethod
+    def of(cls, store: SequenceStore, config: ModelConfig, **trained: Any) -> Self:
+        """A model in the language of the store; `trained` says what came of its training."""
+        return cls(
+            config=config,
+            channels=store.channels,
+            statics=store.statics,
+            task=store.task,
+            levels=store.levels,
+            horizon=store.horizon,
+            **trained,
+        )
+
     def write(self, directory: Path) -> None:
         words = {
             "architecture": "sequence_network",

@@ -5,6 +5,7 @@ looked at. Like the training that follows it can be killed at any moment.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch_size import halve_batches, halved
-from models.batches import Padding, Rows, assemble, plan_batches
+from models.batches import Rows, assemble, plan_batches
 from models.checkpoints import (
     Checkpoint,
     by_kind,
@@ -64,6 +65,7 @@ def pretrain(
     if everything == 0:
         wanted = "" if goal.what == "next_events" else " with a number"
         raise TrainingImpossible(f"pretraining: no sequence has a next step{wanted} to be foreseen")
+    lessons = Lessons(network, foresight, goal, store, everything)
     foresight.start_from(goal.start(store, part.train))
     settings = _settings(config, config.pretraining)
     optimizer, folder = optimizer_of(foresight, settings), checkpoints / FOLDER
@@ -81,10 +83,7 @@ def pretrain(
             window_batches=sized.window_batches,
             seed=(seed, epoch, STREAM),
         )
-        fits = _foresee_if_it_fits(
-            network, foresight, goal, optimizer, store, plan, sized, everything
-        )
-        if fits:
+        if lessons.fit(optimizer, plan, sized):
             done = epoch
         else:
             done, _ = _restore(foresight, optimizer, folder, fingerprint)
@@ -102,56 +101,44 @@ def foresight_of(
     return foresight, NextSteps.of(store, pretraining.objective)
 
 
-def _foresee_if_it_fits(
-    network: SequenceNetwork,
-    foresight: Foresight,
-    goal: NextSteps,
-    optimizer: torch.optim.Optimizer,
-    store: SequenceStore,
-    plan: list[Rows],
-    config: ModelConfig,
-    everything: float,
-) -> bool:
-    """Whether there was memory for the epoch; where not, it stopped in its midst."""
-    try:
-        foresee_epoch(network, foresight, goal, optimizer, store, plan, config, everything)
-    except torch.OutOfMemoryError:
-        return False  # the exception, whose frames hold on to the memory, is gone then
-    return True
+@dataclass(frozen=True)
+class Lessons:
+    """Who foresees what, of whose sequences; `everything` counts what there is to foresee."""
 
+    network: SequenceNetwork
+    foresight: Foresight
+    goal: NextSteps
+    store: SequenceStore
+    everything: float
 
-def foresee_epoch(
-    network: SequenceNetwork,
-    foresight: Foresight,
-    goal: NextSteps,
-    optimizer: torch.optim.Optimizer,
-    store: SequenceStore,
-    plan: list[Rows],
-    config: ModelConfig,
-    everything: float,
-    padding: Padding | None = None,
-) -> float:
-    """One pass over `plan`; the mean loss of what was foreseen, `everything` of it in sum.
+    def fit(self, optimizer: torch.optim.Optimizer, plan: list[Rows], config: ModelConfig) -> bool:
+        """Whether there was memory for the epoch; where not, it stopped in its midst."""
+        try:
+            self.learn(optimizer, plan, config)
+        except torch.OutOfMemoryError:
+            return False  # the exception, whose frames hold on to the memory, is gone then
+        return True
 
-    Each batch's gradient is of a sum: a step weighs the same whatever its company.
-    """
-    foresight.train()
-    device, together = foresight.line.weight.device, config.accumulate_batches
-    groups = [plan[start : start + together] for start in range(0, len(plan), together)]
-    total = 0.0
-    for group in groups:
-        optimizer.zero_grad()
-        for chosen in group:
-            batch = assemble(store, chosen, max_steps=config.max_steps, padding=padding).to(device)
-            sequences, _ = network.read(batch)
-            for losses, _ in _window_losses(foresight, goal, sequences, config):
-                loss = losses.sum()
-                torch.autograd.backward(loss * (len(groups) / everything))
-                total += float(loss.detach())
-        add_penalty(foresight, config.l2_penalty)
-        clip(foresight, config)
-        optimizer.step()
-    return total / everything
+    def learn(
+        self, optimizer: torch.optim.Optimizer, plan: list[Rows], config: ModelConfig
+    ) -> None:
+        """One pass over `plan`.
+
+        Each batch's gradient is of a sum: a step weighs the same whatever its company.
+        """
+        self.foresight.train()
+        device, together = self.foresight.line.weight.device, config.accumulate_batches
+        groups = [plan[start : start + together] for start in range(0, len(plan), together)]
+        for group in groups:
+            optimizer.zero_grad()
+            for chosen in group:
+                batch = assemble(self.store, chosen, max_steps=config.max_steps).to(device)
+                sequences, _ = self.network.read(batch)
+                for losses, _ in _window_losses(self.foresight, self.goal, sequences, config):
+                    torch.autograd.backward(losses.sum() * (len(groups) / self.everything))
+            add_penalty(self.foresight, config.l2_penalty)
+            clip(self.foresight, config)
+            optimizer.step()
 
 
 @torch.inference_mode()

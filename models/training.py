@@ -83,13 +83,9 @@ def train(
             pool.shutdown(wait=False, cancel_futures=True)  # one failed: the rest is in vain
             raise
     fitting.write_log()
-    Model(
-        config=config,
-        channels=store.channels,
-        statics=store.statics,
-        task=store.task,
-        levels=store.levels,
-        horizon=store.horizon,
+    Model.of(
+        store,
+        config,
         sequences_sha256=fitting.sequences_sha256,
         released=estimators["released"],
         windows=tuple(estimators[name] for name in window_names(store, config)),
