@@ -10,11 +10,12 @@ from itertools import pairwise
 
 import polars as pl
 
+from pipelines.publication.schema import REASON_RANKS
+
 TASKS = ("risk", "direction", "volatility", "quantiles")
 DECIDED_TASKS = ("risk", "direction")
 QUANTILES = ("quantile_05", "quantile_25", "quantile_50", "quantile_75", "quantile_95")
 ONLY_QUANTILES = (*QUANTILES, "last_price")
-REASON_RANKS = (1, 2, 3)
 # What names an instrument: a patient has none of it.
 NAMES = ("instrument", "instrument_group")
 SPLITS = ("train", "validation", "test", "none")
