@@ -17,7 +17,7 @@ from pipelines.stages.build_sequences import build_sequences
 from pipelines.stages.ingest_events import ingest_events
 from pipelines.strict_yaml import strict_yaml
 from pipelines.study import load_study
-from tests.pipelines.test_files_source import EHR
+from tests.pipelines.ward_examples import EHR
 
 STAYS = 120
 PHYSIONET = Path(__file__).parents[2] / "studies" / "physionet2012.yaml"

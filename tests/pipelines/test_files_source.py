@@ -1,153 +1,18 @@
 """Records in files of one's own: times in any unit, descriptors as codes, missing as said."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from pipelines.ehr import domain
-from pipelines.ehr.config import EhrConfig, LongTable, SubjectTable
+from pipelines.ehr.config import LongTable, SubjectTable
 from pipelines.ehr.source_rows import event_rows
 from pipelines.errors import SourceInvalid, SourceMissing
-from pipelines.events import Ingested, ingest
-from pipelines.pseudonyms import PUBLISHED_KEY, pseudonyms
-from pipelines.sequences import gather_sequences
-
-STAYS: dict[str, list[Any]] = {
-    "stay": [1, 2, 3, 4],
-    "died": [0, 1, 0, 0],
-    "set": ["a", "a", "b", "b"],
-}
-# (stay, minute, what, value); -1 of a weight or a sex says that nobody knows.
-CHART: list[tuple[int, int, str, float]] = [
-    (1, 0, "age", 70.0),
-    (1, 0, "sex", 1.0),
-    (1, 0, "unit", 2.0),
-    (1, 0, "weight", 80.0),
-    (1, 7, "hr", 80.0),
-    (1, 50, "hr", 100.0),
-    (1, 61, "hr", 110.0),
-    (1, 2880, "hr", 90.0),
-    (2, 0, "age", 30.0),
-    (2, 0, "sex", 0.0),
-    (2, 0, "unit", 1.0),
-    (2, 0, "weight", -1.0),
-    (2, 120, "hr", -1.0),
-    (2, 121, "hr", 900.0),
-    (3, 0, "age", 55.0),
-    (3, 0, "sex", -1.0),
-    (3, 0, "unit", 9.0),
-    (3, 30, "hr", 70.0),
-    (4, 0, "age", 41.0),
-    (4, 1, "age", 42.0),
-    (4, 0, "sex", 1.0),
-]
-EHR: dict[str, Any] = {
-    "source": {
-        "format": "parquet",
-        "folder": "ward",
-        "day_zero": "2000-01-01",
-        "records_are_public": True,
-        "subjects": {
-            "table": "stays",
-            "subject": "stay",
-            "described_by": {
-                "table": "chart",
-                "subject": "stay",
-                "code": "what",
-                "value": "value",
-            },
-            "age_years": "age",
-            "sex": "sex",
-            "sex_values": {"0.0": "female", "1.0": "male", "-1.0": "unknown"},
-            "attributes": {
-                "unit": {
-                    "column": "unit",
-                    "values": {"1.0": "medical", "2.0": "heart surgery"},
-                    "is_feature": True,
-                },
-                "ward_part": {"column": "set"},
-            },
-        },
-        "events": [
-            {
-                "shape": "long",
-                "table": "stays",
-                "subject": "stay",
-                "day": 2,
-                "constant_code": "hour_48",
-            },
-            {
-                "shape": "long",
-                "table": "stays",
-                "subject": "stay",
-                "day": 3,
-                "code": "died",
-                "code_values": {"0": "left", "1": "death"},
-            },
-            {
-                "shape": "long",
-                "table": "chart",
-                "subject": "stay",
-                "day": "minute",
-                "time_unit": "minutes",
-                "code": "what",
-                "value": "value",
-                "missing_values": {"weight": -1, "sex": -1},
-            },
-        ],
-    },
-    "codes": {
-        **{code: {"role": "marker"} for code in ("hour_48", "left", "death", "age", "sex", "unit")},
-        "hr": {"role": "measurement", "plausible": [1, 300]},
-        "weight": {"role": "measurement", "plausible": [20, 300]},
-    },
-    "cohort": {"index": "hour_48"},
-    "outcome": {
-        "title": "death",
-        "codes": ["death"],
-        "horizon_days": 1,
-        "end_of_follow_up": ["left", "death"],
-    },
-    "age_bands_from_years": [18, 65],
-}
-
-
-def study(kind: str, **changes: Any) -> EhrConfig:
-    """The ward's study by files of a kind: a table is named by its file."""
-    words = EHR | changes
-    named = {"stays": f"stays.{kind}", "chart": f"chart.{kind}"}
-    text = TypeAdapter(dict[str, Any]).dump_json(words).decode()
-    for table, file in named.items():
-        text = text.replace(f'"table":"{table}"', f'"table":"{file}"')
-    return EhrConfig.model_validate_json(text.replace('"format":"parquet"', f'"format":"{kind}"'))
-
-
-@pytest.fixture(params=["parquet", "csv"])
-def ward(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The same ward as Parquet and as CSV; returns the format."""
-    folder = tmp_path / "ward"
-    folder.mkdir()
-    kind = str(request.param)
-    chart = pl.DataFrame(CHART, schema=["stay", "minute", "what", "value"], orient="row")
-    for name, frame in {"stays": pl.DataFrame(STAYS), "chart": chart}.items():
-        file = folder / f"{name}.{kind}"
-        frame.write_parquet(file) if kind == "parquet" else frame.write_csv(file)
-    monkeypatch.setenv("EQUIPOISE_DATA", str(tmp_path))
-    return kind
-
-
-def tables_of(config: EhrConfig) -> Ingested:
-    return ingest(domain.read_records(config), lambda ids: pseudonyms(ids, PUBLISHED_KEY))
-
-
-def named(tables: Ingested, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with the source's own names, in their order."""
-    return frame.join(tables.crosswalk, on="subject_id").sort("source_id")
+from tests.pipelines.ward_examples import EHR, STAYS, named, steps, study, tables_of
 
 
 def test_every_row_is_accepted_quarantined_with_its_reason_or_says_nothing(ward: str) -> None:
@@ -195,18 +60,6 @@ def test_an_outcome_without_a_date_follows_the_index_and_nobody_is_censored(ward
     assert examples.statics == ("age_years", "sex_male", "unit_medical", "unit_heart_surgery")
     told = frame.select(examples.statics[1:])
     assert told.rows() == [(1.0, 0.0, 1.0), (0.0, 1.0, 0.0), (None, None, None)]
-
-
-def steps(config: EhrConfig, tables: Ingested, channel: str) -> list[tuple[float, float]]:
-    """(hours before the index time, value) of the first stay's steps."""
-    examples = domain.training_examples(config, tables.events, tables.subjects)
-    first = named(tables, examples.frame).head(1).select("subject_id", "index_time")
-    features = domain.feature_events(config, tables.events, tables.subjects)
-    found = gather_sequences(features, first, [channel])
-    return [
-        (round(float(-day) * 24, 3), float(value))
-        for day, value in zip(found.step_days, found.observation_value, strict=True)
-    ]
 
 
 def test_minutes_are_steps_of_their_own_without_bins(ward: str) -> None:
@@ -345,59 +198,3 @@ def test_a_time_is_read_in_its_unit(unit: str, text: str, moment: datetime | Non
 def test_a_source_that_contradicts_itself_is_refused(cls: Any, words: Any, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         cls.model_validate(words)
-
-
-ALL = ("mean", "minimum", "maximum", "deviation", "first")
-
-
-def test_summaries_are_of_what_was_known_at_the_index_time(ward: str) -> None:
-    config = study(ward, bin_minutes=60, summaries=ALL)
-    tables = tables_of(config)
-    examples = domain.training_examples(config, tables.events, tables.subjects)
-
-    told = named(tables, examples.frame).select([f"hr_{name}" for name in ALL])
-    # The first stay's hours: 90 (of 80 and 100), 110 and 90 again; the second has none.
-    mean = 290 / 3
-    deviation = ((2 * (90 - mean) ** 2 + (110 - mean) ** 2) / 3) ** 0.5
-    assert told.row(0) == pytest.approx((mean, 90.0, 110.0, deviation, 90.0))
-    assert told.row(1) == (None,) * 5
-    assert told.row(2) == (70.0, 70.0, 70.0, 0.0, 70.0)
-    assert set(examples.statics) >= {"hr_mean", "weight_first"}
-
-
-def test_what_comes_later_changes_no_summary(ward: str) -> None:
-    config = study(ward, bin_minutes=60, summaries=ALL)
-    tables = tables_of(config)
-    before = domain.training_examples(config, tables.events, tables.subjects).frame
-
-    hr = tables.events.filter(pl.col("code").cast(pl.String) == "hr").head(1)
-    later = datetime(2000, 1, 3, 0, 0, 1, tzinfo=UTC)
-    moved = [
-        hr.with_columns(time=pl.lit(later), known_time=pl.lit(later)),
-        # Measured in time and known too late.
-        hr.with_columns(known_time=pl.lit(later)),
-    ]
-    schema = tables.events.schema
-    added = [one.with_columns(numeric_value=pl.lit(299.0)).cast(schema) for one in moved]
-    more = pl.concat([tables.events, *added])
-    after = domain.training_examples(config, more, tables.subjects).frame
-    assert after.equals(before)
-
-
-def test_a_restated_value_is_summarised_by_its_newest_version_as_in_the_sequences(
-    ward: str,
-) -> None:
-    config = study(ward, summaries=ALL)
-    tables = tables_of(config)
-    is_first = (pl.col("code").cast(pl.String) == "hr") & (pl.col("numeric_value") == 80)
-    again = tables.events.filter(is_first).with_columns(
-        numeric_value=pl.lit(120.0, pl.Float32),
-        known_time=pl.col("known_time") + pl.duration(minutes=90),
-    )
-    assert again.height == 1
-    restated = replace(tables, events=pl.concat([tables.events, again]))
-
-    examples = domain.training_examples(config, restated.events, restated.subjects)
-    told = named(restated, examples.frame).select("hr_mean", "hr_minimum", "hr_first").row(0)
-    assert told == (105.0, 90.0, 120.0)  # of 120, no longer 80, and of 100, 110 and 90
-    assert [value for _, value in steps(config, restated, "hr")] == [120.0, 100.0, 110.0, 90.0]
