@@ -103,7 +103,8 @@ def cross_validate(
         TrainingFailed: the child process ended without answers.
     """
     _require_decided_in_time(spec, config)
-    windows = windows_of(open_inputs({"sequences": sequences})["sequences"], spec.cross_validation)
+    folder = open_inputs({"sequences": sequences})["sequences"]
+    windows = windows_of(folder, spec.cross_validation)
     chosen = tuple(range(len(windows)) if folds is None else folds)
     config = one_for_all_folds(config, seeds)
     recipe = recipe_for(spec, sequences, config, chosen, with_challengers)
@@ -115,7 +116,7 @@ def cross_validate(
         (place / "config.json").write_text(config.model_dump_json())
         command = [
             *(sys.executable, "-m", "models.cross_validation"),
-            *("--sequences", str(open_inputs({"sequences": sequences})["sequences"])),
+            *("--sequences", str(folder)),
             *("--windows", str(place / "windows.npy"), "--config", str(place / "config.json")),
             *("--folds", *map(str, chosen)),
             *("--output", str(place / "answers")),

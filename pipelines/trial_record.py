@@ -13,7 +13,7 @@ from pipelines.errors import ArtefactCorrupt
 from pipelines.settings import settings
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study
-from pipelines.trials import Trial, overfitting_of, record_trial, trials_of
+from pipelines.trials import Trial, TrialLedger, overfitting_of, record_trial, trials_of
 from pipelines.tried_models import unrecorded_choices
 from validation.forecast_audit import block_performance
 from validation.groups import UnauditableTable
@@ -74,11 +74,7 @@ def trials_fingerprint(spec: Study) -> str | None:
 
     None of a risk that nobody tuned: its audits are no trials.
     """
-    try:
-        ledger = trials_of(spec.name)
-    except ArtefactCorrupt:
-        return BROKEN
-    if unrecorded_choices(spec.name, ledger):
+    if (ledger := _believed(spec)) is None:
         return BROKEN
     if not spec.audit.is_forecast and not ledger.tuning:
         return None
@@ -91,11 +87,17 @@ def tuning_trials(spec: Study) -> int | None:
 
     It cannot if it lacks a trial, race or comparison that the journal of stages tells of.
     """
+    ledger = _believed(spec)
+    return None if ledger is None else len(ledger.tuning)
+
+
+def _believed(spec: Study) -> TrialLedger | None:
+    """The ledger; None where it is broken or lacks what the journal of stages tells of."""
     try:
         ledger = trials_of(spec.name)
     except ArtefactCorrupt:
         return None
-    return None if unrecorded_choices(spec.name, ledger) else len(ledger.tuning)
+    return None if unrecorded_choices(spec.name, ledger) else ledger
 
 
 def overfitting(spec: Study, predictions: str) -> OverfittingEvidence | None:

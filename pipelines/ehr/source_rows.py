@@ -13,8 +13,8 @@ from pipelines.ehr.config import (
     SubjectTable,
     WideTable,
 )
-from pipelines.errors import SourceInvalid
 from pipelines.events import CODE_TYPES, Records
+from pipelines.source_files import require_columns
 from validation.rules import REASONS, event_rules, subject_rules
 
 # Wide enough for a life before day zero and a follow-up after it.
@@ -85,16 +85,6 @@ def columns_of(part: SubjectTable | EventTable) -> list[str]:
         *(attribute.column for attribute in attributes),
         *getattr(part, "columns", []),
     ]
-
-
-def require_columns(shown: str, frame: pl.DataFrame, columns: list[str]) -> None:
-    missing = sorted(set(columns) - set(frame.columns))
-    if missing:
-        raise SourceInvalid(
-            f"The table has no column {', '.join(missing)}; it has {', '.join(frame.columns)}.",
-            where=f"source, table {shown}",
-            remedy="Correct the column's name in the study.",
-        )
 
 
 def described(

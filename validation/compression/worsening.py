@@ -156,30 +156,23 @@ def _change(
         if (reason := why_not_both(inside, outside, name, config)) is not None:
             return Estimate(reason=reason), None
     now, before = (
-        _gap(inside.sampled(name), outside.sampled(name))
+        _minus(inside.sampled(name), outside.sampled(name))
         for inside, outside in (four[:2], four[2:])
     )
-    apart = Sampled(
-        now.value - before.value,
-        now.samples - before.samples,
-        "plain",
-        min(now.clusters, before.clusters),
-        min(now.rows, before.rows),
-    )
-    change = estimate_of(apart)
+    change = estimate_of(_minus(now, before))
     if change.low is None or change.high is None:
         return change, None
     least = _none_of(four, name) if name in RATES else 0.0
     return change, max(_worsening(change, estimate_of(now), estimate_of(before)), least)
 
 
-def _gap(inside: Sampled, outside: Sampled) -> Sampled:
+def _minus(one: Sampled, other: Sampled) -> Sampled:
     return Sampled(
-        inside.value - outside.value,
-        inside.samples - outside.samples,
+        one.value - other.value,
+        one.samples - other.samples,
         "plain",
-        min(inside.clusters, outside.clusters),
-        min(inside.rows, outside.rows),
+        min(one.clusters, other.clusters),
+        min(one.rows, other.rows),
     )
 
 
