@@ -29,7 +29,7 @@ def write_checkpoint(directory: Path, number: int, checkpoint: Checkpoint) -> No
     hash, the checkpoint does not exist.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    content = save(checkpoint.tensors)
+    content = save({name: one.contiguous() for name, one in checkpoint.tensors.items()})
     write_atomically(directory / f"{number:06d}.safetensors", content)
     words = {"sha256": hashlib.sha256(content).hexdigest(), "progress": checkpoint.progress}
     write_atomically(directory / f"{number:06d}.json", json.dumps(words).encode())

@@ -82,12 +82,7 @@ def cross_validate(
         with_challengers=question.with_challengers,
     )
     with workers(min(processes, len(plans) * len(config.seeds))) as pool:
-        try:
-            started = [fitting.start(plan, pool, tell) for plan in plans]
-            estimators = [fitting.finish(one) for one in started]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # one failed: the rest is in vain
-            raise
+        estimators = fitting.fit(plans, pool, tell)
     scoring = Scoring(store, fitting.features, fitted, _words(store, config, estimators))
     cost: dict[str, Any] = {"networks": {}, "challengers": {}, "made_with": made_with()}
     for fold, estimator in zip(question.folds, estimators, strict=True):

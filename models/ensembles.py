@@ -16,6 +16,9 @@ from models.store import PROBABILITIES
 
 Floats = npt.NDArray[np.float64]
 
+# What reading a challenger's file may end in.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, BadZipFile)
+
 
 class NoCommonScale(ValueError):
     """The task's challengers say nothing that a network's raw answer could be averaged with."""
@@ -49,6 +52,3 @@ def raw_answers(names: tuple[str, ...], folder: Path, table: Table) -> list[Floa
     if task in PROBABILITIES:
         return said
     return [np.log(one) - np.log(table.scale)[:, None] for one in said]
-
-
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, BadZipFile)

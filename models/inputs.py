@@ -93,9 +93,8 @@ def fit_inputs(
 ) -> Scaler:
     """The scaler of the examples `rows` [R], with the mean and deviation of their facts.
 
-    Facts are standardised in the end however values are scaled: they are numbers of many kinds.
-
     Without these a rare diagnosis would hardly move the head: its 0 or 1 has a deviation of 0.1.
+    Facts are standardised however values are scaled: they are numbers of many kinds.
     """
     rows = np.sort(rows)
     scaler = fit_scaler(store, rows, scaling)

@@ -220,8 +220,7 @@ def _save(
     tensors = {f"network.{name}": value for name, value in foresight.state_dict().items()}
     tensors |= optimizer_tensors(optimizer)
     progress = {"fingerprint": fingerprint, "epoch": epoch, "halvings": halvings}
-    whole = {name: value.contiguous() for name, value in tensors.items()}
-    write_checkpoint(folder, epoch, Checkpoint(whole, progress))
+    write_checkpoint(folder, epoch, Checkpoint(tensors, progress))
 
 
 def _restore(

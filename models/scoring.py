@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -212,7 +211,7 @@ class Scoring:
                 for name, kind in CHALLENGERS[self.store.task].items()
                 if name in estimator.challengers
             }
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        except UNREADABLE as error:
             raise ModelUnusable(f"{folder} does not hold the challengers of model.json") from error
 
 

@@ -94,7 +94,7 @@ class Standing:
             "log": [asdict(entry) for entry in self.log],
             "halvings": self.halvings,
         }
-        whole = Checkpoint({k: v.contiguous() for k, v in tensors.items()}, progress)
+        whole = Checkpoint(tensors, progress)
         write_checkpoint(folder, len(self.log), whole)
 
     def restore(self, folder: Path, fingerprint: str) -> bool:

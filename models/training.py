@@ -76,12 +76,7 @@ def train(
     processes = min(processes, networks)  # one network needs no process beside this one
     with reporting(networks) as told, workers(processes) as pool:
         report = told if processes == 1 else line  # another process cannot draw on our bar
-        try:
-            started = [fitting.start(plan, pool, report) for plan in plans]
-            estimators = {one.plan.part.name: fitting.finish(one) for one in started}
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # one failed: the rest is in vain
-            raise
+        estimators = {one.name: one for one in fitting.fit(plans, pool, report)}
     fitting.write_log()
     Model.of(
         store,
@@ -175,6 +170,15 @@ class Fitting:
         np.save(self.columns, self.features.columns)
         self.sequences_sha256 = self.store.fingerprint()
         self.log: dict[str, Any] = {}
+
+    def fit(self, plans: list[Plan], pool: Executor, report: Report) -> list[Estimator]:
+        """Every estimator, in the order of the plans; where one fails, no more is begun."""
+        try:
+            started = [self.start(plan, pool, report) for plan in plans]
+            return [self.finish(one) for one in started]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # one failed: the rest is in vain
+            raise
 
     def start(self, plan: Plan, pool: Executor, report: Report) -> Started:
         """Fit the scaler; hand the networks and the challengers to `pool`."""

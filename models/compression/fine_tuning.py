@@ -15,7 +15,7 @@ from models.network import SequenceNetwork
 from models.objectives import objective_of, teaching
 from models.optimisation import optimizer_of
 from models.parts import known
-from models.standing import Standing
+from models.standing import Standing, weights_of
 
 EPOCHS = 6
 # Of the learning rate that the network was trained with: it stands near a minimum already.
@@ -56,7 +56,7 @@ def fine_tune(
         loss = mean_loss(store, validation, raw, positive_weight)
         if loss < least:
             least = loss
-            best = {k: v.detach().clone() for k, v in standing.network.state_dict().items()}
+            best = weights_of(standing.network)
     standing.network.load_state_dict(best)
     return standing.network.eval()
 

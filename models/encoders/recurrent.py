@@ -25,8 +25,8 @@ class Memory:
     Attributes:
         state: each [L, B, H], the hidden state first; L counts layers, of both directions.
         latest: [1, B, C] the value last seen of each channel; with decay only.
-        kept, passed: [L, B, H] and [layers, B, directions x H] dropout's factors for states and
-            for what a layer reads of the one below; in training only.
+        masks: dropout's factors: [L, B, H] for states, and [layers, B, directions x H] for what a
+            layer reads of the one below; in training only.
     """
 
     state: State
@@ -59,7 +59,7 @@ class RecurrentEncoder(Encoder):
         self.state_size = self.pooled_size = self.directions * config.hidden_size
         self.layer_dropout = config.dropout if config.layers > 1 else 0.0
         self.recurrent_dropout = options.recurrent_dropout
-        # Here for its weights, of all layers and directions: `_fused` and `unroll` read them.
+        # Here for its weights, of all layers and directions: `fused` and `unroll` read them.
         self.recurrence: nn.RNNBase = kind(
             input_size,
             config.hidden_size,

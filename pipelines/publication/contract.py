@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from pipelines.errors import PublicationGateClosed
 from pipelines.identity import Key, Sha256, StudyName, UtcMoment, Verdict
-from pipelines.publication.rules import QUANTILES, row_rules
-from pipelines.publication.schema import REASON_COLUMNS, TEXT
+from pipelines.publication.rules import row_rules
+from pipelines.publication.schema import QUANTILE_COLUMNS, REASON_COLUMNS, TEXT
 from pipelines.releases import Release
 
 COLUMNS: dict[str, pl.DataType] = {
@@ -24,7 +24,7 @@ COLUMNS: dict[str, pl.DataType] = {
     "score_calibrated": pl.Float64(),
     "score_low": pl.Float64(),
     "score_high": pl.Float64(),
-    **{name: pl.Float64() for name in QUANTILES},
+    **{name: pl.Float64() for name in QUANTILE_COLUMNS},
     "last_price": pl.Float64(),
     "sequence_length": pl.Int32(),
     "share_missing": pl.Float64(),

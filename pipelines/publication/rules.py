@@ -10,12 +10,11 @@ from itertools import pairwise
 
 import polars as pl
 
-from pipelines.publication.schema import REASON_RANKS
+from pipelines.publication.schema import QUANTILE_COLUMNS, REASON_RANKS
 
 TASKS = ("risk", "direction", "volatility", "quantiles")
 DECIDED_TASKS = ("risk", "direction")
-QUANTILES = ("quantile_05", "quantile_25", "quantile_50", "quantile_75", "quantile_95")
-ONLY_QUANTILES = (*QUANTILES, "last_price")
+ONLY_QUANTILES = (*QUANTILE_COLUMNS, "last_price")
 # What names an instrument: a patient has none of it.
 NAMES = ("instrument", "instrument_group")
 SPLITS = ("train", "validation", "test", "none")
@@ -102,7 +101,7 @@ def _quantiles() -> Rules:
             f"{name} is null for every other task": of_task | column.is_null(),
             f"{name} is a finite number": ~of_task | _is_finite(name),
         }
-    for low, high in pairwise(QUANTILES):
+    for low, high in pairwise(QUANTILE_COLUMNS):
         rules[f"{low} is not above {high}"] = ~of_task | (pl.col(low) <= pl.col(high))
     return rules | {"last_price is above 0": ~of_task | (pl.col("last_price") > 0)}
 

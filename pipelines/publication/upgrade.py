@@ -14,9 +14,7 @@ import polars as pl
 
 from pipelines.publication.commitments import commit_rows, rows_digest
 from pipelines.publication.connection import connect, table_definitions
-from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.recording import add_event
-from pipelines.publication.rewriting import rewrite
 from pipelines.publication.schema import CONTRACT, REASON_COLUMNS, TABLES_WITHOUT_REASONS
 from pipelines.publication.schema_before import TABLES_WITHOUT_APPROVALS
 
@@ -77,11 +75,6 @@ def upgrade_of(connection: duckdb.DuckDBPyConnection) -> Copy | None:
     if "reason_method" not in found.get("predictions", ""):
         return _as_they_are if found == _made_by(TABLES_WITHOUT_REASONS) else None
     return None
-
-
-def upgrade(folders: PublicationFolders, copy: Copy) -> None:
-    """Put the rows of the writer's database, of a version before, into one of this version."""
-    rewrite(folders, copy)
 
 
 def _as_they_are(new: duckdb.DuckDBPyConnection) -> None:

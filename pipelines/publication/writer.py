@@ -12,9 +12,10 @@ from pipelines.durable import PRIVATE_FILE_MODE, only_writer, rename_into_place
 from pipelines.errors import ArtefactCorrupt, EquipoiseError, StoreLocked
 from pipelines.publication.connection import connect, table_definitions
 from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.rewriting import rewrite
 from pipelines.publication.schema import TABLES
 from pipelines.publication.snapshot import repair_snapshot
-from pipelines.publication.upgrade import upgrade, upgrade_of
+from pipelines.publication.upgrade import upgrade_of
 from pipelines.publication.views import DUCKDB_VIEWS
 
 LOCK_WAIT_SECONDS = 60.0
@@ -76,7 +77,7 @@ def _upgrade(folders: PublicationFolders) -> None:
     with _connected(folders.writer) as connection:
         copy = upgrade_of(connection)
     if copy is not None:
-        upgrade(folders, copy)
+        rewrite(folders, copy)
 
 
 def _make_writer(folders: PublicationFolders) -> None:

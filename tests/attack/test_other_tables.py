@@ -111,9 +111,6 @@ def test_the_attack_breaks_a_flow_that_hides_the_small_counts_alone() -> None:
     assert broken > 12
 
 
-SPLIT_KINDS = ("positives", "censored", "negatives")
-
-
 @pytest.mark.parametrize("seed", range(25))
 def test_of_splits_no_small_count_can_be_computed(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -10,11 +10,8 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from models.config import ModelConfig
-from models.encoders.encoder import Encoded
 from models.encoders.recurrent import RecurrentEncoder
-from models.network import encoder_of
-from models.truncation import read_truncated
-from tests.constructed.learning import CHANNELS, INPUTS, Reader, accuracy, explained, train
+from tests.constructed.learning import Reader, accuracy, explained, train
 from tests.constructed.tasks import marked_mean, motif, recall, since_the_pause
 
 LENGTH_OF_RECALL = 200
@@ -110,25 +107,3 @@ def test_exploding_gradients_train_clipped_and_diverge_unclipped() -> None:
         ends[clip_norm] = sum(losses[-20:]) / 20 / losses[0]
     assert ends[1.0] < 0.9
     assert not ends[1e9] < 1e3
-
-
-def test_a_window_of_100_in_2000_steps_keeps_a_twentieth_for_the_gradient() -> None:
-    """In bytes of the tensors that autograd saves, the shared weights counted on both sides."""
-    torch.manual_seed(0)
-    encoder = encoder_of(INPUTS, CHANNELS, section("lstm"))
-    sequences, _ = recall(4, torch.Generator().manual_seed(0), length=2000)
-
-    def kept(window: int) -> int:
-        sizes: dict[int, int] = {}
-
-        def keep(tensor: torch.Tensor) -> torch.Tensor:
-            storage = tensor.untyped_storage()
-            sizes[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            held: Encoded = read_truncated(encoder, sequences, window)
-        assert held.pooled.requires_grad
-        return sum(sizes.values())
-
-    assert kept(100) < 0.07 * kept(2000)

@@ -12,7 +12,8 @@ from pipelines.identity import Verdict
 from pipelines.publication.contract import AuditReference, Publication
 from pipelines.publication.duckdb import publish
 from pipelines.publication.folders import PublicationFolders
-from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES, QUANTILES
+from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES
+from pipelines.publication.schema import QUANTILE_COLUMNS
 from pipelines.releases import Release, record_release
 from pipelines.settings import Settings
 
@@ -175,7 +176,7 @@ def volatilities(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
 def quantiles(number: int = 1, *, rows: int = 4) -> pl.DataFrame:
     """Instrument s was last at 100 s; its log returns are -.2, -.1, 0, .1, .2, its price 100 s."""
     last_price = pl.col("subject_id") * 100.0
-    log_returns = dict(zip(QUANTILES, (-0.2, -0.1, 0.0, 0.1, 0.2), strict=True))
+    log_returns = dict(zip(QUANTILE_COLUMNS, (-0.2, -0.1, 0.0, 0.1, 0.2), strict=True))
     return directions(number, rows=rows).with_columns(
         task=pl.lit("quantiles"),
         score_calibrated=last_price,

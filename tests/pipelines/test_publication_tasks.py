@@ -16,7 +16,8 @@ from pipelines.publication.contract import COLUMNS, published_rows
 from pipelines.publication.duckdb import add_generation, publish
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.recording import record_audits
-from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES, QUANTILES, TASKS
+from pipelines.publication.rules import DECIDED_TASKS, NAMES, ONLY_QUANTILES, TASKS
+from pipelines.publication.schema import QUANTILE_COLUMNS
 from pipelines.publication.store import open_store
 from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
@@ -156,9 +157,9 @@ def holes_of_names() -> Iterator[tuple[str, dict[str, str]]]:
 def holes_of_quantiles() -> Iterator[dict[str, str]]:
     for name in ONLY_QUANTILES:
         yield from ({name: value} for value in ("NULL", *NOT_FINITE))
-    yield dict.fromkeys(QUANTILES, "NULL")
+    yield dict.fromkeys(QUANTILE_COLUMNS, "NULL")
     yield dict.fromkeys(ONLY_QUANTILES, "NULL")
-    yield from ({low: "0.5", high: "0.4"} for low, high in pairwise(QUANTILES))
+    yield from ({low: "0.5", high: "0.4"} for low, high in pairwise(QUANTILE_COLUMNS))
     yield {"quantile_05": "0.3"}
     yield {"last_price": "0"}
     yield {"last_price": "-1"}
