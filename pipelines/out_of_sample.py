@@ -23,14 +23,13 @@ from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
 from pipelines.cross_validation import require_decided_in_time, windows_of
 from pipelines.errors import StudyInvalid, TrainingFailed
-from pipelines.splits import SPLITS
+from pipelines.splits import SPLIT_NAMES
 from pipelines.stage import device_class, open_inputs, recipe_of, store
 from pipelines.study import Study
 from pipelines.training_process import Heard, one_attempt_at_a_time, run_training, to_log
 
 STAGE = "cross_validate"
 PREDICTIONS, COST = "predictions.parquet", "cost_log.json"
-SPLIT_NAMES = {**dict(enumerate(SPLITS)), -1: "none"}
 
 
 @dataclass(frozen=True)

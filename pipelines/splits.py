@@ -19,6 +19,7 @@ from pipelines.errors import SourceInvalid
 
 SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST, NONE = 0, 1, 2, -1
+SPLIT_NAMES = {**dict(enumerate(SPLITS)), NONE: "none"}
 VALIDATION_SHARE_OF_FOLD = 1 / 8
 DAYS_PER_YEAR = 365.25
 

@@ -14,14 +14,12 @@ from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import ArtefactCorrupt
 from pipelines.limits_order import register_policy
-from pipelines.splits import SPLITS
+from pipelines.splits import SPLIT_NAMES
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
 from pipelines.study import load_study
 from validation.leakage import scalers_refitted
 
 Answer = TypeVar("Answer")
-
-SPLIT_NAMES = {**dict(enumerate(SPLITS)), -1: "none"}
 
 
 def predict_holdout(study: str, sequences: str, model: str) -> str:

@@ -12,9 +12,9 @@ from pipelines.domains import load_domain, source_module
 from pipelines.errors import ArtefactCorrupt
 from pipelines.provenance import standing_release
 from pipelines.releases import Release
-from pipelines.splits import SPLITS, DeclaredSplit, GroupedSplit, WalkForward
+from pipelines.splits import SPLIT_NAMES, SPLITS, DeclaredSplit, GroupedSplit, WalkForward
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
-from pipelines.stages.predict_holdout import SPLIT_NAMES, scores_of
+from pipelines.stages.predict_holdout import scores_of
 from pipelines.study import Study, load_study
 from validation.evidence import load_evidence
 from validation.mitigation.records import THRESHOLD
