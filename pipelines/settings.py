@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.errors import DatabaseUnavailable
+from pipelines.errors import DatabaseUnavailable, StudyInvalid
+from pipelines.shards import BUCKETS
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Settings:
     home: Path
     studies_dir: Path
     data: Path | None = None
+    shards: int = 1
 
     @property
     def data_dir(self) -> Path:
@@ -72,13 +74,28 @@ class Settings:
 
 
 def settings() -> Settings:
-    """Read ``EQUIPOISE_HOME`` (default ``var``), ``EQUIPOISE_STUDIES`` (default ``studies``) and
-    ``EQUIPOISE_DATA`` (default ``data`` in the home)."""
+    """Read ``EQUIPOISE_HOME`` (default ``var``), ``EQUIPOISE_STUDIES`` (default ``studies``),
+    ``EQUIPOISE_DATA`` (default ``data`` in the home) and ``EQUIPOISE_SHARDS`` (default 1).
+
+    Raises:
+        StudyInvalid: the number of shards is none.
+    """
     data = os.environ.get("EQUIPOISE_DATA")
     return Settings(
         home=Path(os.environ.get("EQUIPOISE_HOME", "var")).resolve(),
         studies_dir=Path(os.environ.get("EQUIPOISE_STUDIES", "studies")).resolve(),
         data=Path(data).resolve() if data else None,
+        shards=_shards(os.environ.get("EQUIPOISE_SHARDS", "1")),
+    )
+
+
+def _shards(words: str) -> int:
+    if words.isdecimal() and 1 <= int(words) <= BUCKETS:
+        return int(words)
+    raise StudyInvalid(
+        "EQUIPOISE_SHARDS is no number of shards.",
+        where="the environment",
+        remedy=f"Set it to a number from 1 to {BUCKETS}, or not at all: 1 is the default.",
     )
 
 
