@@ -1,5 +1,7 @@
 """Shards: runs of whole buckets that hold each subject once."""
 
+import itertools
+
 import pytest
 
 from pipelines.errors import StudyInvalid
@@ -16,7 +18,7 @@ def test_any_number_of_shards_has_each_bucket_once_in_order(count: int) -> None:
     ends = [shard.subject_ids for shard in shards(count)]
     assert ends[0][0] == 0
     assert ends[-1][1] == LAST
-    assert all(low == before + 1 for (_, before), (low, _) in zip(ends, ends[1:], strict=False))
+    assert all(low == before + 1 for (_, before), (low, _) in itertools.pairwise(ends))
 
 
 def test_a_subject_is_in_the_shard_of_its_bucket() -> None:
