@@ -1,6 +1,10 @@
 """Several networks at a time, each in a process that ends when its parent does."""
 
+import ctypes
 import os
+import select
+import signal
+import stat
 import sys
 import threading
 import traceback
@@ -9,6 +13,9 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+
+# Of prctl(2).
+SET_PARENT_DEATH_SIGNAL = 1
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +51,30 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
+
+
+def end_without_reader(end: Callable[[], None]) -> None:
+    """Call `end`, on a thread of its own, once nobody reads the pipe that we write to.
+
+    Whoever started us and was killed reads no more; at our next line, which may be far, we would
+    learn of it by a broken pipe. Where standard output is no pipe nothing is done.
+    """
+    if not stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+        return
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)  # only what is always told: an error, a hang-up
+
+    def wait_for_the_end() -> None:
+        pipe.poll()
+        end()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+
+
+def end_with_launcher() -> None:
+    """Have the kernel (Linux's) kill us when the process that started us ends, however stuck."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def exit_code_of(work: Callable[[], None], expected: tuple[type[Exception], ...]) -> int:

@@ -5,11 +5,14 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.errors import TrainingFailed, TrainingInterrupted
+from pipelines.errors import StudyInvalid, TrainingFailed, TrainingInterrupted
+from pipelines.gpus import visible_gpus
+from pipelines.stage import device_class
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +22,58 @@ INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 Heard = Callable[[str], None]
 
+# Processes of one training on a machine without a GPU.
+MOST_PROCESSES = 64
+
 _under_way: set[subprocess.Popen[str]] = set()
 
 
 def to_log(line: str) -> None:
     """A line of the child in our log."""
     log.info("training: %s", line)
+
+
+def training_processes() -> int:
+    """How many processes train one network together: ``EQUIPOISE_TRAINING_PROCESSES``, else one
+    for each GPU of this machine, else 1.
+
+    Raises:
+        StudyInvalid: it is no number, or more than the GPUs that are there.
+    """
+    gpus, words = visible_gpus(), os.environ.get("EQUIPOISE_TRAINING_PROCESSES")
+    if words is None:
+        return max(1, gpus)
+    if words.isdecimal() and 1 <= int(words) <= (gpus or MOST_PROCESSES):
+        return int(words)
+    raise StudyInvalid(
+        "EQUIPOISE_TRAINING_PROCESSES is no number of processes that can train together here.",
+        where="the environment",
+        remedy=f"Set it to a number from 1 to {gpus or MOST_PROCESSES}, or not at all: the default "
+        "is one process for each GPU, and one where there is none.",
+    )
+
+
+def training_device() -> str:
+    """The device class of a training's recipe, with the number of processes where it decides bits.
+
+    Several processes add up in another order and draw another dropout than one: what they train
+    is another artefact. So a machine with another number of them begins anew.
+    """
+    processes = training_processes()
+    return device_class() if processes == 1 else f"{device_class()} x {processes}"
+
+
+def training_command(arguments: Sequence[str], processes: int = 1) -> list[str]:
+    """The command of `python -m models.training`, in one process or in several together.
+
+    Args:
+        arguments: of models.training.
+        processes: see ``training_processes``.
+    """
+    if processes == 1:
+        return [sys.executable, "-m", "models.training", *arguments]
+    together = [sys.executable, "-m", "models.launching", "--processes", str(processes)]
+    return [*together, "models.training", *arguments]
 
 
 def run_training(command: list[str], lock: int, heard: Heard = to_log) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,13 @@ from pipelines.errors import StudyInvalid, TrainingFailed
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
 from pipelines.study import Study, load_study
 from pipelines.training_mitigation import group_numbers, training_mitigation
-from pipelines.training_process import one_attempt_at_a_time, run_training
+from pipelines.training_process import (
+    one_attempt_at_a_time,
+    run_training,
+    training_command,
+    training_device,
+    training_processes,
+)
 from validation.mitigation.config import MitigationConfig
 
 
@@ -79,7 +84,7 @@ def recipe_for(study: str, sequences: str, choice: str | None = None) -> Recipe:
         inputs={"sequences": sequences} | ({} if choice is None else {"choice": choice}),
         libraries=("numpy", "torch", "scikit-learn", "skops", "arch"),
         modules=("models.training", *ENCODER_MODULES),
-        device=device_class(),
+        device=training_device(),
     )
 
 
@@ -93,8 +98,7 @@ def _train(
     workspace.mkdir(parents=True, exist_ok=True)
     settings_file = workspace / "config.json"
     settings_file.write_text(config)
-    command = [
-        *(sys.executable, "-m", "models.training"),
+    arguments = [
         *("--sequences", str(sequences)),
         *("--config", str(settings_file)),
         *("--output", str(draft)),
@@ -102,7 +106,7 @@ def _train(
         *_mitigation(mitigation, sequences, workspace),
     ]
     with one_attempt_at_a_time(workspace) as lock:
-        run_training(command, lock)
+        run_training(training_command(arguments, training_processes()), lock)
     _require_device(draft)
     training = json.loads((draft / "training_log.json").read_text())
     return {
