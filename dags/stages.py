@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from dags.alerts import tell_of_task
 from dags.silence import without_values
 from pipelines.errors import (
+    ArtefactStoreUnavailable,
     AwaitingApproval,
     DatabaseUnavailable,
     EquipoiseError,
@@ -28,7 +29,13 @@ RETRY_DELAY = timedelta(minutes=5)
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            [StoreLocked, DatabaseUnavailable, TrainingFailed, TrainingInterrupted],
+            [
+                ArtefactStoreUnavailable,
+                DatabaseUnavailable,
+                StoreLocked,
+                TrainingFailed,
+                TrainingInterrupted,
+            ],
             RetryAction.RETRY,
             reason="may pass by itself",
         ),

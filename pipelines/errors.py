@@ -129,6 +129,12 @@ class CompressionImpossible(EquipoiseError):
     exit_code = 35
 
 
+class ArtefactStoreUnavailable(EquipoiseError):
+    """The store of artefacts that machines share cannot be reached or used."""
+
+    exit_code = 36
+
+
 class TrainingFailed(EquipoiseError):
     """The training process ended without a model."""
 

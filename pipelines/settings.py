@@ -1,11 +1,14 @@
 """Where an installation keeps things: environment variables, and folders below them."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import DatabaseUnavailable, StudyInvalid
 from pipelines.shards import BUCKETS
+
+MINUTES_OF_A_DAY = 1440
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,9 @@ class Settings:
     studies_dir: Path
     data: Path | None = None
     shards: int = 1
+    artefacts_url: str | None = None
+    artefacts: Path | None = None
+    checkpoint_minutes: float = 5.0
 
     @property
     def data_dir(self) -> Path:
@@ -24,7 +30,8 @@ class Settings:
 
     @property
     def artefacts_dir(self) -> Path:
-        return self.home / "artefacts"
+        """The artefacts of this machine: all there are, or copies of a shared store's."""
+        return self.artefacts or self.home / "artefacts"
 
     @property
     def releases_dir(self) -> Path:
@@ -75,17 +82,22 @@ class Settings:
 
 def settings() -> Settings:
     """Read ``EQUIPOISE_HOME`` (default ``var``), ``EQUIPOISE_STUDIES`` (default ``studies``),
-    ``EQUIPOISE_DATA`` (default ``data`` in the home) and ``EQUIPOISE_SHARDS`` (default 1).
+    ``EQUIPOISE_DATA`` (default ``data`` in the home), ``EQUIPOISE_SHARDS`` (default 1),
+    ``EQUIPOISE_ARTEFACTS`` (default ``artefacts`` in the home), ``EQUIPOISE_ARTEFACTS_URL`` (of
+    the store that machines share; default none) and ``EQUIPOISE_CHECKPOINT_MINUTES`` (default 5).
 
     Raises:
-        StudyInvalid: the number of shards is none.
+        StudyInvalid: the number of shards, or of minutes, is none, or the URL is not of a store.
     """
-    data = os.environ.get("EQUIPOISE_DATA")
+    data, artefacts = os.environ.get("EQUIPOISE_DATA"), os.environ.get("EQUIPOISE_ARTEFACTS")
     return Settings(
         home=Path(os.environ.get("EQUIPOISE_HOME", "var")).resolve(),
         studies_dir=Path(os.environ.get("EQUIPOISE_STUDIES", "studies")).resolve(),
         data=Path(data).resolve() if data else None,
         shards=_shards(os.environ.get("EQUIPOISE_SHARDS", "1")),
+        artefacts_url=_store_url(os.environ.get("EQUIPOISE_ARTEFACTS_URL", "")),
+        artefacts=Path(artefacts).resolve() if artefacts else None,
+        checkpoint_minutes=_minutes(os.environ.get("EQUIPOISE_CHECKPOINT_MINUTES", "5")),
     )
 
 
@@ -96,6 +108,35 @@ def _shards(words: str) -> int:
         "EQUIPOISE_SHARDS is no number of shards.",
         where="the environment",
         remedy=f"Set it to a number from 1 to {BUCKETS}, or not at all: 1 is the default.",
+    )
+
+
+def _store_url(words: str) -> str | None:
+    """The URL of a store; what is refused is not said again, since it may hold a password."""
+    if not words:
+        return None
+    protocol, found, place = words.partition("://")
+    if found and protocol.isalnum() and place and not set(place) & set("@?#"):
+        return words.rstrip("/")
+    raise StudyInvalid(
+        "EQUIPOISE_ARTEFACTS_URL is no address of a store of artefacts.",
+        where="the environment",
+        remedy="Set it to s3://bucket/prefix or file:///folder, without credentials: the store's "
+        "client reads them from AWS_SHARED_CREDENTIALS_FILE and the like.",
+    )
+
+
+def _minutes(words: str) -> float:
+    try:
+        minutes = float(words)
+    except ValueError:
+        minutes = math.nan
+    if 0 < minutes <= MINUTES_OF_A_DAY:
+        return minutes
+    raise StudyInvalid(
+        "EQUIPOISE_CHECKPOINT_MINUTES is no number of minutes.",
+        where="the environment",
+        remedy="Set it to more than 0 and at most a day's 1440, or not at all: 5 is the default.",
     )
 
 
