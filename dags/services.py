@@ -25,7 +25,6 @@ from pipelines.errors import EquipoiseError
 from pipelines.settings import settings
 
 HOST = "127.0.0.1"
-GPU_SLOTS = 1
 READY_SECONDS = 300.0
 TASKS_AT_ONCE = 4
 
@@ -116,16 +115,9 @@ def prepare(environment: dict[str, str]) -> None:
     log = settings().airflow_home / "services" / "prepare.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as stream, redirect_stdout(stream), redirect_stderr(stream):
-        from airflow.models.pool import Pool
-        from airflow.utils.db import upgradedb
+        from dags.pools import migrate_with_pools
 
-        upgradedb()
-        Pool.create_or_update_pool(
-            name="gpu",
-            slots=GPU_SLOTS,
-            description="Training: one model at a time per slot",
-            include_deferred=False,
-        )
+        migrate_with_pools()
 
 
 def _service_environment() -> dict[str, str]:

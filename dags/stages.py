@@ -22,8 +22,8 @@ from pipelines.errors import (
     TrainingInterrupted,
 )
 
+# The time between is the installation's: [core] default_task_retry_delay, 300 s where none is set.
 RETRIES = 2
-RETRY_DELAY = timedelta(minutes=5)
 
 # A gate that closed, or a study that is wrong, is as closed and as wrong five minutes later.
 RETRY_POLICY = ExceptionRetryPolicy(
@@ -46,7 +46,6 @@ RETRY_POLICY = ExceptionRetryPolicy(
 
 PATIENCE: dict[str, Any] = {
     "retries": RETRIES,
-    "retry_delay": RETRY_DELAY,
     "retry_policy": RETRY_POLICY,
     "on_failure_callback": tell_of_task,
 }

@@ -1,0 +1,133 @@
+"""``python -m dags.cluster init``: prepare a cluster's databases, pools and users.
+
+Each step finds what an earlier run made, and two that run at once wait for each other. The
+superuser of the server is known to this command alone (``EQUIPOISE_SUPERUSER_URL_FILE``); without
+it logins, databases and the publication's schema are taken as made by the server's owner.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+from dags.accounts import accounts, write_passwords
+from pipelines.errors import DatabaseUnavailable, EquipoiseError
+from pipelines.settings import settings
+
+METADATA = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prepare the cluster; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m dags.cluster", description=__doc__)
+    parser.add_argument("what", choices=["init"])
+    parser.parse_args(arguments)
+    try:
+        init()
+    except EquipoiseError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def init() -> None:
+    """Databases and logins, Airflow's tables and pools, users and their passwords.
+
+    Raises:
+        DatabaseUnavailable: a database cannot be reached or made.
+        StudyInvalid: EQUIPOISE_AIRFLOW_USERS is no list of users.
+    """
+    users = accounts()
+    make_databases()
+    from dags.pools import migrate_with_pools
+
+    migrate_with_pools()
+    print("metadata database and pools are there")
+    with _one_at_a_time():
+        write_passwords(users, password_file(), settings().secrets_dir / "airflow_reader.json")
+        if has_user_database():
+            from dags.user_database import make_users
+
+            make_users(users, password_file())
+    print(f"users: {', '.join(users)}; passwords in {password_file()}")
+
+
+def make_databases() -> None:
+    """Both databases with their logins, where the superuser's URL is given."""
+    file = os.environ.get("EQUIPOISE_SUPERUSER_URL_FILE")
+    if not file:
+        print("no EQUIPOISE_SUPERUSER_URL_FILE: the databases are taken as made")
+        return
+    from pipelines.publication.postgres.cluster_databases import make_databases as make
+
+    predictions = settings().database_url
+    if predictions is None:
+        raise DatabaseUnavailable(
+            "A cluster publishes to PostgreSQL, and none is named.",
+            where="EQUIPOISE_DATABASE_URL_FILE",
+            remedy="Name the file that holds the URL of the predictions' database.",
+        )
+    make(_read(file), metadata_url(), predictions)
+    print("databases and logins are there")
+
+
+def metadata_url() -> str:
+    """What Airflow connects with, as its own two variables say it.
+
+    Raises:
+        DatabaseUnavailable: neither is set, or the command that prints it fails.
+    """
+    command = os.environ.get(f"{METADATA}_CMD")
+    if not command:
+        return os.environ.get(METADATA) or _unnamed()
+    # As Airflow does: no shell, the words of the command.
+    done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
+    return done.stdout.strip() or _unnamed()
+
+
+def password_file() -> Path:
+    """JSON: user -> password; readable by its owner alone."""
+    return settings().secrets_dir / "airflow_passwords.json"
+
+
+def has_user_database() -> bool:
+    """Whether users stand in the metadata database (FAB) and not in the password file alone."""
+    return "fab" in os.environ.get("AIRFLOW__CORE__AUTH_MANAGER", "").lower()
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"The file with the superuser's URL cannot be read ({type(error).__name__}).",
+            where=file,
+            remedy="Write it, readable by the user that prepares the cluster.",
+        ) from None
+
+
+def _unnamed() -> str:
+    raise DatabaseUnavailable(
+        "Airflow's metadata database is not named.",
+        where=f"{METADATA}_CMD",
+        remedy="Set it to a command that prints its URL, as `cat /run/secrets/metadata_url`.",
+    )
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two at once would give one user two passwords."""
+    folder = settings().secrets_dir
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / ".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

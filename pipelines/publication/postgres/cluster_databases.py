@@ -1,0 +1,150 @@
+"""A cluster's two databases in one PostgreSQL: Airflow's metadata and the predictions, apart.
+
+The login of the one cannot connect to the other, and neither may make roles or databases. Both
+logins' names and passwords are those of the URLs that the services use, so that a password is
+changed by changing the file and running the set-up again.
+"""
+
+import time
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pipelines.errors import DatabaseUnavailable
+from pipelines.publication.postgres.connection import CONNECT_SECONDS, where
+from pipelines.publication.postgres.roles import ANALYST, AUDITOR, ERASER, WRITER
+from pipelines.publication.postgres_setup import set_up
+
+# What tasks do: publish, show what they published, verify the log, erase a subject.
+PIPELINE_ROLES = (WRITER, ANALYST, AUDITOR, ERASER)
+READY_SECONDS = 300.0
+# Any number that nothing else in the database takes; two set-ups at once would make roles twice.
+SET_UP_LOCK = 6_178_210_551
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Login:
+    """A login and the database it is for, as a service's URL names them."""
+
+    name: str
+    password: str
+    database: str
+
+
+def make_databases(superuser_url: str, metadata_url: str, predictions_url: str) -> None:
+    """Make or bring up to date both logins and databases, and the publication's schema.
+
+    Args:
+        superuser_url: of any database of the server; used here and handed to nobody.
+        metadata_url, predictions_url: what Airflow and the tasks connect with.
+
+    Raises:
+        DatabaseUnavailable: the server cannot be reached in READY_SECONDS, refuses the login, or
+            a URL names no login, no password or no database.
+    """
+    metadata, predictions = login_of(metadata_url, "metadata"), login_of(predictions_url, "tasks")
+    _require_apart(metadata, predictions, superuser_url)
+    wait_for(superuser_url)
+    try:
+        with psycopg.connect(superuser_url, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (SET_UP_LOCK,))
+            for login in (metadata, predictions):
+                _make_login(connection, login)
+                _make_database(connection, login, owns=login is metadata)
+            set_up(make_conninfo(superuser_url, dbname=predictions.database))
+            _grant(connection, predictions)
+    except psycopg.Error as error:
+        raise _refused(superuser_url, error) from None
+
+
+def login_of(url: str, whose: str) -> Login:
+    """The login in a URL of SQLAlchemy or libpq.
+
+    Raises:
+        DatabaseUnavailable: it names no login, no password or no database.
+    """
+    scheme, _, rest = url.partition("://")
+    plain = f"{scheme.removeprefix('db+').partition('+')[0]}://{rest}" if rest else url
+    try:
+        parts = conninfo_to_dict(plain)
+        return Login(str(parts["user"]), str(parts["password"]), str(parts["dbname"]))
+    except (psycopg.Error, KeyError):
+        raise DatabaseUnavailable(
+            f"The URL of the {whose} database names no login, password and database.",
+            where=f"the URL of the {whose} database",
+            remedy="Write it as postgresql://login:password@host:port/database.",
+        ) from None
+
+
+def wait_for(url: str, seconds: float = READY_SECONDS) -> None:
+    """Wait until a server takes connections.
+
+    Raises:
+        DatabaseUnavailable: it did not in that time.
+    """
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=CONNECT_SECONDS).close()
+            return
+        except psycopg.OperationalError as error:
+            if time.monotonic() > ends:
+                raise _refused(url, error) from None
+            time.sleep(1)
+
+
+def _require_apart(metadata: Login, predictions: Login, superuser_url: str) -> None:
+    """One login for both would read with one password what the other may not see."""
+    superuser = conninfo_to_dict(superuser_url).get("user")
+    names = {metadata.name, predictions.name, superuser}
+    if len(names) < 3 or metadata.database == predictions.database:
+        raise DatabaseUnavailable(
+            "Metadata and predictions share a login or a database, or use the superuser's.",
+            where="the URLs of the databases",
+            remedy="Give each a login and a database of its own.",
+        )
+
+
+def _make_login(connection: Connection, login: Login) -> None:
+    """The password goes over the line, and into the server's log, as its SCRAM verifier alone."""
+    name = sql.Identifier(login.name)
+    known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (login.name,))
+    if known.fetchone() is None:
+        connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+    verifier = connection.pgconn.encrypt_password(
+        login.password.encode(), login.name.encode(), b"scram-sha-256"
+    ).decode()
+    rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+    connection.execute(
+        sql.SQL(f"ALTER ROLE {{}} WITH {rights} PASSWORD {{}}").format(name, sql.Literal(verifier))
+    )
+
+
+def _make_database(connection: Connection, login: Login, *, owns: bool) -> None:
+    name, role = sql.Identifier(login.database), sql.Identifier(login.name)
+    known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (login.database,))
+    if known.fetchone() is None:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+    if owns:
+        connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, role))
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, role))
+
+
+def _grant(connection: Connection, login: Login) -> None:
+    """The group roles; of an analyst's rows, all studies: it shows what it published."""
+    roles = sql.SQL(", ").join(map(sql.Identifier, PIPELINE_ROLES))
+    connection.execute(sql.SQL("GRANT {} TO {}").format(roles, sql.Identifier(login.name)))
+
+
+def _refused(url: str, error: psycopg.Error) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"The cluster's databases cannot be made ({type(error).__name__}).",
+        where=where(url),
+        remedy="Look whether the server runs and takes the superuser's login, then run again: "
+        "what is made already stays.",
+    )
