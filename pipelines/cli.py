@@ -11,6 +11,8 @@ from pipelines import (
     cli_comparison,
     cli_compression,
     cli_explanations,
+    cli_keys,
+    cli_operations,
     cli_people,
     cli_store,
     cli_tuning,
@@ -29,6 +31,8 @@ app.add_typer(cli_comparison.app)
 app.add_typer(cli_compression.app)
 app.add_typer(cli_people.app)
 app.add_typer(cli_explanations.app)
+app.add_typer(cli_operations.app)
+app.add_typer(cli_keys.app)
 app.add_typer(cli_store.app)
 app.add_typer(cli_tuning.app)
 app.add_typer(cli_store.database, name="database")

@@ -72,6 +72,11 @@ def has_crosswalk(study: str, settings: Settings) -> bool:
     return _path(study, settings).exists()
 
 
+def crosswalk_studies(settings: Settings) -> list[str]:
+    """The studies that have a crosswalk, by name."""
+    return sorted(file.stem for file in _folder(settings).glob("[!.]*.parquet"))
+
+
 def read_crosswalk(study: str, settings: Settings) -> pl.DataFrame:
     """The pairs (subject_id i64, source_id str) of a study, by subject_id.
 
@@ -89,8 +94,11 @@ def read_crosswalk(study: str, settings: Settings) -> pl.DataFrame:
 
 
 def _path(study: str, settings: Settings) -> Path:
-    folders = PublicationFolders(settings.publication_dir)
-    return folders.private / "crosswalk" / f"{require_study_name(study)}.parquet"
+    return _folder(settings) / f"{require_study_name(study)}.parquet"
+
+
+def _folder(settings: Settings) -> Path:
+    return PublicationFolders(settings.publication_dir).private / "crosswalk"
 
 
 def _require_one_to_one(pairs: pl.DataFrame, path: Path) -> None:

@@ -1,7 +1,8 @@
 """The tombstone of an erased subject: a keyed hash, which this installation alone can match.
 
-The key is the study's own, made from the installation's: PostgreSQL is lent it for one erasure, so
-that its function hashes the subject by itself, and keeps no more of it than its sha256.
+The key is the study's own, made from the installation's, and stays when that one rotates.
+PostgreSQL is lent it for one erasure, so that its function hashes the subject by itself, and keeps
+no more of it than its sha256.
 """
 
 import hashlib
@@ -9,7 +10,9 @@ import hmac
 
 import polars as pl
 
-from pipelines.pseudonyms import pseudonym_key
+from pipelines.pseudonyms import lost_secret, pseudonym_key, read_secret, retired_keys, write_first
+from pipelines.releases import require_study_name
+from pipelines.settings import settings
 
 
 def subject_hash(study: str, subject_id: int) -> str:
@@ -24,11 +27,21 @@ def subject_hash(study: str, subject_id: int) -> str:
 def tombstone_key(study: str, *, was_used: bool = False) -> bytes:
     """32 bytes: HMAC-SHA256 of the study's name under the installation's own key.
 
+    Made at first use and kept: a rotation of the installation's key does not change it.
+
     Raises:
-        SecretMissing: the installation's key is no key, or ``was_used`` and is gone.
+        SecretMissing: the installation's key is no key; or ``was_used``, and it is gone, or was
+            rotated and what was kept is gone.
+        StoreLocked: another process kept the folder of secrets for half a minute.
     """
-    key = pseudonym_key(records_are_public=False, was_used=lambda: was_used)
-    return hmac.digest(key, f"equipoise: tombstones\n{study}".encode(), hashlib.sha256)
+    kept = settings().secrets_dir / "tombstones" / f"{require_study_name(study)}.key"
+    if not kept.exists():
+        if was_used and retired_keys():
+            raise lost_secret(kept, "The study's key for tombstones and names is gone.")
+        key = pseudonym_key(records_are_public=False, was_used=lambda: was_used)
+        made = hmac.digest(key, f"equipoise: tombstones\n{study}".encode(), hashlib.sha256)
+        write_first(kept, made)
+    return read_secret(kept)
 
 
 def key_sha256(key: bytes) -> str:
