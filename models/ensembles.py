@@ -4,6 +4,7 @@ A network and gradient-boosted trees err in different places; the mean of their 
 better than either. Trees are stored as skops with a fixed list of types, as any challenger.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.challengers.registry import CHALLENGERS
-from models.challengers.table import Table
+from models.challengers.table import Challenger, Table
 from models.store import PROBABILITIES
 
 Floats = npt.NDArray[np.float64]
@@ -35,20 +36,34 @@ def together(networks: Floats, challengers: list[Floats]) -> Floats:
     return joined
 
 
-def raw_answers(names: tuple[str, ...], folder: Path, table: Table) -> list[Floats]:
-    """[R, 1] of each challenger in `folder`, on the scale of the networks' raw answers.
-
-    Of a probability both say logits. Of a volatility a network says the log of its ratio to the
-    scale (models/tasks.py).
+def read_challengers(names: tuple[str, ...], folder: Path, task: str) -> list[Challenger]:
+    """The challengers in `folder` that can answer together with networks of the task.
 
     Raises:
         NoCommonScale: of the task there is none, or it has no challenger of that name.
         OSError, ValueError, KeyError, TypeError, BadZipFile: a file is missing or damaged.
     """
-    task, known = table.store.task, CHALLENGERS[table.store.task]
+    known = CHALLENGERS[task]
     if names and (task not in (*PROBABILITIES, "volatility") or not set(names) <= set(known)):
         raise NoCommonScale(f"a network of {task} cannot answer together with {', '.join(names)}")
-    said = [known[name].read(folder).predict(table) for name in names]
-    if task in PROBABILITIES:
+    return [known[name].read(folder) for name in names]
+
+
+def raw_answers(names: tuple[str, ...], folder: Path, table: Table) -> list[Floats]:
+    """[R, 1] of each challenger in `folder`, on the scale of the networks' raw answers.
+
+    Raises: as `read_challengers`.
+    """
+    return said_raw(read_challengers(names, folder, table.store.task), table)
+
+
+def said_raw(challengers: Sequence[Challenger], table: Table) -> list[Floats]:
+    """[R, 1] of each challenger, on the scale of the networks' raw answers.
+
+    Of a probability both say logits. Of a volatility a network says the log of its ratio to the
+    scale (models/tasks.py).
+    """
+    said = [challenger.predict(table) for challenger in challengers]
+    if table.store.task in PROBABILITIES:
         return said
     return [np.log(one) - np.log(table.scale)[:, None] for one in said]

@@ -1,8 +1,9 @@
 """Scores of every example of a store, by a stored model and by the challengers beside it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -11,12 +12,12 @@ import numpy.typing as npt
 
 from models.answers import BY_SEED, Answers, columns_of
 from models.challengers.registry import CHALLENGERS
-from models.challengers.table import Table
+from models.challengers.table import Challenger, Table
 from models.compression.form import Scorer, form_of, lost_by_forms, predict
 from models.compression.registry import TRAINED
 from models.conformal import Correction
 from models.dropout_draws import draw_raw
-from models.ensembles import UNREADABLE, raw_answers, together
+from models.ensembles import UNREADABLE, read_challengers, said_raw, together
 from models.estimator import Estimator, Model, ModelUnusable, best_device, read_network
 from models.features import Features, build_features
 from models.inputs import fit_inputs
@@ -97,14 +98,9 @@ class Scoring:
 
     @classmethod
     def open(cls, sequences: Path, model: Path) -> "Scoring":
-        store, words = SequenceStore.open(sequences), Model.read(model)
-        words.check_fits(store)
-        lost = lost_by_forms(words.config)
-        if words.form != TRAINED and lost is not None:
-            raise ModelUnusable(lost)
-        use_threads(words.config.threads)
+        store, words = open_fitting(sequences, model)
         features = build_features(store, max_steps=words.config.max_steps)
-        _check_features(features, model)
+        check_features(features, model)
         return cls(store, features, model, words)
 
     def columns(self, estimator: Estimator, rows: Rows, history: Rows) -> dict[str, Floats]:
@@ -161,12 +157,16 @@ class Scoring:
 
     def _beside(self, estimator: Estimator, rows: Rows) -> list[Floats]:
         """[R, K] raw of each challenger that answers together with the networks."""
-        names, folder = self.words.config.together_with, self.folder / "challengers"
-        if not names:
+        if not self.words.config.together_with:
             return []
+        table = Table(self.store, self.features, rows)
+        return said_raw(self.answering_together(estimator), table)
+
+    def answering_together(self, estimator: Estimator) -> list[Challenger]:
+        """The challengers that the study has answer together with its networks."""
+        names, folder = self.words.config.together_with, self.folder / "challengers"
         try:
-            table = Table(self.store, self.features, rows)
-            return raw_answers(names, folder / estimator.name, table)
+            return read_challengers(names, folder / estimator.name, self.store.task)
         except UNREADABLE as error:
             raise ModelUnusable(f"{folder} does not hold what answers together") from error
 
@@ -175,19 +175,27 @@ class Scoring:
         draws, steps = self.words.config.dropout_draws, self.words.config.max_steps
         if not draws:
             return None
-        found = [
-            draw_raw(cast(SequenceNetwork, network), self.store, rows, steps, draws, number)
-            for number, network in enumerate(self._read(estimator))
-        ]
+        found = []
+        for number, network in enumerate(self.read(estimator)):
+            drawing = partial(draw_raw, cast(SequenceNetwork, network), self.store)
+            ask = partial(drawing, max_steps=steps, draws=draws, seed=number)
+            found.append(self.asked(ask, rows))
         return together(np.concatenate(found), self._beside(estimator, rows))
 
     def networks_alone(self, estimator: Estimator, rows: Rows) -> Floats:
         """[networks, R, K] raw answers of the estimator's networks."""
         steps = self.words.config.max_steps
-        read = self._read(estimator)
-        return np.stack([predict(network, self.store, rows, steps) for network in read])
+        found = []
+        for network in self.read(estimator):
+            ask = partial(predict, network, self.store, max_steps=steps)
+            found.append(self.asked(ask, rows))
+        return np.stack(found)
 
-    def _read(self, estimator: Estimator) -> Iterator[Scorer]:
+    def asked(self, ask: Callable[[Rows], Floats], rows: Rows) -> Floats:
+        """[..., R, K] of `rows` [R], all at once."""
+        return ask(rows)
+
+    def read(self, estimator: Estimator) -> Iterator[Scorer]:
         """The estimator's networks, each read when its turn comes, in the form of model.json."""
         words = self.words
         outputs = task_of(self.store.task, self.store.levels).outputs
@@ -215,7 +223,24 @@ class Scoring:
             raise ModelUnusable(f"{folder} does not hold the challengers of model.json") from error
 
 
-def _check_features(features: Features, model: Path) -> None:
+def open_fitting(sequences: Path, model: Path) -> tuple[SequenceStore, Model]:
+    """The store and the words of a model that fits it.
+
+    Raises:
+        SequencesUnusable: `sequences` is not a readable store.
+        ModelUnusable: the model is unreadable, or asks what it cannot do, or is of other channels.
+    """
+    store, words = SequenceStore.open(sequences), Model.read(model)
+    words.check_fits(store)
+    lost = lost_by_forms(words.config)
+    if words.form != TRAINED and lost is not None:
+        raise ModelUnusable(lost)
+    use_threads(words.config.threads)
+    return store, words
+
+
+def check_features(features: Features, model: Path) -> None:
+    """Raises ModelUnusable where the challengers of a model were fitted on other features."""
     path = model / "challengers" / "features.json"
     try:
         fitted_on = tuple(json.loads(path.read_text()))
