@@ -15,6 +15,7 @@ import polars as pl
 from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import Domain, load_domain, source_module
 from pipelines.errors import LeakageFound, SourceInvalid
+from pipelines.event_store import read_events
 from pipelines.examples import Examples
 from pipelines.provenance import standing_release
 from pipelines.publication.store import open_store
@@ -128,7 +129,7 @@ class _Source:
         examples_of: Callable[[pl.DataFrame, pl.DataFrame], Examples],
     ) -> Self:
         domain, config = load_domain(spec.domain), spec.records
-        events = pl.read_parquet(folder / "events.parquet")
+        events = read_events(folder)
         subjects = pl.read_parquet(folder / "subjects.parquet")
         return cls(
             domain=domain,

@@ -8,6 +8,7 @@ import polars as pl
 from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import load_domain, source_module
 from pipelines.errors import ContractBroken
+from pipelines.event_store import read_events
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.channels import copied_channels
@@ -54,13 +55,13 @@ def table_contract(spec: Study) -> TableContract:
 
 
 def _write(events: Path, spec: Study, draft: Path) -> Counts:
-    domain, table = load_domain(spec.domain), pl.read_parquet(events / "events.parquet")
+    domain, table = load_domain(spec.domain), read_events(events)
     subjects = pl.read_parquet(events / "subjects.parquet")
     copies = copied_channels(table)
     accounts = pl.read_parquet(events / "accounts.parquet")
     outcomes = check_tables(
         {
-            "events": events / "events.parquet",
+            "events": table,
             "subjects": events / "subjects.parquet",
             "quarantine": accounts.select(
                 pl.format("{} ({})", "file", "part").alias("file"),

@@ -10,9 +10,11 @@ import polars as pl
 from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import Domain, load_domain, source_module
 from pipelines.durable import PRIVATE_FILE_MODE
+from pipelines.event_store import write_events
 from pipelines.events import Ingested, ingest
-from pipelines.pseudonyms import key_fingerprint, pseudonym_key, pseudonyms
+from pipelines.pseudonyms import pseudonym_key
 from pipelines.publication.crosswalk import has_crosswalk, write_crosswalk
+from pipelines.publication.known_names import first_key, pseudonymiser
 from pipelines.settings import settings
 from pipelines.stage import CORE_LIBRARIES, recipe_of, run_stage, store
 from pipelines.study import load_study
@@ -41,7 +43,7 @@ def recipe_for(study: str) -> Recipe:
     """What decides the tables: source files, the domain's section, readers, rules, and the key."""
     spec = load_study(study)
     files = load_domain(spec.domain).fingerprint(spec.records)
-    key = key_fingerprint(_key(study, spec.records))
+    key = first_key(study, _key(study, spec.records))
     return recipe_of(
         "ingest_events",
         config={"domain": spec.domain, "records": spec.records.model_dump(mode="json")},
@@ -54,9 +56,9 @@ def recipe_for(study: str) -> Recipe:
 
 def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
     ingested = _ingested(study, domain, config)
+    write_events(draft, ingested.events)
     tables = {
-        "events": ingested.events,
-        "subjects": ingested.subjects,
+        "subjects": ingested.subjects.sort("subject_id"),
         "accounts": pl.DataFrame([account.as_dict() for account in ingested.accounts]).drop(
             "quarantined_by_rule", "reasons"
         ),
@@ -103,5 +105,4 @@ def _key_was_used(study: str) -> bool:
 
 
 def _ingested(study: str, domain: Domain, config: Any) -> Ingested:
-    key = _key(study, config)
-    return ingest(domain.read_records(config), lambda ids: pseudonyms(ids, key))
+    return ingest(domain.read_records(config), pseudonymiser(study, _key(study, config)))

@@ -15,6 +15,7 @@ import yaml
 
 from pipelines.artefacts import hash_file
 from pipelines.errors import ArtefactCorrupt, GateClosed, NoRelease, PublicationGateClosed
+from pipelines.event_store import read_events
 from pipelines.explain import explain_study
 from pipelines.journal import read_entries
 from pipelines.publication.crosswalk import read_crosswalk
@@ -118,7 +119,7 @@ def test_the_table_holds_each_eligible_subject_once_with_all_that_it_rests_on(
 
 
 def test_nobody_with_the_outcome_or_dead_by_then_is_scored(published: pl.DataFrame) -> None:
-    events = pl.read_parquet(store().open(current_release(STUDY).events_key) / "events.parquet")
+    events = read_events(store().open(current_release(STUDY).events_key))
     over = events.filter(pl.col("code").cast(pl.String).is_in(["diabetes", "death"]))
 
     assert published.join(over, on="subject_id", how="semi").is_empty()

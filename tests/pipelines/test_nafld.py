@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipelines.errors import ContractBroken, LeakageFound
+from pipelines.event_store import read_events
 from pipelines.sequences import Sequences, gather_sequences
 from pipelines.stage import store
 from pipelines.stages import build_sequences as build_stage
@@ -55,7 +56,8 @@ def test_rows_add_up_per_file_and_the_duplicates_are_the_measurements(events: st
 
 
 def test_repeated_diagnoses_on_other_days_are_events_and_survive(events: str) -> None:
-    diagnoses = read(events, "events.parquet").filter(pl.col("source_file") == "survival/nafld3")
+    table = read_events(store().open(events))
+    diagnoses = table.filter(pl.col("source_file") == "survival/nafld3")
 
     assert diagnoses.height - diagnoses.select("subject_id", "code").n_unique() == 1_762
 

@@ -142,7 +142,8 @@ def test_what_other_artefacts_hold_the_subject_is_listed_by_stage_and_key(
     others = home.artefacts_dir / "score_subjects" / "00dd"
     for folder in (events, quarantine, sequences, others):
         folder.mkdir(parents=True)
-    pl.DataFrame({"subject_id": [2, 2, 3]}).write_parquet(events / "events.parquet")
+    (events / "events").mkdir()
+    pl.DataFrame({"subject_id": [2, 2, 3]}).write_parquet(events / "events" / "00.parquet")
     pl.DataFrame({"source_id": ["mrn-2"]}).write_parquet(quarantine / "quarantine.parquet")
     np.save(sequences / "subject.npy", np.array([1, 2], dtype=np.int64))
     pl.DataFrame({"subject_id": [1], "other": [2]}).write_parquet(others / "scores.parquet")
