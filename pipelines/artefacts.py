@@ -1,4 +1,8 @@
-"""Artefacts: folders named by a hash of their recipe, drafted, renamed, verified on every read."""
+"""Artefacts: folders named by a hash of their recipe, drafted, renamed, verified on every read.
+
+They lie in a local folder. Where machines share a store, that folder holds copies of it, each
+verified when it is fetched and whenever it is read.
+"""
 
 import hashlib
 import json
@@ -10,10 +14,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.durable import PRIVATE_FOLDER_MODE, fsync_path, private_folder
-from pipelines.errors import ArtefactCorrupt
+from pipelines.errors import ArtefactCorrupt, ArtefactStoreUnavailable
+
+if TYPE_CHECKING:
+    from pipelines.remote_artefacts import RemoteArtefacts
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +87,34 @@ def hash_file(path: Path) -> str:
 
 
 class ArtefactStore:
-    """A folder of artefacts, ``<root>/<stage>/<hash>/``, which its owner alone may enter."""
+    """A folder of artefacts, ``<root>/<stage>/<hash>/``, which its owner alone may enter.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        shared: the store that other machines read and write too. Then ``make`` returns only what
+            it holds, and what is missing in the folder is fetched from it.
+
+    With a shared store every method may raise ArtefactStoreUnavailable.
+    """
+
+    def __init__(self, root: Path, shared: "RemoteArtefacts | None" = None) -> None:
+        self.root, self.shared = root, shared
 
     def path(self, key: str) -> Path:
+        """Where ``key`` lies on this machine, or would."""
         return self.root / key
+
+    def has(self, key: str) -> bool:
+        """Whether the artefact is here or in the shared store; nothing is verified."""
+        if self.path(key).exists():
+            return True
+        return self.shared is not None and self.shared.manifest(key) is not None
+
+    def keys(self, stage: str) -> list[str]:
+        """The keys of all artefacts of a stage, here and in the shared store, in order."""
+        here = {
+            f"{stage}/{path.parent.name}" for path in self.root.glob(f"{stage}/[!.]*/{MANIFEST}")
+        }
+        return sorted(here.union(self.shared.keys(stage) if self.shared else ()))
 
     def open(self, key: str) -> Path:
         """The directory of ``key``, after every file's sha256 was compared with the manifest.
@@ -95,72 +123,188 @@ class ArtefactStore:
             ArtefactCorrupt: the artefact, its manifest or a file is missing or differs.
         """
         path = self.path(key)
-        for name, expected in self.manifest(key)["files"].items():
-            file = path / name
-            if not file.is_file():
-                raise _corrupt(file, "is missing")
-            if hash_file(file) != expected["sha256"]:
-                raise _corrupt(file, "is not the file that was written (its sha256 differs)")
+        if not path.exists() and self._fetched(key):
+            return path  # verified a moment ago
+        require_files(path, self.manifest(key))
         return path
 
     def manifest(self, key: str) -> dict[str, Any]:
-        """The manifest of ``key``: recipe, files with sha256 and bytes, counts, seconds."""
+        """The manifest of ``key``: recipe, files with sha256 and bytes, counts, seconds.
+
+        Raises:
+            ArtefactCorrupt: it is missing, no manifest, or that of another key.
+        """
         file = self.path(key) / MANIFEST
+        if self.shared is not None and not file.parent.exists():
+            there = self.shared.manifest(key)
+            if there is not None:
+                return there
         try:
-            manifest: dict[str, Any] = json.loads(file.read_text())
+            content = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            raise _corrupt(file, "is missing") from None
-        except ValueError:
-            raise _corrupt(file, "cannot be read as JSON") from None
-        if hash_json(manifest["recipe"])[:16] != Path(key).name:
-            raise _corrupt(file, "does not belong to this key")
-        return manifest
+            raise _corrupt_here(file, "is missing") from None
+        return read_manifest(content, key, str(file), _remedy_here(file))
 
     def content_sha256(self, key: str) -> str:
         """One hash over the names and hashes of an artefact's files, logs of timings left out.
 
         The same bytes made twice, on another day, are the same content.
         """
-        files = self.manifest(key)["files"]
-        return hash_json(
-            {name: file["sha256"] for name, file in files.items() if not name.endswith(LOG_ENDING)}
-        )
+        return _content(self.manifest(key))
 
     def make(self, recipe: Recipe, write: Callable[[Path], Counts]) -> Artefact:
         """Reuse the artefact of ``recipe``, or let ``write`` fill a draft and rename it into place.
 
         A process killed at any moment leaves a draft, never half an artefact; two processes that
-        make the same artefact at once both succeed, and the first rename wins.
+        make the same artefact at once both succeed, and the first rename wins. On machines that
+        share a store the first upload wins, and the other maker takes that one over.
+
+        Raises:
+            ArtefactCorrupt: the artefact is there, here or in the shared store, and not as written.
         """
         started = time.monotonic()
-        final = self.path(recipe.key)
-        if final.exists():
-            counts = self.manifest(recipe.key)["counts"]
-            path = self.open(recipe.key)
-            return Artefact(recipe.key, path, False, time.monotonic() - started, counts)
-        private_folder(self.root)
-        private_folder(final.parent)
-        _sweep_drafts(final.parent)
-        draft = final.parent / f".draft-{final.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        draft.mkdir(mode=PRIVATE_FOLDER_MODE)
-        draft.chmod(PRIVATE_FOLDER_MODE)  # whatever the umask took away
-        counts = write(draft)
-        seconds = time.monotonic() - started
-        _write_manifest(draft, recipe, counts, seconds)
-        _rename(draft, final)
-        return Artefact(recipe.key, final, True, seconds, counts)
+        key, final = recipe.key, self.path(recipe.key)
+        if final.exists() or self._fetched(key):
+            counts = self.manifest(key)["counts"]
+            path = self.open(key)
+            self._require_shared(key)
+            return Artefact(key, path, False, time.monotonic() - started, counts)
+        draft = self._claimed(key) or self._written(recipe, write)
+        self._keep(key, draft)
+        counts = self.manifest(key)["counts"]
+        return Artefact(key, final, True, time.monotonic() - started, counts)
 
     def workspace(self, key: str) -> Path:
         """A folder that outlives a killed attempt at ``key``: checkpoints live here."""
         path = self.path(key)
         return path.parent / f".work-{path.name}"
 
+    def _draft(self, key: str) -> Path:
+        """A new place, beside the artefact's own, that only this call knows."""
+        final = self.path(key)
+        private_folder(self.root)
+        private_folder(final.parent)
+        _sweep_drafts(final.parent)
+        return final.parent / f".draft-{final.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
-def _corrupt(file: Path, found: str) -> ArtefactCorrupt:
-    return ArtefactCorrupt(
-        f"An artefact cannot be trusted: {file.name} {found}.",
-        where=str(file),
-        remedy=f"Delete {file.parent} and run again: the stage makes it anew from its inputs.",
+    def _written(self, recipe: Recipe, write: Callable[[Path], Counts]) -> Path:
+        started = time.monotonic()
+        draft = self._draft(recipe.key)
+        draft.mkdir(mode=PRIVATE_FOLDER_MODE)
+        draft.chmod(PRIVATE_FOLDER_MODE)  # whatever the umask took away
+        counts = write(draft)
+        _write_manifest(draft, recipe, counts, time.monotonic() - started)
+        return draft
+
+    def _keep(self, key: str, draft: Path) -> None:
+        """Share a whole draft and put it in its place, or take over what was shared before it."""
+        try:
+            counts = self.shared is None or self.shared.push(key, draft)
+        except ArtefactStoreUnavailable:
+            # What took hours to make is there for the next attempt.
+            _rename(draft, self._unshared(key))
+            raise
+        if counts:
+            _rename(draft, self.path(key))
+        else:
+            shutil.rmtree(draft)
+            self._fetched(key)
+
+    def _unshared(self, key: str) -> Path:
+        """Where a whole artefact waits that could not be shared."""
+        path = self.path(key)
+        return path.parent / f".unshared-{path.name}"
+
+    def _claimed(self, key: str) -> Path | None:
+        """The whole artefact that an earlier attempt could not share, as this one's draft."""
+        if not self._unshared(key).exists():
+            return None
+        draft = self._draft(key)
+        try:
+            self._unshared(key).rename(draft)
+            content = (draft / MANIFEST).read_bytes()
+            require_files(draft, read_manifest(content, key, str(draft), _remedy_here(draft)))
+        except (FileNotFoundError, ArtefactCorrupt) as error:
+            log.info("%s is made anew: what was kept is gone (%s)", key, type(error).__name__)
+            return None
+        return draft
+
+    def _fetched(self, key: str) -> bool:
+        """Copy the artefact from the shared store, verified; whether it is there."""
+        if self.shared is None or self.shared.manifest(key) is None:
+            return False
+        draft = self._draft(key)
+        draft.mkdir(mode=PRIVATE_FOLDER_MODE)
+        try:
+            if not self.shared.fetch(key, draft):
+                return False
+            _rename(draft, self.path(key))
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return True
+
+    def _require_shared(self, key: str) -> None:
+        """What is here is in the shared store too, and the same.
+
+        Raises:
+            ArtefactCorrupt: the shared store has other bytes of the same recipe.
+        """
+        if self.shared is None or self.shared.push(key, self.path(key)):
+            return
+        there = self.shared.manifest(key)
+        if there is not None and _content(there) != self.content_sha256(key):
+            raise _corrupt_here(
+                self.path(key) / MANIFEST, "is of other bytes than in the shared store"
+            )
+
+
+def read_manifest(content: bytes, key: str, where: str, remedy: str) -> dict[str, Any]:
+    """The manifest of ``key`` from its bytes.
+
+    Raises:
+        ArtefactCorrupt: they are no manifest, or that of another key.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads(content)
+        belongs = hash_json(manifest["recipe"])[:16] == Path(key).name
+    except (ValueError, KeyError, TypeError):
+        raise corrupt(f"{MANIFEST} cannot be read as JSON", where, remedy) from None
+    if not belongs:
+        raise corrupt(f"{MANIFEST} does not belong to this key", where, remedy)
+    return manifest
+
+
+def require_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Compare every file with the manifest.
+
+    Raises:
+        ArtefactCorrupt: one is missing or is not the one that was written.
+    """
+    for name, expected in manifest["files"].items():
+        file = folder / name
+        if not file.is_file():
+            raise _corrupt_here(file, "is missing")
+        if hash_file(file) != expected["sha256"]:
+            raise _corrupt_here(file, "is not the file that was written (its sha256 differs)")
+
+
+def corrupt(found: str, where: str, remedy: str) -> ArtefactCorrupt:
+    """The error for an artefact, here or in the shared store, that is not as it was written."""
+    return ArtefactCorrupt(f"An artefact cannot be trusted: {found}.", where=where, remedy=remedy)
+
+
+def _corrupt_here(file: Path, found: str) -> ArtefactCorrupt:
+    return corrupt(f"{file.name} {found}", str(file), _remedy_here(file))
+
+
+def _remedy_here(file: Path) -> str:
+    return f"Delete {file.parent} and run again: it is fetched, or made anew from its inputs."
+
+
+def _content(manifest: Mapping[str, Any]) -> str:
+    files = manifest["files"]
+    return hash_json(
+        {name: file["sha256"] for name, file in files.items() if not name.endswith(LOG_ENDING)}
     )
 
 
@@ -181,7 +325,12 @@ def _write_manifest(draft: Path, recipe: Recipe, counts: Counts, seconds: float)
         "made_at_unix": round(time.time()),
     }
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
-    for path in [*draft.rglob("*"), draft]:
+    sync_folder(draft)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force all that is below a folder onto the disk."""
+    for path in [*folder.rglob("*"), folder]:
         fsync_path(path)
 
 
@@ -198,10 +347,8 @@ def _rename(draft: Path, final: Path) -> None:
 
 
 def _sweep_drafts(folder: Path) -> None:
-    """Remove drafts that a killed process left more than a day ago."""
-    if not folder.exists():
-        return
-    for draft in folder.glob(".draft-*"):
+    """Remove drafts that a killed process left, or could not share, more than a day ago."""
+    for draft in [*folder.glob(".draft-*"), *folder.glob(".unshared-*")]:
         try:
             if time.time() - draft.stat().st_mtime > DRAFT_LIFETIME_SECONDS:
                 shutil.rmtree(draft)

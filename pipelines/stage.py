@@ -18,8 +18,14 @@ CORE_LIBRARIES = ("polars", "numpy")
 
 
 def store() -> ArtefactStore:
-    """The artefact store of this installation."""
-    return ArtefactStore(settings().artefacts_dir)
+    """The artefact store of this installation, with the one that it shares, if any."""
+    known = settings()
+    if known.artefacts_url is None:
+        return ArtefactStore(known.artefacts_dir)
+    # fsspec: only who shares a store pays for it.
+    from pipelines.remote_artefacts import RemoteArtefacts
+
+    return ArtefactStore(known.artefacts_dir, RemoteArtefacts(known.artefacts_url))
 
 
 def device_class() -> str:
