@@ -45,7 +45,14 @@ def append_entry(entry: JournalEntry) -> None:
 
 
 def read_entries(study: str, run: str | None = None) -> Iterator[JournalEntry]:
-    """The entries of a study, oldest first; of one run if it is given.
+    """The entries of a study, oldest first; of one run if it is given."""
+    for entry in read_all_entries():
+        if entry.study == study and run in (None, entry.run_id):
+            yield entry
+
+
+def read_all_entries() -> Iterator[JournalEntry]:
+    """The entries of every study, oldest first.
 
     Lines that are no entries (torn, or of another version) are skipped and counted in the log.
     """
@@ -54,9 +61,7 @@ def read_entries(study: str, run: str | None = None) -> Iterator[JournalEntry]:
     whole = [line for line in lines if line.keys() == names]
     if len(whole) < len(lines):
         log.warning("%s: %d lines are no entries", _file().name, len(lines) - len(whole))
-    for entry in (JournalEntry(**line) for line in whole):
-        if entry.study == study and run in (None, entry.run_id):
-            yield entry
+    return (JournalEntry(**line) for line in whole)
 
 
 def _file() -> Path:

@@ -1,0 +1,68 @@
+"""Which lock files are held now, and by which process."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+KERNELS_LIST = Path("/proc/locks")
+OF_TUNINGS = ".proposing"
+
+
+class HeldLock(NamedTuple):
+    """A file that a process has locked; ``process`` is 0 where it cannot be told: elsewhere."""
+
+    file: Path
+    process: int
+
+
+def held_locks(root: Path) -> list[HeldLock]:
+    """The locks that are held below a folder, in the order of their paths.
+
+    Asked by a try that lets go at once: who wants the lock in that moment waits for no longer.
+    """
+    holders = _holders()
+    return [
+        HeldLock(file, holders.get(file.stat().st_ino, 0))
+        for file in sorted(_lock_files(root))
+        if _is_held(file)
+    ]
+
+
+def _lock_files(root: Path) -> Iterator[Path]:
+    """Every file called a lock; artefacts hold none, and their files are many."""
+    for folder, folders, files in os.walk(root):
+        if "manifest.json" in files:
+            folders.clear()
+        yield from (
+            Path(folder, name) for name in files if name.endswith(".lock") or name == OF_TUNINGS
+        )
+
+
+def _is_held(file: Path) -> bool:
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except OSError:
+        return False  # gone meanwhile, or another account's
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _holders() -> dict[int, int]:
+    """Inode -> process, of every lock that the kernel lists as held and not waited for."""
+    try:
+        lines = KERNELS_LIST.read_text().splitlines()
+    except OSError:
+        return {}
+    named = (line.split() for line in lines if "->" not in line)
+    return {
+        int(words[5].rsplit(":", 1)[1]): max(int(words[4]), 0)
+        for words in named
+        if len(words) >= 8 and words[1] == "FLOCK"
+    }
