@@ -23,13 +23,16 @@ def prune(
     from pipelines.console import print_table
     from pipelines.prune import carry_out, plan_prune, rows_of
     from pipelines.settings import settings
+    from pipelines.stage import store
 
-    plan = plan_prune(settings(), study=study, older_than_days=older_than_days)
+    plan = plan_prune(store(), settings(), study=study, older_than_days=older_than_days)
     if plan.removals:
         print_table(("what", "folders", "MB"), rows_of(plan))
     size = f"{plan.size_bytes / MEGABYTE:,.1f} MB"
+    if plan.shared_bytes:
+        size += f" here, {plan.shared_bytes / MEGABYTE:,.1f} MB in the shared store"
     print(f"{plan.kept:,} artefacts stay; {len(plan.removals):,} folders go: {size}")
     if plan.removals and not yes:
         print("Nothing was removed: say --yes to remove them.")
     elif plan.removals:
-        print(f"removed: {carry_out(plan, settings()):,} folders")
+        print(f"removed: {carry_out(plan, store()):,} folders")

@@ -8,7 +8,7 @@ was shown can be found, and so does all that it was made of.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,29 +44,34 @@ NO_NEED = "training"
 
 
 def keys_of(artefacts: ArtefactStore) -> list[str]:
-    """Every artefact that lies in the store's folder, drafts and workspaces left out."""
-    return sorted(
-        f"{folder.parent.name}/{folder.name}"
-        for folder in artefacts.root.glob("[!.]*/[!.]*")
-        if folder.is_dir()
-    )
+    """Every artefact here and in the shared store; drafts and workspaces are none.
+
+    A folder whose manifest is gone is among them: of a result, its reader says so.
+    """
+    folders = (path for path in artefacts.root.glob("[!.]*/[!.]*") if path.is_dir())
+    found = {f"{path.parent.name}/{path.name}" for path in folders}
+    if artefacts.shared is not None:
+        for stage in artefacts.shared.stages():
+            found.update(artefacts.shared.keys(stage))
+    return sorted(found)
 
 
-def needed_keys(artefacts: ArtefactStore, installation: Settings) -> frozenset[str]:
-    """What must stay, whatever its age.
+def needed_keys(
+    artefacts: ArtefactStore, installation: Settings, there: Sequence[str]
+) -> frozenset[str]:
+    """What must stay, whatever its age. there: ``keys_of`` of these artefacts.
 
     Raises:
         ArtefactCorrupt: a record, or the manifest of what must stay, cannot be believed: then
             nobody can say what is needed.
         DatabaseUnavailable: the PostgreSQL of the publication cannot be asked.
     """
-    there = keys_of(artefacts)
-    results = {key for key in there if _kind(key) not in MADE_AGAIN}
     named = keys_in_records(installation) | keys_in_store(installation)
-    needed = _with_inputs(artefacts, results | (named & set(there)))
-    beside = {key for key in there if _kind(key) in BESIDE and key not in needed}
+    roots = {key for key in there if _kind(key) not in MADE_AGAIN or key in named}
+    needed = _with_inputs(artefacts, roots, frozenset(there))
+    beside = [key for key in there if _kind(key) in BESIDE and key not in needed]
     told = {key for key in beside if _tells_of(artefacts, key) & needed}
-    return frozenset(_with_inputs(artefacts, needed | told))
+    return frozenset(_with_inputs(artefacts, needed | told, frozenset(there)))
 
 
 def keys_in_records(installation: Settings) -> set[str]:
@@ -88,13 +93,13 @@ def _records(installation: Settings) -> Iterator[Path]:
     yield installation.home / LOOKS
 
 
-def _with_inputs(artefacts: ArtefactStore, keys: Iterable[str]) -> set[str]:
+def _with_inputs(artefacts: ArtefactStore, keys: Iterable[str], there: frozenset[str]) -> set[str]:
     """The keys and all that they were made of, as far as it is there."""
     found: set[str] = set()
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
-        if key in found or not artefacts.path(key).exists():
+        if key in found or key not in there:
             continue
         found.add(key)
         waiting.extend(_inputs(artefacts, key))

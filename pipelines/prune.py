@@ -42,16 +42,24 @@ class Removal:
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """What would go, and how many artefacts stay. size_bytes: what the disk would get back."""
+    """What would go, and how many artefacts stay.
+
+    size_bytes: what the disk here would get back; shared_bytes: the shared store.
+    """
 
     removals: tuple[Removal, ...]
     kept: int
     size_bytes: int
+    shared_bytes: int
     made_at_unix: float
 
 
 def plan_prune(
-    installation: Settings, *, study: str | None = None, older_than_days: float = DEFAULT_DAYS
+    artefacts: ArtefactStore,
+    installation: Settings,
+    *,
+    study: str | None = None,
+    older_than_days: float = DEFAULT_DAYS,
 ) -> PrunePlan:
     """What a prune would remove now; nothing is touched.
 
@@ -66,24 +74,25 @@ def plan_prune(
     if not older_than_days >= 1:
         raise _too_young()
     now = time.time()
-    artefacts = ArtefactStore(installation.artefacts_dir)
     cut = _cut(artefacts.root, now - older_than_days * DAY_SECONDS)
-    there, needed = keys_of(artefacts), needed_keys(artefacts, installation)
+    there = keys_of(artefacts)
     used, newest = _uses()
-    old = [
-        key
-        for key in there
-        if key not in needed | newest
-        and max(used.get(key, 0.0), artefacts.path(key).stat().st_mtime) < cut
-    ]
+    stays = needed_keys(artefacts, installation, there) | newest
+    old = [key for key in there if key not in stays and used.get(key, 0.0) < cut]
+    old = [key for key in old if _made_at(artefacts, key) < cut]
     if study is not None:
         own = _made_by(study)
         old = [key for key in old if key in own]
     removals = [Removal(artefacts.path(key), key, key.split("/")[0]) for key in old]
     if study is None:
         removals += _leftovers(artefacts, cut, now)
-    paths = [removal.path for removal in removals]
-    return PrunePlan(tuple(removals), len(there) - len(old), _freed(paths), now)
+    return PrunePlan(
+        tuple(removals),
+        kept=len(there) - len(old),
+        size_bytes=_freed([removal.path for removal in removals]),
+        shared_bytes=_shared_bytes(artefacts, old),
+        made_at_unix=now,
+    )
 
 
 def rows_of(plan: PrunePlan) -> list[tuple[str, str, str]]:
@@ -96,24 +105,29 @@ def rows_of(plan: PrunePlan) -> list[tuple[str, str, str]]:
     ]
 
 
-def carry_out(plan: PrunePlan, installation: Settings) -> int:
-    """Remove what the plan names; returns how many folders are gone.
+def carry_out(plan: PrunePlan, artefacts: ArtefactStore) -> int:
+    """Remove what the plan names, in the shared store too; returns how many it removed.
 
     Raises:
         StoreLocked: another process prunes.
+        ArtefactStoreUnavailable: the shared store cannot be used; what is gone is gone.
     """
-    root = private_folder(installation.artefacts_dir)
+    root = private_folder(artefacts.root)
     with only_writer(root / ".prune.lock", wait_seconds=1.0):
         moved = {removal: _move_away(removal.path) for removal in plan.removals}
         used = {key for key, at in _uses()[0].items() if at >= plan.made_at_unix}
-        gone = 0
         for removal, trash in moved.items():
             if removal.key in used and trash is not None and not removal.path.exists():
                 trash.rename(removal.path)
             elif trash is not None:
                 shutil.rmtree(trash)
-                gone += 1
-    return gone
+        gone = [removal for removal in plan.removals if removal.key not in used]
+        if artefacts.shared is not None:
+            for removal in gone:
+                if removal.key is not None:
+                    artefacts.shared.remove(removal.key)
+            artefacts.shared.remove_unfinished()
+    return len(gone)
 
 
 def _move_away(path: Path) -> Path | None:
@@ -142,6 +156,21 @@ def _uses() -> tuple[dict[str, float], set[str]]:
     return used, newest_of_each((one.study, one.stage, one.key) for one in entries)
 
 
+def _made_at(artefacts: ArtefactStore, key: str) -> float:
+    """When it came to lie here, or in the shared store, whichever was later."""
+    moments = [0.0]
+    if artefacts.path(key).exists():
+        moments.append(artefacts.path(key).stat().st_mtime)
+    written = artefacts.shared and artefacts.shared.files.written_at(f"{key}.json")
+    return max([*moments, written.timestamp()] if written else moments)
+
+
+def _shared_bytes(artefacts: ArtefactStore, keys: Sequence[str]) -> int:
+    if artefacts.shared is None:
+        return 0
+    return sum(sum(artefacts.shared.files.sizes(key).values()) for key in keys)
+
+
 def _made_by(study: str) -> set[str]:
     entries = list(read_all_entries())
     others = {entry.key for entry in entries if entry.study != study}
@@ -158,6 +187,7 @@ def _leftovers(artefacts: ArtefactStore, cut: float, now: float) -> Iterator[Rem
     rules: dict[str, Callable[[Path], bool]] = {
         ".draft-": lambda path: _newest(path) < yesterday,
         TRASH: lambda path: True,
+        ".unshared-": lambda path: _newest(path) < min(cut, yesterday),
         ".work-": lambda path: _newest(path) < min(cut, yesterday) and not _holds(path, locked),
     }
     for folder in sorted(artefacts.root.glob("[!.]*/.*")):

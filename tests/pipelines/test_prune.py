@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from pipelines.journal import JournalEntry, append_entry
 from pipelines.ledger import Ledger
 from pipelines.needed_artefacts import MADE_AGAIN
 from pipelines.prune import carry_out, plan_prune
+from pipelines.remote_artefacts import RemoteArtefacts
 from pipelines.settings import Settings, settings
 
 DAY = 24 * 3600
@@ -85,8 +86,8 @@ def note_use(key: str, *, days_ago: float, study: str = "toy") -> None:
 def prune(home: Settings, *, older_than_days: float = 7) -> set[str]:
     """Prune and tell which artefacts are gone, after a look that every other one is whole."""
     before = kept(home)
-    plan = plan_prune(home, older_than_days=older_than_days)
-    carry_out(plan, home)
+    plan = plan_prune(store(home), home, older_than_days=older_than_days)
+    carry_out(plan, store(home))
     after = kept(home)
     for key in after:
         store(home).open(key)
@@ -192,19 +193,19 @@ def test_what_was_made_or_used_in_the_days_named_stays(home: Settings) -> None:
 
 def test_less_than_a_day_is_refused(home: Settings) -> None:
     with pytest.raises(StudyInvalid):
-        plan_prune(home, older_than_days=0.5)
+        plan_prune(store(home), home, older_than_days=0.5)
 
 
 def test_what_a_run_took_up_after_it_was_listed_is_put_back(home: Settings) -> None:
     taken, left = make(home, "ingest_events", number=1), make(home, "ingest_events", number=2)
-    plan = plan_prune(home)
+    plan = plan_prune(store(home), home)
     note_use(taken, days_ago=0)
 
-    assert carry_out(plan, home) == 1
+    assert carry_out(plan, store(home)) == 1
     assert kept(home) == {taken}
     store(home).open(taken)
     # It is the newest of its stage now, and stays.
-    assert plan_prune(home).removals == ()
+    assert plan_prune(store(home), home).removals == ()
     assert left not in kept(home)
 
 
@@ -254,7 +255,7 @@ def test_a_file_deep_in_a_workspace_shows_that_somebody_works_there(home: Settin
     age(workspace, 30)
     os.utime(checkpoint)
 
-    assert plan_prune(home).removals == ()
+    assert plan_prune(store(home), home).removals == ()
 
 
 # ---- who cannot tell removes nothing -------------------------------------------------------------
@@ -271,24 +272,27 @@ def test_a_record_that_was_edited_stops_it(home: Settings) -> None:
     first.write_text(first.read_text().replace("1", "3"))
 
     with pytest.raises(ArtefactCorrupt):
-        plan_prune(home)
+        plan_prune(store(home), home)
 
 
-def test_a_result_whose_manifest_cannot_be_read_stops_it(home: Settings) -> None:
+@pytest.mark.parametrize("spoil", [lambda file: file.write_text("{"), Path.unlink])
+def test_a_result_whose_manifest_cannot_be_read_stops_it(
+    home: Settings, spoil: Callable[[Path], object]
+) -> None:
     audit = make(home, "audit_model", [make(home, "train_model")])
-    (store(home).path(audit) / "manifest.json").write_text("{")
+    spoil(store(home).path(audit) / "manifest.json")
 
     with pytest.raises(ArtefactCorrupt):
-        plan_prune(home)
+        plan_prune(store(home), home)
 
 
 def test_two_prunes_do_not_run_at_once(home: Settings) -> None:
     make(home, "ingest_events")
-    plan = plan_prune(home)
+    plan = plan_prune(store(home), home)
     with (home.artefacts_dir / ".prune.lock").open("w") as lock:
         flock(lock, LOCK_EX)
         with pytest.raises(StoreLocked):
-            carry_out(plan, home)
+            carry_out(plan, store(home))
     assert len(kept(home)) == 1
 
 
@@ -319,9 +323,9 @@ def test_a_file_that_another_artefact_shares_gives_nothing_back(home: Settings) 
     age(store(home).path(part), 30)
     age(store(home).path(whole), 0)  # young: it stays
 
-    assert plan_prune(home).size_bytes < 10_000
+    assert plan_prune(store(home), home).size_bytes < 10_000
     age(store(home).path(whole), 30)
-    assert 1_000_000 < plan_prune(home).size_bytes < 1_010_000
+    assert 1_000_000 < plan_prune(store(home), home).size_bytes < 1_010_000
 
 
 def test_with_a_study_only_what_it_alone_made_goes(home: Settings) -> None:
@@ -332,8 +336,36 @@ def test_with_a_study_only_what_it_alone_made_goes(home: Settings) -> None:
     for study, key in last.items():
         note_use(key, days_ago=15, study=study)
 
-    plan = plan_prune(home, study="a")
+    plan = plan_prune(store(home), home, study="a")
     assert [removal.key for removal in plan.removals] == [own]
+
+
+# ---- machines that share a store -----------------------------------------------------------------
+
+
+def test_what_lies_in_the_shared_store_alone_counts_and_goes_too(
+    home: Settings, tmp_path: Path
+) -> None:
+    shared = RemoteArtefacts(f"file://{tmp_path / 'shared'}")
+    machines = [ArtefactStore(tmp_path / name, shared) for name in ("one", "two")]
+    model = machines[0].make(Recipe("train_model", {}, {}, {}, {}, {}), write).key
+    recipe = Recipe("audit_model", {}, {}, {}, {"model": model}, {})
+    audit = machines[0].make(recipe, write).key
+    unused = machines[0].make(Recipe("train_model", {}, {}, {"n": 1}, {}, {}), write).key
+    age(tmp_path, 30)
+
+    plan = plan_prune(machines[1], home)
+    assert [removal.key for removal in plan.removals] == [unused]
+    assert (plan.kept, plan.size_bytes) == (2, 0)
+    assert plan.shared_bytes == 1000
+    assert carry_out(plan, machines[1]) == 1
+    assert not shared.keys("train_model")[1:]
+    for key in (model, audit):
+        machines[1].open(key)
+    # The other machine's copy goes by the other machine's prune.
+    assert machines[0].path(unused).exists()
+    assert carry_out(plan_prune(machines[0], home), machines[0]) == 1
+    assert not machines[0].path(unused).exists()
 
 
 # ---- killed on the way ---------------------------------------------------------------------------
@@ -341,9 +373,10 @@ def test_with_a_study_only_what_it_alone_made_goes(home: Settings) -> None:
 PRUNING = """
 from pipelines.prune import carry_out, plan_prune
 from pipelines.settings import settings
-plan = plan_prune(settings())
+from pipelines.stage import store
+plan = plan_prune(store(), settings())
 print(len(plan.removals), flush=True)
-carry_out(plan, settings())
+carry_out(plan, store())
 """
 
 
@@ -384,5 +417,5 @@ def test_what_was_pruned_is_made_again_under_the_same_key_with_the_same_bytes(
 
 def test_a_store_that_was_never_used_has_nothing_to_prune(home: Settings) -> None:
     shutil.rmtree(home.home, ignore_errors=True)
-    assert plan_prune(home).removals == ()
-    assert json.dumps(carry_out(plan_prune(home), home)) == "0"
+    assert plan_prune(store(home), home).removals == ()
+    assert json.dumps(carry_out(plan_prune(store(home), home), store(home))) == "0"
