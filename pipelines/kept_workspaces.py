@@ -63,9 +63,12 @@ def kept_for_others(key: str, workspace: Path) -> Iterator[None]:
     keeper.stop()
 
 
-def remove_workspace(key: str, workspace: Path) -> None:
-    """Remove the checkpoints of an artefact that is made, here and in the shared store."""
-    shutil.rmtree(workspace, ignore_errors=True)
+def remove_workspace(key: str, workspace: Path | None) -> None:
+    """Remove the checkpoints of an artefact that is made: those here, if told where they are, and
+    those in the shared store.
+    """
+    if workspace is not None:
+        shutil.rmtree(workspace, ignore_errors=True)
     shared = store().shared
     if shared is None:
         return

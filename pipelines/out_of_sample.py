@@ -23,6 +23,7 @@ from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
 from pipelines.cross_validation import require_decided_in_time, windows_of
 from pipelines.errors import StudyInvalid, TrainingFailed
+from pipelines.kept_workspaces import kept_for_others, remove_workspace
 from pipelines.splits import SPLIT_NAMES
 from pipelines.stage import device_class, open_inputs, recipe_of, store
 from pipelines.study import Study
@@ -123,13 +124,12 @@ def cross_validate(
             *(["--challengers"] if with_challengers else []),
             *(["--processes", str(processes)] if processes else []),
         ]
-        with one_attempt_at_a_time(place) as lock:
+        with one_attempt_at_a_time(place) as lock, kept_for_others(recipe.key, place):
             run_training(command, lock, _hearing(on_epoch))
         return _collect(place / "answers", chosen, draft)
 
     made = store().make(recipe, write)
-    if workspace is None:
-        shutil.rmtree(place, ignore_errors=True)
+    remove_workspace(recipe.key, None if workspace else place)
     return read_answers(made.key)
 
 

@@ -1,7 +1,6 @@
 """train_model: the network and its challengers, trained in a child process that can be killed."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, Recipe
 from pipelines.comparison.chosen import chosen_section
 from pipelines.errors import StudyInvalid, TrainingFailed
+from pipelines.kept_workspaces import kept_for_others, remove_workspace
 from pipelines.stage import device_class, open_inputs, recipe_of, run_stage, store
 from pipelines.study import Study, load_study
 from pipelines.training_mitigation import group_numbers, training_mitigation
@@ -43,12 +43,13 @@ def train_model(study: str, sequences: str, choice: str | None = None) -> str:
         lambda draft: _train(
             open_inputs({"sequences": sequences})["sequences"],
             section.model_dump_json(),
+            recipe.key,
             workspace,
             draft,
             spec.mitigation,
         ),
     )
-    shutil.rmtree(workspace, ignore_errors=True)
+    remove_workspace(recipe.key, workspace)
     return artefact.key
 
 
@@ -91,6 +92,7 @@ def recipe_for(study: str, sequences: str, choice: str | None = None) -> Recipe:
 def _train(
     sequences: Path,
     config: str,
+    key: str,
     workspace: Path,
     draft: Path,
     mitigation: MitigationConfig | None = None,
@@ -105,7 +107,7 @@ def _train(
         *("--checkpoints", str(workspace / "checkpoints")),
         *_mitigation(mitigation, sequences, workspace),
     ]
-    with one_attempt_at_a_time(workspace) as lock:
+    with one_attempt_at_a_time(workspace) as lock, kept_for_others(key, workspace):
         run_training(training_command(arguments, training_processes()), lock)
     _require_device(draft)
     training = json.loads((draft / "training_log.json").read_text())
