@@ -124,7 +124,7 @@ def _one_at_a_time() -> Iterator[None]:
     """Two at once would give one user two passwords."""
     folder = settings().secrets_dir
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / ".lock").open("w") as lock:
+    with (folder / ".users.lock").open("w") as lock:
         flock(lock, LOCK_EX)
         yield
 

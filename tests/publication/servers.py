@@ -17,19 +17,25 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 SERVANT = "nobody"
 START = ("-w", "-t", "60", "start")
 # No test cuts the power: what the kernel has is enough.
-OPTIONS = "-c listen_addresses='' -c fsync=off -c max_connections=50 -c shared_buffers=32MB"
+OPTIONS = "-c fsync=off -c max_connections=200 -c shared_buffers=32MB"
 
 
 class Server:
-    """A server of its own folder, reached over a socket in it."""
+    """A server of its own folder, reached over a socket in it.
 
-    def __init__(self, folder: Path, binaries: Path) -> None:
-        self.folder = folder
+    Args:
+        address: where it listens besides, with passwords; nowhere if empty.
+    """
+
+    def __init__(self, folder: Path, binaries: Path, address: str = "", port: int = 5432) -> None:
+        self.folder, self.address, self.port = folder, address, port
         self._binaries = binaries
 
     @property
     def url(self) -> str:
-        return make_conninfo(host=str(self.folder), user="postgres", dbname="postgres")
+        return make_conninfo(
+            host=str(self.folder), port=self.port, user="postgres", dbname="postgres"
+        )
 
     @property
     def log(self) -> str:
@@ -39,15 +45,23 @@ class Server:
         """Make the cluster and start it."""
         words = ("-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
         self._run("initdb", *words)
+        if self.address:
+            with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet scram-sha-256\n")
         self.start()
 
     def start(self) -> None:
-        options = f"-k {self.folder} {OPTIONS}"
+        listens = f"-c listen_addresses='{self.address}' -p {self.port}"
+        options = f"-k {self.folder} {listens} {OPTIONS}"
         self._run("pg_ctl", "-o", options, "-l", str(self.folder / "log"), *START)
 
     def stop_at_once(self) -> None:
         """As a crash: nothing is finished, the next start recovers from the log."""
-        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+        self.stop("immediate")
+
+    def stop(self, mode: str) -> None:
+        """Stop in a mode of pg_ctl's: fast, immediate."""
+        self._run("pg_ctl", "-m", mode, "-w", "stop")
 
     def _run(self, program: str, *words: str) -> None:
         is_root = os.geteuid() == 0
@@ -75,12 +89,12 @@ def _binaries() -> Path:
 
 
 @contextmanager
-def own_server() -> Iterator[Server]:
+def own_server(address: str = "", port: int = 5432) -> Iterator[Server]:
     """A server for one test or session; its folder's path is short, as a socket's must be."""
     folder = Path(tempfile.mkdtemp(prefix="eq-pg-", dir="/tmp"))
     if os.geteuid() == 0:
         shutil.chown(folder, SERVANT, "nogroup")
-    server = Server(folder, _binaries())
+    server = Server(folder, _binaries(), address, port)
     try:
         server.make()
         yield server

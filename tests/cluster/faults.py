@@ -1,0 +1,195 @@
+"""The faults of the matrix: when each strikes, what it does, and within what it must be over."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from dags.processes import stop
+from tests.cluster.flow import Flow, wait_until
+from tests.cluster.keeper import Keeper
+from tests.cluster.topology import Cluster
+
+KILL = signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class Strike:
+    """What a fault is given: the cluster, who restarts its services, and the flow it strikes."""
+
+    cluster: Cluster
+    keeper: Keeper
+    flow: Flow
+
+
+@dataclass(frozen=True)
+class Fault:
+    """strikes: the task that runs meanwhile, as (flow, task); bound: of the recovery, by name.
+
+    ``bound`` names the settings (seconds) whose sum a flow may take longer than a calm one.
+    """
+
+    name: str
+    strikes: tuple[str, str]
+    act: Callable[[Strike], None]
+    bound: tuple[str, ...]
+    scorings: int = 1
+
+
+LOST = (
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL",
+)
+RETRY = ("AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY",)
+QUEUED = (
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL",
+)
+ORPHANED = (
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL",
+)
+TRAINING, SCORING = ("train", "train_model"), ("score", "score_subjects")
+PUBLISHING = ("score", "publish_predictions")
+
+
+def kill_machine(strike: Strike) -> None:
+    """All processes of the worker that trains, as when its machine dies."""
+    wait_for_checkpoint(strike.flow)
+    strike.cluster.service(strike.flow.host("train_model")).signal(KILL)
+
+
+def kill_worker_parent(strike: Strike) -> None:
+    """The worker's own process; what it had started may live on."""
+    leader = strike.cluster.service(strike.flow.host("train_model")).leader()
+    assert leader is not None
+    os.kill(leader, KILL)
+
+
+def kill_task_process(strike: Strike) -> None:
+    """The process in which the task's function runs."""
+    os.kill(_task_processes(strike)[1], KILL)
+
+
+def kill_task_supervisor(strike: Strike) -> None:
+    """The worker's child that watches the task and tells that it lives."""
+    os.kill(_task_processes(strike)[0], KILL)
+
+
+def kill_service(name: str) -> Callable[[Strike], None]:
+    return lambda strike: strike.cluster.service(name).signal(KILL)
+
+
+def kill_broker(strike: Strike) -> None:
+    """Killed and started again over its append-only file."""
+    strike.cluster.broker.service.signal(KILL)
+    stop([strike.cluster.broker.service], patience_seconds=1)
+    time.sleep(2)
+    strike.cluster.broker.start()
+
+
+def flush_broker(strike: Strike) -> None:
+    strike.cluster.broker.flush()
+
+
+def flush_a_queued_task(strike: Strike) -> None:
+    """No worker of the queue lives, the task's message waits, and is forgotten."""
+    names = ["worker-gpu-1", "worker-gpu-2"]
+    strike.keeper.left_alone.update(names)
+    for name in names:
+        strike.cluster.service(name).signal(KILL)
+    wait_until(lambda: strike.flow.state(strike.flow.train, "train_model") == "queued", 420)
+    wait_until(lambda: _messages(strike.cluster, "gpu") > 0, 60)
+    strike.cluster.broker.flush()
+    strike.keeper.left_alone.difference_update(names)
+
+
+def deliver_again(strike: Strike) -> None:
+    """The broker gives the message of a task that runs to a second worker."""
+    with strike.cluster.broker.client() as client:
+        kept: dict[bytes, bytes] = client.hgetall("unacked")
+        mine = [text for text in kept.values() if b'"gpu"' in text]
+        assert mine, "the message of the running task is not kept"
+        message = json.loads(mine[-1])[0]
+        message["properties"]["delivery_tag"] = "delivered-again"
+        client.lpush("gpu", json.dumps(message))
+    wait_until(lambda: _messages(strike.cluster, "gpu") == 0, 60)
+
+
+def restart_postgres(mode: str) -> Callable[[Strike], None]:
+    def act(strike: Strike) -> None:
+        strike.cluster.postgres.stop(mode)
+        time.sleep(2)
+        strike.cluster.postgres.start()
+
+    return act
+
+
+def start_twice(strike: Strike) -> None:
+    """A second run of the same flow while the first one trains."""
+    strike.cluster.airflow.start(strike.flow.train)
+
+
+def overlap(strike: Strike) -> None:
+    """Two scorings more, asked for by hand while one runs."""
+    for _ in range(2):
+        strike.cluster.airflow.start(strike.flow.score)
+
+
+FAULTS = (
+    Fault("worker's machine dies in training", TRAINING, kill_machine, LOST + RETRY),
+    Fault("worker's parent killed", TRAINING, kill_worker_parent, LOST + RETRY),
+    Fault("task process killed", TRAINING, kill_task_process, LOST + RETRY),
+    Fault("task's supervisor killed", TRAINING, kill_task_supervisor, LOST + RETRY),
+    Fault("scheduler killed", SCORING, kill_service("scheduler"), ORPHANED + RETRY),
+    Fault("api-server killed", SCORING, kill_service("api-server"), LOST + RETRY),
+    Fault("triggerer killed", SCORING, kill_service("triggerer"), ()),
+    Fault("dag-processor killed", SCORING, kill_service("dag-processor"), ()),
+    Fault("broker killed and restarted", SCORING, kill_broker, QUEUED),
+    Fault("broker flushed while a task runs", SCORING, flush_broker, QUEUED),
+    Fault("broker flushed while a task is queued", ("train", ""), flush_a_queued_task, QUEUED),
+    Fault("message delivered twice", TRAINING, deliver_again, ()),
+    Fault("PostgreSQL restarted", PUBLISHING, restart_postgres("fast"), LOST + RETRY),
+    Fault(
+        "PostgreSQL crashed (-m immediate)", PUBLISHING, restart_postgres("immediate"), LOST + RETRY
+    ),
+    Fault("same flow started twice", TRAINING, start_twice, (), scorings=2),
+    Fault("scorings overlap", SCORING, overlap, (), scorings=3),
+)
+
+
+def wait_for_checkpoint(flow: Flow) -> None:
+    """Wait until the training has something to go on from."""
+    folder = flow.cluster.home / "artefacts" / "train_model"
+    wait_until(lambda: any(folder.glob(".work-*/checkpoints/**/*.safetensors")), 300)
+
+
+def _task_processes(strike: Strike) -> tuple[int, int]:
+    """(the supervisor, the task) of the one task that the worker runs."""
+    wait_for_checkpoint(strike.flow)
+    service = strike.cluster.service(strike.flow.host("train_model"))
+    [training] = [pid for pid in service.members() if "models.training" in _words(pid)]
+    task = _parent(training)
+    return _parent(task), task
+
+
+def _words(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _messages(cluster: Cluster, queue: str) -> int:
+    client: redis.Redis
+    with cluster.broker.client() as client:
+        return int(str(client.llen(queue)))

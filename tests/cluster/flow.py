@@ -1,0 +1,102 @@
+"""One study's flow in the cluster: started through the API, watched in the metadata database."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+
+from tests.cluster.topology import Cluster
+
+ENDED = {"success", "failed"}
+# What a run needs without a fault, on a machine that does much else.
+CALM_SECONDS = 420.0
+Row = tuple[object, ...]
+
+
+class TooLong(AssertionError):
+    """What was waited for did not come within its bound."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Training, and the scoring that its release starts."""
+
+    cluster: Cluster
+    study: str
+
+    @property
+    def train(self) -> str:
+        return f"train__{self.study}"
+
+    @property
+    def score(self) -> str:
+        return f"score__{self.study}"
+
+    def tasks(self) -> list[tuple[str, str, str, str, int]]:
+        """(dag, task, state, host, try) of all that was ever made for the study."""
+        return [
+            (str(dag), str(task), str(state), str(host), int(str(number)))
+            for dag, task, state, host, number in self.cluster.sql(
+                "SELECT dag_id, task_id, coalesce(state, 'none'), coalesce(hostname, ''), "  # noqa: S608 - own names
+                f"try_number FROM task_instance WHERE dag_id IN ('{self.train}', '{self.score}')"
+            )
+        ]
+
+    def runs(self) -> list[tuple[str, str]]:
+        """(dag, state) of every run."""
+        found = self.cluster.sql(
+            f"SELECT dag_id, state FROM dag_run WHERE dag_id IN ('{self.train}', '{self.score}')"  # noqa: S608
+        )
+        return [(str(dag), str(state)) for dag, state in found]
+
+    def state(self, flow: str, task: str) -> str:
+        known = [state for dag, name, state, *_ in self.tasks() if (dag, name) == (flow, task)]
+        return known[-1] if known else "none"
+
+    def host(self, task: str) -> str:
+        """Where a task of training runs or ran last."""
+        [host] = [host for _, name, _, host, _ in self.tasks() if name == task]
+        return host
+
+    def tries(self) -> dict[str, int]:
+        """Of tasks that were begun more than once, how often."""
+        return {task: number for _, task, _, _, number in self.tasks() if number > 1}
+
+    def has_ended(self, scorings: int = 1) -> bool:
+        """Training has ended, and so have so many scorings if it released."""
+        runs = self.runs()
+        trained = [state for dag, state in runs if dag == self.train]
+        scored = [state for dag, state in runs if dag == self.score]
+        if not trained or not {*trained, *scored} <= ENDED:
+            return False
+        return "success" not in trained or len(scored) >= scorings
+
+    def start(self) -> None:
+        wait_until(lambda: self._is_known(self.train) and self._is_known(self.score), 120)
+        self.cluster.airflow.start(self.train)
+
+    def wait_for_task(self, flow: str, task: str, state: str = "running") -> None:
+        """Wait until a task is in a state; one that got past it is an error of the trial."""
+        wait_until(lambda: self.state(flow, task) in {state, *ENDED}, CALM_SECONDS)
+        assert self.state(flow, task) == state, f"{task} is past {state}"
+
+    def _is_known(self, dag: str) -> bool:
+        return bool(self.cluster.sql(f"SELECT 1 FROM dag WHERE dag_id = '{dag}'"))  # noqa: S608
+
+
+def wait_until(what: Callable[[], bool], seconds: float) -> float:
+    """Seconds that it took.
+
+    Raises:
+        TooLong: it was not so within that time. A server that is away is waited for.
+    """
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        try:
+            if what():
+                return time.monotonic() - began
+        except (psycopg.OperationalError, OSError):
+            pass
+        time.sleep(0.5)
+    raise TooLong(f"not within {seconds:.0f} s")

@@ -1,0 +1,99 @@
+"""What must hold after every fault: the published table, and nothing left half done or locked."""
+
+import fcntl
+import time
+from pathlib import Path
+
+from tests.cluster.flow import Row, TooLong, wait_until
+from tests.cluster.topology import Cluster
+
+DAY_SECONDS = 24 * 3600
+
+
+def published(cluster: Cluster, study: str) -> list[Row]:
+    """The rows that a reader sees of a study now."""
+    query = f"SELECT {_columns(cluster)} FROM equipoise.predictions_current WHERE study = '{study}'"  # noqa: S608
+    return sorted(cluster.sql(query, "equipoise"), key=repr)
+
+
+def violations(cluster: Cluster, study: str, calm: list[Row], *, ends_well: bool) -> list[str]:
+    """All that does not hold, in words; empty is what is wanted.
+
+    Args:
+        calm: the rows of a run without a fault.
+        ends_well: the flow succeeded, so its table must stand; else none may.
+    """
+    rows = published(cluster, study)
+    found = []
+    if rows != (calm if ends_well else []):
+        found.append(f"the table has {len(rows)} rows and not those of a run without a fault")
+    found += _half_published(cluster, study)
+    found += [f"temporary file {file.name}" for file in _old_temporary_files(cluster.home)]
+    found += [f"lock {file.name} is held" for file in _held_files(cluster.home)]
+    found += [f"{name} is held" for name in _held_in_databases(cluster)]
+    return found
+
+
+def _columns(cluster: Cluster) -> str:
+    left_out = {"generation_id", "study", "release_id", "audit_id", "row_key", "commitment"}
+    left_out |= {"published_at", "recorded_at", "created_at"}
+    columns = cluster.sql(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'equipoise' "
+        "AND table_name = 'predictions_current' ORDER BY ordinal_position",
+        "equipoise",
+    )
+    return ", ".join(str(name) for (name,) in columns if name not in left_out)
+
+
+def _half_published(cluster: Cluster, study: str) -> list[str]:
+    """Each generation has as many rows as it says."""
+    wrong = cluster.sql(
+        "SELECT p.generation_id, p.row_count, count(r.subject_id) FROM equipoise.publications p "  # noqa: S608
+        "LEFT JOIN equipoise.predictions r USING (generation_id) "
+        f"WHERE p.study = '{study}' GROUP BY 1, 2 HAVING p.row_count <> count(r.subject_id)",
+        "equipoise",
+    )
+    return [f"a generation of {said} rows holds {held}" for _, said, held in wrong]
+
+
+def temporary_files(home: Path) -> list[Path]:
+    """Drafts of artefacts and of other files that a killed process left."""
+    return [*home.rglob(".draft-*"), *home.glob("releases/**/.*.tmp*")]
+
+
+def _old_temporary_files(home: Path) -> list[Path]:
+    now = time.time()
+    return [file for file in temporary_files(home) if now - file.stat().st_mtime > DAY_SECONDS]
+
+
+def _held_files(home: Path) -> list[Path]:
+    """Lock files that somebody still holds, though no flow runs."""
+    return [file for file in home.rglob("*.lock") if file.is_file() and _is_held(file)]
+
+
+def _is_held(file: Path) -> bool:
+    with file.open("r+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _held_in_databases(cluster: Cluster) -> list[str]:
+    """Advisory locks and open transactions; Airflow's own come and go, so they get some time."""
+    held = (
+        "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+        "WHERE l.locktype = 'advisory' AND (a.usename = 'pipeline' OR l.granted IS FALSE)"
+    )
+    open_ones = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE usename = 'pipeline' AND state LIKE 'idle in transaction%'"
+    )
+    found = []
+    for name, query in {"an advisory lock": held, "a transaction": open_ones}.items():
+        try:
+            wait_until(lambda query=query: cluster.sql(query) == [(0,)], 15)  # type: ignore[misc]
+        except TooLong:
+            found.append(name)
+    return found

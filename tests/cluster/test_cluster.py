@@ -1,0 +1,143 @@
+"""The topology of docker-compose.yml as plain processes: a machine dies in mid-training."""
+
+import json
+import re
+
+import pytest
+
+from dags.processes import stop
+from pipelines.publication.postgres.cluster_databases import PIPELINE_ROLES
+from pipelines.stage import store
+from pipelines.stages.train_model import train_model
+from tests.cluster.faults import FAULTS, KILL, LOST, RETRY, wait_for_checkpoint
+from tests.cluster.flow import CALM_SECONDS, Flow, wait_until
+from tests.cluster.keeper import kept
+from tests.cluster.settings import HURRIED, hurried, shipped
+from tests.cluster.topology import Cluster
+from tests.dags.installations import processes_of, python
+
+pytestmark = pytest.mark.faults
+
+STUDY = "killed"
+
+
+def test_a_killed_machines_training_goes_on_elsewhere_to_the_same_weights(
+    running_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = Flow(running_cluster, STUDY)
+    flow.start()
+    flow.wait_for_task(flow.train, "train_model")
+    first = flow.host("train_model")
+    assert first in ("worker-gpu-1", "worker-gpu-2")
+    wait_for_checkpoint(flow)
+    running_cluster.service(first).signal(KILL)
+    assert running_cluster.service(first).members() == []
+
+    bound = sum(float(running_cluster.env[name]) for name in LOST + RETRY)
+    wait_until(lambda: flow.state(flow.train, "train_model") == "success", bound + CALM_SECONDS)
+    assert {first, flow.host("train_model")} == {"worker-gpu-1", "worker-gpu-2"}
+    assert flow.tries() == {"train_model": 2}
+    assert _epochs(running_cluster)[0] > 1
+    assert _weights(running_cluster, monkeypatch, again=False) == _weights(
+        running_cluster, monkeypatch, again=True
+    )
+    with kept(running_cluster):
+        wait_until(flow.has_ended, 2 * CALM_SECONDS)
+    assert {state for _, state in flow.runs()} == {"success"}
+
+
+def test_only_training_runs_on_workers_with_a_gpu(running_cluster: Cluster) -> None:
+    places = {task: host for _, task, state, host, _ in Flow(running_cluster, STUDY).tasks()}
+    assert places.pop("train_model").startswith("worker-gpu")
+    assert set(places.values()) == {"worker-cpu"}
+
+
+def test_neither_login_sees_the_others_database_nor_makes_roles(running_cluster: Cluster) -> None:
+    rights = "rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication"
+    found = running_cluster.sql(
+        f"SELECT {rights} FROM pg_roles WHERE rolname IN ('airflow', 'pipeline') ORDER BY 1"  # noqa: S608
+    )
+    assert found == [(name, *[False] * 5) for name in ("airflow", "pipeline")]
+    connects = running_cluster.sql(
+        "SELECT rolname, datname FROM pg_roles, pg_database WHERE rolname IN "
+        "('airflow', 'pipeline') AND datname IN ('airflow', 'equipoise') "
+        "AND has_database_privilege(rolname, datname, 'CONNECT') ORDER BY 1"
+    )
+    assert connects == [("airflow", "airflow"), ("pipeline", "equipoise")]
+    member = running_cluster.sql(
+        "SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid "
+        "JOIN pg_roles u ON u.oid = m.member WHERE u.rolname = 'pipeline'"
+    )
+    assert {name for (name,) in member} == set(PIPELINE_ROLES)
+
+
+def test_a_second_preparation_changes_nothing(running_cluster: Cluster) -> None:
+    before = _state(running_cluster)
+    code, said, errors = python("-m", "dags.cluster", "init", env=running_cluster.env)
+    assert code == 0, said + errors
+    assert _state(running_cluster) == before
+    passwords = json.loads(
+        (running_cluster.home / "secrets" / "airflow_passwords.json").read_text()
+    )
+    assert not any(password in said + errors for password in passwords.values())
+
+
+def test_every_bound_of_the_matrix_and_every_scaled_setting_is_a_shipped_one() -> None:
+    assert {name for fault in FAULTS for name in fault.bound} <= shipped().keys()
+    assert HURRIED.items() <= hurried().items()
+    longest = 24 * 3600
+    assert int(shipped()["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]) > longest
+
+
+def test_the_cluster_ends_with_all_it_started(running_cluster: Cluster) -> None:
+    assert len(processes_of(running_cluster.home)) >= 7
+    stop(running_cluster.services)
+    assert processes_of(running_cluster.home) == []
+
+
+def _weights(cluster: Cluster, patch: pytest.MonkeyPatch, *, again: bool) -> str:
+    """The content of the model that the cluster trained, or of one trained here without a break."""
+    patch.setenv("EQUIPOISE_HOME", str(cluster.home))
+    patch.setenv("EQUIPOISE_STUDIES", cluster.env["EQUIPOISE_STUDIES"])
+    patch.setenv("EQUIPOISE_DATA", cluster.env["EQUIPOISE_DATA"])
+    [model] = [
+        path
+        for path in (cluster.home / "artefacts/train_model").iterdir()
+        if path.is_dir() and not path.name.startswith(".")
+    ]
+    key = f"train_model/{model.name}"
+    if not again:
+        return store().content_sha256(key)
+    inputs: dict[str, str] = store().manifest(key)["recipe"]["inputs"]
+    other = cluster.home.parent / "uninterrupted"
+    (other / "artefacts").mkdir(parents=True)
+    name = "build_sequences"
+    (other / "artefacts" / name).symlink_to(cluster.home / "artefacts" / name)
+    patch.setenv("EQUIPOISE_HOME", str(other))
+    patch.setenv("OMP_NUM_THREADS", cluster.env["OMP_NUM_THREADS"])
+    assert train_model(STUDY, inputs["sequences"]) == key
+    return store().content_sha256(key)
+
+
+def _epochs(cluster: Cluster) -> list[int]:
+    """The epochs that the second attempt says it ran, in order."""
+    folder = cluster.home / "airflow" / "logs"
+    files = folder.glob(f"**/dag_id=train__{STUDY}/**/task_id=train_model/attempt=2.log")
+    said = "".join(file.read_text() for file in files)
+    return [int(number) for number in re.findall(r"seed_0 epoch (\d+) of", said)]
+
+
+def _state(cluster: Cluster) -> list[object]:
+    """Pools, roles and users as they stand."""
+    pools = cluster.sql("SELECT pool, slots FROM slot_pool ORDER BY 1")
+    roles = cluster.sql("SELECT rolname, rolsuper FROM pg_roles ORDER BY 1")
+    tables = cluster.sql(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'equipoise' "
+        "ORDER BY 1",
+        "equipoise",
+    )
+    return [*pools, *roles, *tables, _passwords(cluster)]
+
+
+def _passwords(cluster: Cluster) -> str:
+    return (cluster.home / "secrets" / "airflow_passwords.json").read_text()

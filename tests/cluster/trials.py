@@ -1,0 +1,101 @@
+"""One trial: a flow is started, a fault strikes it, and what came of it is looked at and kept."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.cluster.faults import Fault, Strike
+from tests.cluster.flow import CALM_SECONDS, Flow, Row, TooLong, wait_until
+from tests.cluster.inspection import published, violations
+from tests.cluster.keeper import kept
+from tests.cluster.topology import Cluster, log_in
+
+STAGES = (
+    *("ingest_events", "check_events", "build_sequences", "train_model", "predict_holdout"),
+    *("audit_model", "score_subjects", "explain_predictions", "audit_predictions"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial came to; seconds from the fault to the end of the flow."""
+
+    fault: str
+    ended: str
+    seconds: float
+    bound_seconds: float
+    restarted: list[str]
+    tries: dict[str, int]
+    violations: list[str]
+
+
+def calm_flow(cluster: Cluster, study: str) -> list[Row]:
+    """A flow without a fault; the rows that it published."""
+    flow = Flow(cluster, study)
+    flow.start()
+    wait_until(flow.has_ended, 2 * CALM_SECONDS)
+    assert _ended(flow) == "success"
+    rows = published(cluster, study)
+    assert rows
+    return rows
+
+
+def trial(cluster: Cluster, fault: Fault, study: str, calm: list[Row]) -> Outcome:
+    """Run one flow under one fault, from the stage that it strikes on without cached artefacts."""
+    forget(cluster.home / "artefacts", fault.strikes[1])
+    flow = Flow(cluster, study)
+    bound = bound_seconds(fault, cluster.env)
+    with kept(cluster) as keeper:
+        flow.start()
+        if fault.strikes[1]:
+            flow.wait_for_task(f"{fault.strikes[0]}__{study}", fault.strikes[1])
+        fault.act(Strike(cluster, keeper, flow))
+        try:
+            seconds = wait_until(lambda: flow.has_ended(fault.scorings), bound + CALM_SECONDS)
+            ended, late = _ended(flow), []
+        except TooLong:
+            seconds, ended, late = bound + CALM_SECONDS, "nothing", ["it did not end in its bound"]
+        wait_until(cluster.is_healthy, CALM_SECONDS)
+        restarted = list(keeper.restarted)
+    log_in(cluster.airflow)
+    found = violations(cluster, study, calm, ends_well=ended == "success")
+    return Outcome(fault.name, ended, seconds, bound, restarted, flow.tries(), late + found)
+
+
+def bound_seconds(fault: Fault, settings: Mapping[str, str]) -> float:
+    """How much longer than a calm one the flow may take."""
+    return sum(float(settings[name]) for name in fault.bound)
+
+
+def forget(artefacts: Path, since: str) -> None:
+    """Remove the artefacts of a stage and of those after it, so that they are made again."""
+    first = STAGES.index(since) if since in STAGES else len(STAGES)
+    for stage in STAGES[first if since else STAGES.index("train_model") :]:
+        for folder in (artefacts / stage).glob("*"):
+            if not folder.name.startswith(".draft-"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep(outcome: Outcome) -> None:
+    """Add it to the record that docs/reliability.md's table is made of, if one is named."""
+    if file := os.environ.get("EQUIPOISE_FAULT_RECORD"):
+        with Path(file).open("a") as stream:
+            stream.write(json.dumps(asdict(outcome)) + "\n")
+
+
+@contextmanager
+def awake(cluster: Cluster) -> Iterator[Cluster]:
+    """Whatever the trial before did, all services run when the next one begins."""
+    with kept(cluster):
+        wait_until(cluster.is_healthy, CALM_SECONDS)
+        wait_until(cluster.has_workers, CALM_SECONDS)
+    yield cluster
+
+
+def _ended(flow: Flow) -> str:
+    states = {state for _, state in flow.runs()}
+    return "success" if states == {"success"} else "failure"
