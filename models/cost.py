@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from models.checkpoints import write_atomically
+from models.distributed import added_up, largest, leads, processes_together
 from models.progress import Report
 
 KIBIBYTE = 1024
@@ -34,16 +35,22 @@ class Cost(NamedTuple):
 
     Attributes:
         seconds, processor_seconds: of its training, killed attempts included up to their last
-            whole epoch.
-        peak_memory_bytes: the most that the process has held (with its libraries), or on a GPU
+            whole epoch; the processor's are of all processes that trained it together.
+        peak_memory_bytes: the most that a process has held (with its libraries), or on a GPU
             the most that its tensors took there.
         parameters: numbers that were trained.
+        device: cpu or cuda.
+        processes: that trained it together.
+        gpu_seconds: seconds x GPUs, one for each process; 0 on a CPU.
     """
 
     seconds: float
     processor_seconds: float
     peak_memory_bytes: int
     parameters: int
+    device: str
+    processes: int
+    gpu_seconds: float
 
 
 class Meter:
@@ -63,19 +70,30 @@ class Meter:
             network: str, epoch: int, epochs: int, losses: str, validation_loss: float
         ) -> None:
             words = {"fingerprint": self.fingerprint, "seconds": self.seconds()}
-            write_atomically(self.file, json.dumps(words).encode())
+            if leads():
+                write_atomically(self.file, json.dumps(words).encode())
             report(network, epoch, epochs, losses, validation_loss)
 
         return measured
 
     def seconds(self) -> Seconds:
+        """So far; every process of the training asks."""
         own = Seconds.now().since(self.started)
-        return Seconds(own.wall + self.before.wall, own.processor + self.before.processor)
+        spent = float(added_up(torch.tensor([own.processor], dtype=torch.float64)))
+        return Seconds(own.wall + self.before.wall, spent + self.before.processor)
 
     def cost(self, network: nn.Module) -> Cost:
         spent = self.seconds()
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        return Cost(spent.wall, spent.processor, peak_memory_bytes(), parameters)
+        processes, on_gpu = processes_together(), torch.cuda.is_available()
+        return Cost(
+            seconds=spent.wall,
+            processor_seconds=spent.processor,
+            peak_memory_bytes=int(largest(peak_memory_bytes())),
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            device="cuda" if on_gpu else "cpu",
+            processes=processes,
+            gpu_seconds=spent.wall * processes if on_gpu else 0.0,
+        )
 
     def _earlier(self) -> Seconds:
         try:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.distributed import added_up, processes_together, require_memory
+
 
 @dataclass
 class GroupRobust:
@@ -45,8 +47,20 @@ class GroupRobust:
         member = torch.nn.functional.one_hot(self.groups[rows], len(self.q)).to(losses)
         sums, held = losses @ member, weights.to(losses.dtype) @ member  # [G]
         with torch.no_grad():
-            mean = torch.where(held > 0, sums / torch.where(held > 0, held, 1.0), 0.0)
+            all_sums, all_held = _of_all_processes(sums, held)
+            all_held_or_1 = torch.where(all_held > 0, all_held, 1.0)
+            mean = torch.where(all_held > 0, all_sums / all_held_or_1, 0.0)
             grown = self.q * torch.exp(self.step * mean.double().to(self.q.device))
             self.q = grown / grown.sum()
         factor = torch.where(self.share > 0, self.q / torch.where(self.share > 0, self.share, 1), 0)
         return (factor.to(losses) * sums).sum()
+
+
+def _of_all_processes(sums: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+    """[G] and [G] of the whole batch, of which each process has a share."""
+    if processes_together() == 1:
+        return sums, held
+    own = torch.stack([sums.detach(), held]).double().cpu()
+    require_memory()
+    all_sums, all_held = added_up(own)
+    return all_sums, all_held

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +20,31 @@ from models.batch_size import halve_batches, halved
 from models.batches import Batch, Padding, Rows, assemble, plan_batches
 from models.config import ModelConfig
 from models.cost import peak_memory_bytes
+from models.distributed import (
+    add_up_gradients,
+    added_up,
+    if_it_fits,
+    largest,
+    leads,
+    own_seed,
+    processes_together,
+    require_memory,
+    require_same,
+    share_of,
+    shares_of_plan,
+    start_alike,
+)
 from models.estimator import best_device, new_network
 from models.group_robust import GroupRobust
 from models.losses import example_weights, weighted_loss_sum
 from models.mitigation import Mitigation
 from models.network import SequenceNetwork
-from models.objectives import Outcomes, objective_of, teaching
+from models.objectives import Objective, Outcomes, objective_of, teaching
 from models.optimisation import add_penalty, clip, learning_rate, optimizer_of, set_rate
 from models.parts import Part, TrainingImpossible, known
 from models.precision import autocast
 from models.pretraining import pretrain
-from models.progress import Report
+from models.progress import Heartbeat, Report
 from models.scaling import Scaler
 from models.seeds import mixed
 from models.standing import EpochLog, Standing, weights_of
@@ -70,7 +85,6 @@ def train_network(
         TrainingImpossible: the loss is no number any more (a lower learning rate may help), one
             example does not fit into memory, or an option does not suit the task.
     """
-    device = best_device()
     if job.mitigation is not None:
         if job.mitigation.config.reweighing and config.head == "hazard":
             raise TrainingImpossible("reweighing: the likelihood of a hazard has no such weights")
@@ -85,17 +99,21 @@ def train_network(
         standing.save(job.checkpoints, job.fingerprint)
     while not standing.finished(config):
         epoch, sized = len(standing.log) + 1, halved(config, standing.halvings)
-        torch.manual_seed(mixed(job.seed, epoch))
+        require_same(standing.network, f"{job.name} before epoch {epoch}")
+        torch.manual_seed(own_seed(job.seed, epoch))
         rate = learning_rate(config, epoch)
         set_rate(standing.optimizer, rate)
         plan = plan_epoch(store, train, sized, (job.seed, epoch))
-        entry = _train_if_it_fits(store, plan, standing, sized, positive_weight)
+        train_once = partial(
+            train_epoch, store, plan, standing, sized, positive_weight, name=job.name
+        )
+        entry = if_it_fits(train_once)
         if entry is None:
             standing.restore(job.checkpoints, job.fingerprint)
             standing.halvings = halve_batches(standing.halvings, plan, job.name)
             standing.save(job.checkpoints, job.fingerprint)
             continue
-        raw = predict_raw(standing.network, store, validation, config.max_steps, device)
+        raw = predict_together(standing.network, store, validation, config.max_steps)
         loss = mean_loss(store, validation, raw, positive_weight)
         if not math.isfinite(loss):
             raise TrainingImpossible(f"{job.name}: the loss is not finite after epoch {epoch}")
@@ -104,7 +122,7 @@ def train_network(
             validation_loss=loss,
             learning_rate=rate,
             tokens_per_batch=sized.tokens_per_batch,
-            peak_memory_bytes=peak_memory_bytes(),
+            peak_memory_bytes=int(largest(peak_memory_bytes())),
             **entry,
         )
         standing.append(measured)
@@ -127,20 +145,6 @@ def plan_epoch(
     )
 
 
-def _train_if_it_fits(
-    store: SequenceStore,
-    plan: list[Rows],
-    standing: Standing,
-    config: ModelConfig,
-    positive_weight: float,
-) -> dict[str, float] | None:
-    """The epoch's numbers; None, with the standing in the midst of it, where memory ran out."""
-    try:
-        return train_epoch(store, plan, standing, config, positive_weight)
-    except torch.OutOfMemoryError:
-        return None  # the exception, whose frames hold on to the memory, is gone then
-
-
 def train_epoch(
     store: SequenceStore,
     plan: list[Rows],
@@ -148,30 +152,30 @@ def train_epoch(
     config: ModelConfig,
     positive_weight: float,
     padding: Padding | None = None,
+    name: str = "training",
 ) -> dict[str, float]:
-    """One pass over `plan`. Each example weighs the same in it whatever its batch's company."""
-    network, optimizer, device = standing.network.train(), standing.optimizer, best_device()
-    objective = objective_of(store, config, positive_weight)
-    everything = float(objective.weights(Outcomes.of_rows(store, np.concatenate(plan))).sum())
+    """One pass over `plan`. Each example weighs the same in it whatever its batch's company.
+
+    Of several processes each learns from its share of every batch, and all take the same steps.
+    """
+    network, optimizer = standing.network.train(), standing.optimizer
+    lesson = Lesson(store, standing, config, objective_of(store, config, positive_weight), padding)
+    everything = lesson.weight_of(np.concatenate(plan))
     together = config.accumulate_batches
     groups = [plan[start : start + together] for start in range(0, len(plan), together)]
-    began, total, clipped, steps, padded = time.perf_counter(), 0.0, 0, 0, 0
-    for group in groups:
+    began, clipped, heartbeat = time.perf_counter(), 0, Heartbeat(name, speaks=leads())
+    told = torch.zeros(3, dtype=torch.float64)  # loss, time steps, time steps with padding
+    for number, group in enumerate(groups):
         optimizer.zero_grad()
         for chosen in group:
-            batch = assemble(store, chosen, max_steps=config.max_steps, padding=padding)
-            steps, padded = steps + int(batch.steps.sum()), padded + batch.steps.numel()
-            batch = batch.to(device)
-            with autocast(network.precision, device):
-                pooled, facts = _pooled(network, batch, config.truncate_steps)
-            outcomes = Outcomes.of_batch(batch)
-            losses = objective.losses(network, pooled, facts, outcomes)
-            loss = _loss_of(losses, objective.weights(outcomes), chosen, standing.robust)
-            torch.autograd.backward(loss * (len(groups) / everything))
-            total += float(loss.detach())
+            told += lesson.learn(share_of(chosen, store.lengths), len(groups) / everything)
+        add_up_gradients(network)
         add_penalty(network, config.l2_penalty)
         clipped += int(clip(network, config))
         optimizer.step()
+        heartbeat.beat(number + 1, len(groups))
+    require_memory()
+    total, steps, padded = added_up(told).tolist()
     seconds = time.perf_counter() - began
     return {
         "train_loss": total / everything,
@@ -180,6 +184,43 @@ def train_epoch(
         "steps_per_second": steps / seconds,
         "seconds": seconds,
     }
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one batch after the other teaches the network of `standing`."""
+
+    store: SequenceStore
+    standing: Standing
+    config: ModelConfig
+    objective: Objective
+    padding: Padding | None = None
+
+    def weight_of(self, rows: Rows) -> float:
+        """How much the examples `rows` [R] count together."""
+        return float(self.objective.weights(Outcomes.of_rows(self.store, rows)).sum())
+
+    def learn(self, rows: Rows, factor: float) -> Tensor:
+        """Add the gradient of factor x the loss of `rows` [B], which may be none.
+
+        Answered is [3]: the loss, the time steps, and those with padding.
+        """
+        if len(rows) == 0:
+            nothing = torch.zeros(0)
+            _loss_of(nothing, nothing, rows, self.standing.robust)  # the others' groups
+            return torch.zeros(3)
+        network, config, device = self.standing.network, self.config, best_device()
+        batch = assemble(self.store, rows, max_steps=config.max_steps, padding=self.padding)
+        steps, padded = int(batch.steps.sum()), batch.steps.numel()
+        batch = batch.to(device)
+        with autocast(network.precision, device):
+            pooled, facts = _pooled(network, batch, config.truncate_steps)
+        outcomes = Outcomes.of_batch(batch)
+        losses = self.objective.losses(network, pooled, facts, outcomes)
+        weights = self.objective.weights(outcomes)
+        loss = _loss_of(losses, weights, rows, self.standing.robust)
+        torch.autograd.backward(loss * factor)
+        return torch.tensor([float(loss.detach()), steps, padded], dtype=torch.float64)
 
 
 def _pooled(
@@ -197,6 +238,24 @@ def _loss_of(losses: Tensor, weights: Tensor, rows: Rows, robust: GroupRobust | 
     if robust is None:
         return losses.sum()
     return robust.loss(losses, weights, torch.from_numpy(rows))
+
+
+def predict_together(
+    network: SequenceNetwork, store: SequenceStore, rows: Rows, max_steps: int
+) -> npt.NDArray[np.float64]:
+    """As predict_raw, each process answering for some of the batches and hearing of the others.
+
+    They are the batches that one process answers in: the same weights answer the same bits.
+    """
+    device = best_device()
+    if processes_together() == 1:
+        return predict_raw(network, store, rows, max_steps, device)
+    answers = torch.zeros((len(store), network.outputs), dtype=torch.float64)
+    plan = plan_batches(store.lengths.clip(max=max_steps), rows, tokens=SCORING_TOKENS)
+    for chosen in shares_of_plan(plan):
+        answers[chosen] = torch.from_numpy(predict_raw(network, store, chosen, max_steps, device))
+    found: npt.NDArray[np.float64] = added_up(answers).numpy()[rows]
+    return found
 
 
 def predict_raw(
@@ -288,6 +347,7 @@ def start_training(
     outcomes = Outcomes.of_rows(store, train)
     objective.start(network, outcomes)
     network = network.to(best_device())
+    start_alike(network)
     pretrain(
         network,
         store,

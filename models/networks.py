@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from models.config import ModelConfig
 from models.cost import Meter
+from models.distributed import leads, processes_together
 from models.estimator import best_device, new_network
-from models.loop import NetworkJob, predict_raw, train_network
+from models.loop import NetworkJob, predict_together, train_network
 from models.mitigation import Mitigation
 from models.parts import Part, known
 from models.progress import Report
@@ -55,7 +56,8 @@ def fit_network(task: NetworkTask, report: Report) -> Trained:
     meter = Meter(job.checkpoints.with_name(f"{job.name}_seconds.json"), job.fingerprint)
     standing = train_network(store, job, task.config, meter.through(report))
     best = {name: weights.cpu().contiguous() for name, weights in standing.best.items()}
-    save_file(best, task.output / f"{job.name}.safetensors")
+    if leads():
+        save_file(best, task.output / f"{job.name}.safetensors")
     log = {
         "best_epoch": standing.best_epoch,
         "epochs": [asdict(entry) for entry in standing.log],
@@ -73,7 +75,10 @@ def use_threads(threads: int) -> None:
 
 
 def made_with() -> dict[str, str]:
-    """The versions and the kind of machine that decide the numbers."""
+    """The versions and the kind of machine that decide the numbers.
+
+    Several processes that train a network together add up in another order than one: last bits.
+    """
     return {
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -81,6 +86,7 @@ def made_with() -> dict[str, str]:
         "arch": version("arch"),
         "device": best_device().type,
         "machine": platform.machine(),
+        "processes_per_network": str(processes_together()),
     }
 
 
@@ -89,7 +95,7 @@ def _judge(store: SequenceStore, task: NetworkTask, standing: Standing) -> npt.N
     network.load_state_dict(standing.best)
     network = network.to(best_device())
     judged = known(store, task.job.part.validation)
-    return predict_raw(network, store, judged, task.config.max_steps, best_device())
+    return predict_together(network, store, judged, task.config.max_steps)
 
 
 def fingerprint_of(

@@ -23,13 +23,23 @@ from models.checkpoints import (
     write_checkpoint,
 )
 from models.config import ModelConfig, Pretraining
+from models.distributed import (
+    add_up_gradients,
+    if_it_fits,
+    leads,
+    own_seed,
+    require_same,
+    share_of,
+    start_alike,
+    wait_for_all,
+)
 from models.encoders.encoder import Sequences
 from models.network import SequenceNetwork
 from models.next_steps import Foresight, NextSteps, without_age
 from models.optimisation import add_penalty, clip, learning_rate, optimizer_of, set_rate
 from models.parts import Part, TrainingImpossible
 from models.precision import autocast
-from models.seeds import mixed
+from models.progress import Heartbeat
 from models.store import SequenceStore
 from models.truncation import windows
 
@@ -67,14 +77,18 @@ def pretrain(
         raise TrainingImpossible(f"pretraining: no sequence has a next step{wanted} to be foreseen")
     lessons = Lessons(network, foresight, goal, store, everything)
     foresight.start_from(goal.start(store, part.train))
+    start_alike(foresight)
     settings = _settings(config, config.pretraining)
     optimizer, folder = optimizer_of(foresight, settings), checkpoints / FOLDER
-    if read_latest(folder, fingerprint) is None:
+    is_new = read_latest(folder, fingerprint) is None
+    wait_for_all()  # nobody writes before all have read: they read the same
+    if is_new:
         _save(foresight, optimizer, folder, 0, fingerprint, 0)
     done, halvings = _restore(foresight, optimizer, folder, fingerprint)
     while done < settings.max_epochs:
         epoch, sized = done + 1, halved(settings, halvings)
-        torch.manual_seed(mixed(seed, epoch, STREAM))
+        require_same(foresight, f"pretraining before epoch {epoch}")
+        torch.manual_seed(own_seed(seed, epoch, STREAM))
         set_rate(optimizer, learning_rate(settings, epoch))
         plan = plan_batches(
             store.lengths.clip(max=settings.max_steps),
@@ -113,32 +127,38 @@ class Lessons:
 
     def fit(self, optimizer: torch.optim.Optimizer, plan: list[Rows], config: ModelConfig) -> bool:
         """Whether there was memory for the epoch; where not, it stopped in its midst."""
-        try:
-            self.learn(optimizer, plan, config)
-        except torch.OutOfMemoryError:
-            return False  # the exception, whose frames hold on to the memory, is gone then
-        return True
+        return if_it_fits(lambda: self.learn(optimizer, plan, config)) is not None
 
-    def learn(
-        self, optimizer: torch.optim.Optimizer, plan: list[Rows], config: ModelConfig
-    ) -> None:
-        """One pass over `plan`.
+    def learn(self, optimizer: torch.optim.Optimizer, plan: list[Rows], config: ModelConfig) -> int:
+        """One pass over `plan`, in so many steps.
 
         Each batch's gradient is of a sum: a step weighs the same whatever its company.
         """
         self.foresight.train()
-        device, together = self.foresight.line.weight.device, config.accumulate_batches
+        together = config.accumulate_batches
+        heartbeat = Heartbeat("pretraining", speaks=leads())
         groups = [plan[start : start + together] for start in range(0, len(plan), together)]
-        for group in groups:
+        for number, group in enumerate(groups):
             optimizer.zero_grad()
             for chosen in group:
-                batch = assemble(self.store, chosen, max_steps=config.max_steps).to(device)
-                sequences, _ = self.network.read(batch)
-                for losses, _ in _window_losses(self.foresight, self.goal, sequences, config):
-                    torch.autograd.backward(losses.sum() * (len(groups) / self.everything))
+                own = share_of(chosen, self.store.lengths)
+                self.learn_of(own, config, len(groups) / self.everything)
+            add_up_gradients(self.foresight)
             add_penalty(self.foresight, config.l2_penalty)
             clip(self.foresight, config)
             optimizer.step()
+            heartbeat.beat(number + 1, len(groups))
+        return len(groups)
+
+    def learn_of(self, rows: Rows, config: ModelConfig, factor: float) -> None:
+        """Add the gradient of factor x the loss of `rows` [B], which may be none."""
+        if len(rows) == 0:
+            return
+        device = self.foresight.line.weight.device
+        batch = assemble(self.store, rows, max_steps=config.max_steps).to(device)
+        sequences, _ = self.network.read(batch)
+        for losses, _ in _window_losses(self.foresight, self.goal, sequences, config):
+            torch.autograd.backward(losses.sum() * factor)
 
 
 @torch.inference_mode()
@@ -210,6 +230,19 @@ def _settings(config: ModelConfig, pretraining: Pretraining) -> ModelConfig:
 
 
 def _save(
+    foresight: Foresight,
+    optimizer: torch.optim.Optimizer,
+    folder: Path,
+    epoch: int,
+    fingerprint: str,
+    halvings: int,
+) -> None:
+    if leads():
+        _write(foresight, optimizer, folder, epoch, fingerprint, halvings)
+    wait_for_all()
+
+
+def _write(
     foresight: Foresight,
     optimizer: torch.optim.Optimizer,
     folder: Path,

@@ -7,6 +7,7 @@ import signal
 import stat
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -19,6 +20,14 @@ SET_PARENT_DEATH_SIGNAL = 1
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+# A process that lost the others waits so long to be ended with them.
+ENDED_TOGETHER_SECONDS = 10.0
+
+
+class ExchangeFailed(Exception):
+    """Another process of the training ended, or cannot be reached."""
 
 
 class AtOnce(Executor):
@@ -86,6 +95,11 @@ def exit_code_of(work: Callable[[], None], expected: tuple[type[Exception], ...]
         work()
     except expected as error:
         print(error, file=sys.stderr)
+        return 1
+    except ExchangeFailed:
+        # If another one failed, its words are to be the last: the launcher ends us meanwhile.
+        time.sleep(ENDED_TOGETHER_SECONDS)
+        print("another process of the training cannot be reached", file=sys.stderr)
         return 1
     except Exception as error:
         # Another library's message may quote a value: its class and place say enough.

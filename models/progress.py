@@ -3,9 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+# A training that says nothing for much longer is stuck.
+HEARTBEAT_SECONDS = 60.0
 
 
 class Report(Protocol):
@@ -28,8 +32,35 @@ def reporting(networks: int) -> Iterator[Report]:
 
 def line(network: str, epoch: int, epochs: int, losses: str, validation_loss: float) -> None:
     """Tell one epoch in one write, which lines of other processes cannot tear."""
-    sys.stdout.write(f"{network} epoch {epoch} of at most {epochs}: {losses}\n")
+    say(f"{network} epoch {epoch} of at most {epochs}: {losses}")
+
+
+def say(words: str) -> None:
+    """One line on standard output, in one write."""
+    sys.stdout.write(f"{words}\n")
     sys.stdout.flush()
+
+
+def silent(network: str, epoch: int, epochs: int, losses: str, validation_loss: float) -> None:
+    """Tell nothing: one of the processes that train together speaks for all."""
+
+
+class Heartbeat:
+    """Lines between the epochs' own: at most one a minute, of how far work is and of no value.
+
+    speaks: whether to say anything: of several processes one speaks for all.
+    """
+
+    def __init__(self, what: str, *, speaks: bool = True) -> None:
+        self.what, self.told = what, monotonic()
+        # A person at a terminal has the bar.
+        self.speaks = speaks and not sys.stdout.isatty()
+
+    def beat(self, done: int, of: int) -> None:
+        """Say how much is done, if the last line was long ago."""
+        if self.speaks and monotonic() - self.told >= HEARTBEAT_SECONDS:
+            self.told = monotonic()
+            say(f"{self.what}: {done} of {of} done")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from models.checkpoints import (
     write_checkpoint,
 )
 from models.config import ModelConfig
+from models.distributed import leads, wait_for_all
 from models.estimator import best_device
 from models.group_robust import GroupRobust
 from models.network import SequenceNetwork
@@ -83,7 +84,12 @@ class Standing:
             self.best = weights_of(self.network)
 
     def save(self, folder: Path, fingerprint: str) -> None:
-        """Write the checkpoint of the last epoch, 0 before the first."""
+        """Write the checkpoint of the last epoch, 0 before the first: for all processes at once."""
+        if leads():
+            self._write(folder, fingerprint)
+        wait_for_all()
+
+    def _write(self, folder: Path, fingerprint: str) -> None:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= optimizer_tensors(self.optimizer)
@@ -100,6 +106,7 @@ class Standing:
     def restore(self, folder: Path, fingerprint: str) -> bool:
         """Go to the latest whole checkpoint of the same training; whether there was one."""
         checkpoint = read_latest(folder, fingerprint)
+        wait_for_all()  # nobody writes before all have read: they read the same
         if checkpoint is None:
             return False
         parts = by_kind(checkpoint.tensors, best_device())

@@ -9,7 +9,9 @@ import json
 import os
 import sys
 from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ from models.challengers.fitting import ChallengersTask, calibrate, fit_challenge
 from models.challengers.table import Table
 from models.checkpoints import write_atomically
 from models.config import ModelConfig
+from models.distributed import ProcessesDisagree, joined, leads, processes_together
 from models.ensembles import raw_answers, together
 from models.estimator import Estimator, Model, best_device
-from models.features import build_features
+from models.features import Features, build_features
 from models.inputs import fit_inputs
 from models.loop import NetworkJob
 from models.mitigation import Mitigation, MitigationUnusable
@@ -37,7 +40,7 @@ from models.networks import (
 )
 from models.parts import Part, TrainingImpossible, is_released, known, released_part, window_part
 from models.processes import exit_code_of, workers
-from models.progress import Report, line, reporting
+from models.progress import Report, line, reporting, silent
 from models.scaling import Scaler
 from models.scoring import score
 from models.store import SequenceStore, SequencesUnusable
@@ -45,6 +48,7 @@ from models.store import SequenceStore, SequencesUnusable
 # The folder, in a mitigated model's own, of the model trained without the mitigation.
 TWIN = "unmitigated"
 
+Challengers = Future[dict[str, Calibration]]
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
@@ -73,10 +77,14 @@ def train(
     plans = plan_estimators(store, config)
     fitting = Fitting(sequences, config, output, checkpoints, mitigation)
     networks = sum(len(plan.networks) for plan in plans)
-    processes = min(processes, networks)  # one network needs no process beside this one
-    with reporting(networks) as told, workers(processes) as pool:
+    # One network needs no process beside this one; several together train one after the other.
+    processes = min(processes, networks) if processes_together() == 1 else 1
+    heard = reporting(networks) if leads() else nullcontext(silent)
+    with heard as told, workers(processes) as pool:
         report = told if processes == 1 else line  # another process cannot draw on our bar
         estimators = {one.name: one for one in fitting.fit(plans, pool, report)}
+    if not leads():
+        return
     fitting.write_log()
     Model.of(
         store,
@@ -138,12 +146,11 @@ def require_groups(store: SequenceStore, config: ModelConfig) -> None:
 
 @dataclass(frozen=True)
 class Started:
-    """An estimator whose networks and challengers are being fitted somewhere."""
+    """An estimator whose networks are being fitted somewhere."""
 
     plan: Plan
     scaler: Scaler
     networks: list[Future[Trained]]
-    challengers: Future[dict[str, Calibration]] | None
 
 
 class Fitting:
@@ -163,25 +170,36 @@ class Fitting:
         self.sequences, self.config, self.output = sequences, config, output
         self.checkpoints, self.mitigation = checkpoints, mitigation
         self.with_challengers = with_challengers or bool(config.together_with)
-        self.features = build_features(self.store, max_steps=config.max_steps)
         # A file, so that every process maps the same columns instead of being sent a copy.
         self.columns = checkpoints / "features.npy"
         checkpoints.mkdir(parents=True, exist_ok=True)
-        np.save(self.columns, self.features.columns)
         self.sequences_sha256 = self.store.fingerprint()
         self.log: dict[str, Any] = {}
 
+    @cached_property
+    def features(self) -> Features:
+        """What the challengers see, in a file as well."""
+        features = build_features(self.store, max_steps=self.config.max_steps)
+        np.save(self.columns, features.columns)
+        return features
+
     def fit(self, plans: list[Plan], pool: Executor, report: Report) -> list[Estimator]:
-        """Every estimator, in the order of the plans; where one fails, no more is begun."""
+        """Every estimator, in the order of the plans; where one fails, no more is begun.
+
+        Of several processes that train together the first answers; the others are done before.
+        """
         try:
             started = [self.start(plan, pool, report) for plan in plans]
-            return [self.finish(one) for one in started]
+            if not leads():
+                return []
+            challengers = [self.start_challengers(plan, pool) for plan in plans]
+            return [self.finish(*one) for one in zip(started, challengers, strict=True)]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # one failed: the rest is in vain
             raise
 
     def start(self, plan: Plan, pool: Executor, report: Report) -> Started:
-        """Fit the scaler; hand the networks and the challengers to `pool`."""
+        """Fit the scaler; hand the networks to `pool`."""
         config = self.config
         scaler = fit_inputs(self.store, plan.part.train, config.max_steps, config.scaling)
         networks = []
@@ -191,9 +209,13 @@ class Fitting:
             job = NetworkJob(name, seed, plan.part, scaler, saved, mark, by)
             task = NetworkTask(self.sequences, self.config, job, self.output)
             networks.append(pool.submit(fit_network, task, report))
+        return Started(plan, scaler, networks)
+
+    def start_challengers(self, plan: Plan, pool: Executor) -> Challengers | None:
+        """Hand the challengers to `pool`, where any are wanted."""
         if not self.with_challengers:
-            return Started(plan, scaler, networks, None)
-        task_of_challengers = ChallengersTask(
+            return None
+        task = ChallengersTask(
             self.sequences,
             self.features.names,
             self.columns,
@@ -201,10 +223,9 @@ class Fitting:
             self.output,
             self.config.threads,
         )
-        challengers = pool.submit(fit_challengers, task_of_challengers)
-        return Started(plan, scaler, networks, challengers)
+        return pool.submit(fit_challengers, task)
 
-    def finish(self, started: Started) -> Estimator:
+    def finish(self, started: Started, fitted: Challengers | None) -> Estimator:
         """Wait for the networks and the challengers, and calibrate the networks' mean."""
         part = started.plan.part
         judged = known(self.store, part.validation)
@@ -212,7 +233,7 @@ class Fitting:
         names = tuple(name for name, _ in started.plan.networks)
         self.log |= {name: one.log for name, one in zip(names, trained, strict=True)}
         raw = sum((one.raw for one in trained), np.zeros(1)) / len(trained)
-        challengers = {} if started.challengers is None else started.challengers.result()
+        challengers = {} if fitted is None else fitted.result()
         if beside := self.config.together_with:
             table = Table(self.store, self.features, judged)
             folder = self.output / "challengers" / part.name
@@ -248,7 +269,8 @@ def _train_beside_twin(told: argparse.Namespace, config: ModelConfig, processes:
     mitigation = Mitigation.read(told.mitigation, told.groups, examples)
     twin, kept = told.output / TWIN, told.checkpoints / TWIN
     train(told.sequences, config, twin, kept, processes)
-    write_scores(told.sequences, twin)
+    if leads():
+        write_scores(told.sequences, twin)
     train(told.sequences, config, told.output, told.checkpoints, processes, mitigation)
 
 
@@ -275,12 +297,18 @@ def main() -> int:
     processes = told.processes or fitting_processes(config.threads)
 
     def work() -> None:
-        if told.mitigation is None:
-            train(told.sequences, config, told.output, told.checkpoints, processes)
-        else:
-            _train_beside_twin(told, config, processes)
+        with joined():
+            if told.mitigation is None:
+                train(told.sequences, config, told.output, told.checkpoints, processes)
+            else:
+                _train_beside_twin(told, config, processes)
 
-    return exit_code_of(work, (SequencesUnusable, TrainingImpossible, MitigationUnusable))
+    expected = (SequencesUnusable, TrainingImpossible, MitigationUnusable, ProcessesDisagree)
+    code = exit_code_of(work, expected)
+    if code and processes_together() > 1:
+        sys.stderr.flush()
+        os._exit(code)  # at once: leaving the others in order would wait for them
+    return code
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from models.challengers.registry import CHALLENGERS
 from models.challengers.table import Floats, Rows, Table
 from models.features import Features
 from models.parts import Part, known
+from models.progress import Heartbeat
 from models.store import PROBABILITIES, SequenceStore
 
 # How long each took to fit, of the processor's time: a log, and so no part of what was made.
@@ -45,12 +46,14 @@ def fit_challengers(task: ChallengersTask) -> dict[str, Calibration]:
     training = Table(store, features, known(store, task.part.train))
     validation = Table(store, features, judged)
     calibrations, seconds = {}, {}
-    for name, kind in CHALLENGERS[store.task].items():
+    kinds, heartbeat = CHALLENGERS[store.task], Heartbeat(f"challengers of {task.part.name}")
+    for number, (name, kind) in enumerate(kinds.items()):
         started = time.process_time()
         challenger = kind.fit(training)
         seconds[name] = time.process_time() - started
         challenger.write(folder)
         calibrations[name] = calibrate(store, judged, challenger.predict(validation))
+        heartbeat.beat(number + 1, len(kinds))
     (folder / SECONDS_LOG).write_text(json.dumps(seconds))
     return calibrations
 
