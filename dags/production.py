@@ -1,0 +1,48 @@
+"""``python -m dags.production``: refuse to start on settings that are unsafe in production.
+
+Each container runs it before its service. All that is unsafe is told at once, each with its place
+and its remedy, and no value of a setting is: not even a part of it, or its length.
+"""
+
+import os
+import sys
+
+from dags.production_configuration import Configuration
+from dags.production_rules import RULES, UnsafeSetting
+from pipelines.settings import settings
+
+
+def main() -> int:
+    """Print each unsafe setting; 0 if there is none."""
+    found = unsafe_settings(this_configuration())
+    for unsafe in found:
+        print(f"{unsafe}\n", file=sys.stderr)
+    if found:
+        print(f"{len(found)} unsafe: nothing is started.", file=sys.stderr)
+        return UnsafeSetting.exit_code
+    return 0
+
+
+def unsafe_settings(configuration: Configuration) -> list[UnsafeSetting]:
+    """All that is unsafe, in the order of the rules; what two rules find is told once."""
+    found = {str(unsafe): unsafe for rule in RULES for unsafe in rule(configuration)}
+    return list(found.values())
+
+
+def this_configuration() -> Configuration:
+    """The environment of this process and what Airflow makes of it; imports airflow."""
+    from airflow.configuration import conf
+
+    def option(section: str, key: str) -> str:
+        return str(conf.get(section, key, fallback="") or "").strip()
+
+    return Configuration(
+        environment=dict(os.environ),
+        option=option,
+        sensitive=tuple(sorted(conf.sensitive_config_values)),
+        secrets_folder=settings().secrets_dir,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

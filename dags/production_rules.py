@@ -1,0 +1,248 @@
+"""What is unsafe in production, one rule each; a rule names a place and never a value."""
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from dags.production_configuration import BROKER, PREDICTIONS, Configuration, asked, login, variable
+from pipelines.errors import EquipoiseError
+
+# Every password that comes with an image or a manual is shorter.
+SHORTEST_PASSWORD = 16
+FEWEST_SIGNS = 8
+SHORTEST_KEY = 32
+KEYS = (("core", "fernet_key"), ("api", "secret_key"), ("api_auth", "jwt_secret"))
+SECRET_VARIABLES = (
+    PREDICTIONS,
+    "EQUIPOISE_SUPERUSER_URL",
+    "PGPASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+SECRET_PREFIXES = ("AIRFLOW_CONN_",)
+PROXY = "EQUIPOISE_BEHIND_TLS_PROXY"
+
+
+class UnsafeSetting(EquipoiseError):
+    """A setting that no installation in production may start with."""
+
+    exit_code = 44
+
+
+Found = Iterator[UnsafeSetting]
+
+
+def auth_manager(configuration: Configuration) -> Found:
+    """The simple one keeps passwords as text and shows them in its log."""
+    if configuration.option("core", "auth_manager").endswith("SimpleAuthManager"):
+        yield UnsafeSetting(
+            "The SimpleAuthManager is for development.",
+            where=variable("core", "auth_manager"),
+            remedy="Set it to airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager.",
+        )
+
+
+def executor(configuration: Configuration) -> Found:
+    """Tasks of an executor in the scheduler's own process share its secrets and its fate."""
+    if configuration.option("core", "executor").rpartition(".")[2] in (
+        "LocalExecutor",
+        "SequentialExecutor",
+    ):
+        yield UnsafeSetting(
+            "Tasks run inside the scheduler's container.",
+            where=variable("core", "executor"),
+            remedy="Set it to CeleryExecutor, as docker/airflow.env does.",
+        )
+
+
+def databases(configuration: Configuration) -> Found:
+    """Each is a PostgreSQL whose certificate is verified."""
+    for setting, address in configuration.databases().items():
+        if "postgres" not in urlsplit(address).scheme:
+            yield UnsafeSetting(
+                "No PostgreSQL is named: a file of one machine, or nothing, holds the tables.",
+                where=setting,
+                remedy="Name the server: docker/make_secrets.py writes the addresses.",
+            )
+        elif asked(address, "sslmode") != "verify-full":
+            yield UnsafeSetting(
+                "A database is reached without TLS, or whoever answers is believed.",
+                where=setting,
+                remedy="Add ?sslmode=verify-full&sslrootcert=/run/tls/ca.crt to the address: "
+                "docker/make_secrets.py --tls does.",
+            )
+
+
+def asynchronous_driver(configuration: Configuration) -> Found:
+    """The one that Airflow takes by itself does not understand sslmode."""
+    address = configuration.option("database", "sql_alchemy_conn_async")
+    if not address or "asyncpg" in urlsplit(address).scheme:
+        yield UnsafeSetting(
+            "The api-server would use asyncpg, which verifies no certificate by `sslmode`.",
+            where=variable("database", "sql_alchemy_conn_async"),
+            remedy="Give it the metadata's own address, beginning with postgresql+psycopg.",
+        )
+
+
+def broker(configuration: Configuration) -> Found:
+    """Whoever writes to the broker starts tasks."""
+    address = configuration.option(*BROKER)
+    verified = asked(address, "ssl_cert_reqs") in ("required", "CERT_REQUIRED")
+    if urlsplit(address).scheme != "rediss" or not verified:
+        yield UnsafeSetting(
+            "The broker is reached without TLS, or whoever answers is believed.",
+            where=variable(*BROKER),
+            remedy="Write rediss://…?ssl_cert_reqs=required&ssl_ca_certs=/run/tls/ca.crt: "
+            "docker/make_secrets.py --tls does.",
+        )
+
+
+def keys(configuration: Configuration) -> Found:
+    """Airflow makes up the keys that it is not given, in each container another."""
+    for section, key in KEYS:
+        value, setting = configuration.option(section, key), variable(section, key)
+        if not value or not configuration.is_given(section, key):
+            yield UnsafeSetting(
+                f"There is no {key.replace('_', ' ')}: each service would make one of its own.",
+                where=setting,
+                remedy=f"Set {setting}_CMD to `cat` a file that docker/make_secrets.py makes.",
+            )
+        elif key == "fernet_key" and not all(map(_is_fernet_key, value.split(","))):
+            yield UnsafeSetting(
+                "The Fernet key is no Fernet key: connections could not be encrypted.",
+                where=setting,
+                remedy="Give it 32 random bytes in URL-safe base64: docker/make_secrets.py does.",
+            )
+        elif len(value) < SHORTEST_KEY or len(set(value)) < FEWEST_SIGNS:
+            yield UnsafeSetting(
+                f"The {key.replace('_', ' ')} can be guessed.",
+                where=setting,
+                remedy="Give it 32 random bytes: docker/make_secrets.py does.",
+            )
+
+
+def passwords(configuration: Configuration) -> Found:
+    """Of logins and of users: long, random."""
+    for setting, address in configuration.addresses().items():
+        name, password = login(address)
+        if address and _is_weak(password, name):
+            yield UnsafeSetting(
+                "A password is missing, is one that comes with an image, or can be guessed.",
+                where=setting,
+                remedy="Let docker/make_secrets.py make it, and run init again.",
+            )
+    for name, password in configuration.users().items():
+        if _is_weak(password, name):
+            yield UnsafeSetting(
+                f"The first password of the user {name} can be guessed.",
+                where=str(configuration.secrets_folder / "airflow_passwords.json"),
+                remedy="Remove its line and run init again: it makes another.",
+            )
+
+
+def shared_secrets(configuration: Configuration) -> Found:
+    """What opens one door opens no other."""
+    held: dict[tuple[str, str], str] = {}
+    for address in configuration.addresses().values():
+        name, password = login(address)
+        # Metadata and results are one login of one server, and may be named twice.
+        held[(urlsplit(address).hostname or "", name)] = password
+    given = [configuration.option(*each) for each in KEYS]
+    counts = Counter(filter(None, [*held.values(), *configuration.users().values(), *given]))
+    if any(count > 1 for count in counts.values()):
+        yield UnsafeSetting(
+            "Two logins, users or keys share one secret.",
+            where="the addresses of databases and broker, the keys, the users' passwords",
+            remedy="Let docker/make_secrets.py make each anew, and run init again.",
+        )
+
+
+def secrets_in_the_environment(configuration: Configuration) -> Found:
+    """A variable is inherited by every child, and `docker inspect` shows it."""
+    sensitive = {variable(*each) for each in configuration.sensitive}
+    for name, value in sorted(configuration.environment.items()):
+        is_secret = name in sensitive or name in SECRET_VARIABLES
+        if value and (is_secret or name.startswith(SECRET_PREFIXES)):
+            yield UnsafeSetting(
+                "A secret stands in a variable.",
+                where=name,
+                remedy=f"Write it into a file, and name the file: {_instead(name)}.",
+            )
+
+
+def secret_files(configuration: Configuration) -> Found:
+    """A file that holds a secret is its owner's alone."""
+    for setting, file in configuration.secret_files():
+        try:
+            mode = file.stat().st_mode
+        except OSError:
+            yield UnsafeSetting(
+                "A file that holds a secret is not there.",
+                where=f"{setting}: {file}",
+                remedy="Make it with docker/make_secrets.py, or mount it.",
+            )
+            continue
+        if mode & 0o077:
+            yield UnsafeSetting(
+                "Others than its owner can read a file that holds a secret.",
+                where=f"{setting}: {file}",
+                remedy="Run `chmod 600` on it.",
+            )
+
+
+def web(configuration: Configuration) -> Found:
+    """Passwords and tokens go to the api-server, from browsers and from tasks."""
+    if configuration.option("api", "host") in ("127.0.0.1", "localhost", "::1"):
+        return
+    has_certificate = all(configuration.option("api", f"ssl_{part}") for part in ("cert", "key"))
+    if not has_certificate and configuration.environment.get(PROXY, "") != "1":
+        yield UnsafeSetting(
+            "The api-server listens to other machines without TLS.",
+            where=variable("api", "ssl_cert"),
+            remedy=f"Give it ssl_cert and ssl_key; or set {PROXY}=1 where a proxy speaks TLS and "
+            "nothing but the proxy reaches the port.",
+        )
+    server = configuration.option("core", "execution_api_server_url")
+    if has_certificate and not server.startswith("https:"):
+        yield UnsafeSetting(
+            "Tasks talk to the api-server without TLS.",
+            where=variable("core", "execution_api_server_url"),
+            remedy="Let it begin with https.",
+        )
+
+
+RULES: tuple[Callable[[Configuration], Found], ...] = (
+    auth_manager,
+    executor,
+    databases,
+    asynchronous_driver,
+    broker,
+    keys,
+    passwords,
+    shared_secrets,
+    secrets_in_the_environment,
+    secret_files,
+    web,
+)
+
+
+def _is_weak(password: str, name: str) -> bool:
+    is_short = len(password) < SHORTEST_PASSWORD or len(set(password)) < FEWEST_SIGNS
+    return is_short or password == name
+
+
+def _is_fernet_key(text: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(text.strip())) == SHORTEST_KEY
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _instead(name: str) -> str:
+    if name.startswith("AIRFLOW__"):
+        return f"{name}_CMD=cat FILE"
+    if name.startswith("AWS_"):
+        return "AWS_SHARED_CREDENTIALS_FILE"
+    return "PGPASSFILE" if name == "PGPASSWORD" else f"{name}_FILE"
