@@ -15,22 +15,22 @@ from tests.faults.airflow_services import free_port, wait_for
 class Broker:
     """Started, killed and started again on one port, over the same append-only file."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, host: str) -> None:
+        self.folder, self.host = folder, host
         self.port = free_port()
         self._password = secrets.token_urlsafe(18)
         self.service = Service("broker", folder)
 
     @property
     def url(self) -> str:
-        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
+        return f"redis://:{self._password}@{self.host}:{self.port}/0"
 
     def start(self) -> None:
         """Start it and wait until it has read its file and answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "valkey.conf"
         settings.write_text(
-            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self._password}\n"
+            f"bind {self.host}\nport {self.port}\nrequirepass {self._password}\n"
             f"appendonly yes\nappendfsync everysec\ndir {self.folder}\nsave ''\n"
         )
         settings.chmod(0o600)
@@ -62,8 +62,8 @@ def _binary() -> Path:
 
 
 @contextmanager
-def own_broker(folder: Path) -> Iterator[Broker]:
-    broker = Broker(folder)
+def own_broker(folder: Path, host: str) -> Iterator[Broker]:
+    broker = Broker(folder, host)
     try:
         broker.start()
         yield broker

@@ -5,17 +5,22 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import redis
 
 from dags.processes import stop
 from tests.cluster.flow import Flow, wait_until
 from tests.cluster.keeper import Keeper
+from tests.cluster.networks import needs_root, small_disk
 from tests.cluster.topology import Cluster
+from tests.dags.installations import python
 
 KILL = signal.SIGKILL
+DISK_MEGABYTES = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class Fault:
     act: Callable[[Strike], None]
     bound: tuple[str, ...]
     scorings: int = 1
+    # Entered before the flow is started and left after what it came to was looked at.
+    around: Callable[[Cluster], AbstractContextManager[None]] = lambda _: nullcontext()
+    marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
 LOST = (
@@ -141,6 +149,47 @@ def overlap(strike: Strike) -> None:
         strike.cluster.airflow.start(strike.flow.score)
 
 
+def run_beside(strike: Strike) -> None:
+    """The same stage over the same inputs, by a process that no worker knows of."""
+    [[sequences]] = strike.cluster.sql(
+        "SELECT value #>> '{}' FROM xcom WHERE task_id = 'build_sequences' "  # noqa: S608
+        f"AND dag_id = '{strike.flow.train}' AND key = 'return_value'"
+    )
+    module = "pipelines.stages.train_model"
+    call = f"import sys; from {module} import train_model; train_model(*sys.argv[1:])"
+    words = ("-c", call, strike.flow.study, str(sequences))
+    code, _, errors = python(*words, env=strike.cluster.env, timeout_s=600)
+    assert code == 0, errors
+
+
+def backfill(strike: Strike) -> None:
+    """The scoring of a date of the past, while the one that the release started runs."""
+    asked = {
+        "dag_id": strike.flow.score,
+        "from_date": "2025-12-31T00:00:00Z",
+        "to_date": "2026-01-02T00:00:00Z",
+        "reprocess_behavior": "none",
+        "max_active_runs": 1,
+    }
+    strike.cluster.airflow.ask("/api/v2/backfills", asked)
+
+
+def little_room(cluster: Cluster) -> AbstractContextManager[None]:
+    """The artefacts lie on a disk of their own, which is empty."""
+    return small_disk(cluster.home / "artefacts", DISK_MEGABYTES)
+
+
+def fill_disk(strike: Strike) -> None:
+    """Not a byte is free until a task has failed for it; then somebody makes room."""
+    ballast = strike.cluster.home / "artefacts" / "ballast"
+    with ballast.open("wb") as stream, suppress(OSError):
+        while True:
+            stream.write(bytes(4096))
+            stream.flush()
+    wait_until(lambda: "up_for_retry" in {task[2] for task in strike.flow.tasks()}, 300)
+    ballast.unlink()
+
+
 FAULTS = (
     Fault("worker's machine dies in training", TRAINING, kill_machine, LOST + RETRY),
     Fault("worker's parent killed", TRAINING, kill_worker_parent, LOST + RETRY),
@@ -159,6 +208,9 @@ FAULTS = (
         "PostgreSQL crashed (-m immediate)", PUBLISHING, restart_postgres("immediate"), LOST + RETRY
     ),
     Fault("same flow started twice", TRAINING, start_twice, (), scorings=2),
+    Fault("same stage run twice at once", TRAINING, run_beside, ()),
+    Fault("backfill during a run", SCORING, backfill, (), scorings=2),
+    Fault("disk full", TRAINING, fill_disk, RETRY, around=little_room, marks=(needs_root,)),
     Fault("scorings overlap", SCORING, overlap, (), scorings=3),
 )
 

@@ -2,12 +2,22 @@
 
 import fcntl
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.artefacts import ArtefactStore
 from tests.cluster.flow import Row, TooLong, wait_until
 from tests.cluster.topology import Cluster
 
 DAY_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Calm:
+    """What a run without a fault came to: the rows that a reader sees, and the model's content."""
+
+    rows: list[Row]
+    model: str
 
 
 def published(cluster: Cluster, study: str) -> list[Row]:
@@ -16,22 +26,31 @@ def published(cluster: Cluster, study: str) -> list[Row]:
     return sorted(cluster.sql(query, "equipoise"), key=repr)
 
 
-def violations(cluster: Cluster, study: str, calm: list[Row], *, ends_well: bool) -> list[str]:
+def violations(cluster: Cluster, study: str, calm: Calm, *, ends_well: bool) -> list[str]:
     """All that does not hold, in words; empty is what is wanted.
 
     Args:
-        calm: the rows of a run without a fault.
+        calm: a run without a fault.
         ends_well: the flow succeeded, so its table must stand; else none may.
     """
     rows = published(cluster, study)
     found = []
-    if rows != (calm if ends_well else []):
+    if ends_well and model_of(cluster) != calm.model:
+        found.append("the model is not the one of a run without a fault")
+    if rows != (calm.rows if ends_well else []):
         found.append(f"the table has {len(rows)} rows and not those of a run without a fault")
     found += _half_published(cluster, study)
     found += [f"temporary file {file.name}" for file in _old_temporary_files(cluster.home)]
     found += [f"lock {file.name} is held" for file in _held_files(cluster.home)]
     found += [f"{name} is held" for name in _held_in_databases(cluster)]
     return found
+
+
+def model_of(cluster: Cluster) -> str:
+    """One hash over the trained model's files; there is one model at a time."""
+    store = ArtefactStore(cluster.home / "artefacts")
+    [made] = [path for path in (store.root / "train_model").glob("[0-9a-f]*") if path.is_dir()]
+    return store.content_sha256(f"train_model/{made.name}")
 
 
 def _columns(cluster: Cluster) -> str:

@@ -16,9 +16,10 @@ HURRIED = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
 }
-# Of this machine alone: the dag processor reads a file that was just written at once.
+# Of this machine alone: it has few cores, and no study changes while it runs.
 HERE = {
     "AIRFLOW__API__WORKERS": "1",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "tests.cluster.names.host_name",
 }

@@ -88,17 +88,29 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    folder: Path, studies: Path, data: Path, settings: Mapping[str, str] | None = None
+    folder: Path,
+    studies: Path,
+    data: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    host: str = "127.0.0.1",
+    prefixes: Mapping[str, list[str]] | None = None,
 ) -> Iterator[Cluster]:
-    """Databases, broker and services, prepared and healthy; all ended without rest."""
+    """Databases, broker and services, prepared and healthy; all ended without rest.
+
+    Args:
+        settings: in place of the shipped ones with their timeouts scaled down.
+        host: the address where api-server, broker and PostgreSQL listen.
+        prefixes: of services that run elsewhere, the words before their command.
+    """
     home = folder / "home"
-    with own_server() as postgres, own_broker(folder / "broker") as broker:
+    with own_server(host, free_port()) as postgres, own_broker(folder / "broker", host) as broker:
         port = free_port()
-        env = _environment(home, studies, data, postgres, broker, port) | dict(
-            settings or hurried()
-        )
-        airflow = Airflow(home, env, f"http://127.0.0.1:{port}")
-        made = Cluster(home, env, postgres, broker, airflow)
+        url = f"http://{host}:{port}"
+        env = _environment(home, studies, data, postgres, broker, url)
+        env |= dict(settings or hurried()) | {"AIRFLOW__API__HOST": host}
+        airflow = Airflow(home, env, url)
+        made = Cluster(home, env, postgres, broker, airflow, dict(prefixes or {}))
         code, said, errors = python("-m", "dags.cluster", "init", env=env, timeout_s=600)
         assert code == 0, said + errors
         try:
@@ -119,13 +131,13 @@ def log_in(airflow: Airflow) -> None:
 
 
 def _environment(
-    home: Path, studies: Path, data: Path, postgres: Server, broker: Broker, port: int
+    home: Path, studies: Path, data: Path, postgres: Server, broker: Broker, url: str
 ) -> dict[str, str]:
     """What docker-compose.yml gives its services: hosts, paths, and files of secrets."""
     folder = home.parent / "secrets"
-    url = f"http://127.0.0.1:{port}"
-    metadata = f"airflow:{secrets.token_hex(8)}@/airflow?host={postgres.folder}"
-    pipeline = f"pipeline:{secrets.token_hex(8)}@/equipoise?host={postgres.folder}"
+    server = f"{postgres.address}:{postgres.port}"
+    metadata = f"airflow:{secrets.token_hex(8)}@{server}/airflow"
+    pipeline = f"pipeline:{secrets.token_hex(8)}@{server}/equipoise"
     secret(folder, "predictions_url", f"postgresql://{pipeline}")
     secret(folder, "superuser_url", postgres.url)
     return clean_environment() | {
@@ -146,8 +158,7 @@ def _environment(
         ),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__PORT": url.rpartition(":")[2],
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": secret(
             folder, "metadata_url", f"postgresql+psycopg2://{metadata}"
         ),
