@@ -1,5 +1,6 @@
 """``equipoise doctor``, ``prune``, ``backup`` and ``restore``: what an operator does."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,3 +37,48 @@ def prune(
         print("Nothing was removed: say --yes to remove them.")
     elif plan.removals:
         print(f"removed: {carry_out(plan, store()):,} folders")
+
+
+Secrets = Annotated[
+    Path | None,
+    typer.Option("--secrets", help="A folder of its own for keys and crosswalk; encrypt it."),
+]
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder; none is ever written over.")],
+    secrets: Secrets = None,
+    artefacts: Annotated[
+        bool, typer.Option("--artefacts/--no-artefacts", help="Copy those that are needed.")
+    ] = True,
+) -> None:
+    """Copy records, the published tables and what they rest on; flows may go on meanwhile."""
+    from pipelines.backup import back_up
+    from pipelines.settings import settings
+    from pipelines.stage import store
+
+    made = back_up(folder, store(), settings(), secrets=secrets, with_artefacts=artefacts)
+    kept = "no artefacts" if made.artefacts is None else f"{made.artefacts:,} artefacts"
+    print(f"backup: {len(made.listed.files):,} files, {kept}, database {made.listed.database}")
+    if secrets is None:
+        print("Keys and crosswalk are not in it: without them no later run knows its subjects.")
+    else:
+        print(f"Encrypt {secrets} and keep it apart: it leads from pseudonyms back to people.")
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What `equipoise backup` wrote.")],
+    secrets: Secrets = None,
+) -> None:
+    """Restore a backup into an empty home and an empty database, and verify all of it."""
+    from pipelines.restore import restore as restore_backup
+    from pipelines.settings import settings
+
+    done = restore_backup(folder, settings(), secrets=secrets)
+    print(f"restored: the state of {done.made_at:%Y-%m-%d %H:%M} UTC, {done.artefacts:,} artefacts")
+    print("whole: records, artefacts and the store are what was written")
+    print("Erase again whom people asked to erase since then, and withdraw what was withdrawn.")
+    for study in done.half_withdrawn:
+        print(f"withdraw again: equipoise withdraw {study}")

@@ -151,3 +151,15 @@ class TrainingInterrupted(EquipoiseError):
     """Somebody ended the training process: it says nothing of what was trained."""
 
     exit_code = 43
+
+
+class InstallationUnfit(EquipoiseError):
+    """The doctor found what will stop a run."""
+
+    exit_code = 50
+
+
+class BackupInvalid(EquipoiseError):
+    """A backup cannot be made or used as it is asked for."""
+
+    exit_code = 51

@@ -1,0 +1,143 @@
+"""A backup's folder: files copied, hashed and listed; what is not listed or differs is refused."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipelines.artefacts import hash_file
+from pipelines.durable import PRIVATE_FILE_MODE, fsync_path, private_folder
+from pipelines.errors import BackupInvalid
+from pipelines.identity import Sha256, UtcMoment
+
+LIST = "backup.json"
+
+
+class Listed(BaseModel):
+    """What a backup says of itself. files: name -> sha256, but for this list's own.
+
+    head: number and hash of the newest event of the publication's log when it was copied.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    holds: Literal["records", "secrets"]
+    made_at: UtcMoment
+    database: Literal["duckdb", "postgresql", "none"] = "none"
+    head: tuple[int, str] | None = None
+    files: dict[str, Sha256]
+
+    @classmethod
+    def read(cls, folder: Path, holds: Literal["records", "secrets"]) -> Self:
+        """The list of a backup, after every file was compared with it.
+
+        Raises:
+            BackupInvalid: it is no whole backup of this kind.
+        """
+        try:
+            listed = cls.model_validate_json((folder / LIST).read_bytes())
+        except FileNotFoundError:
+            raise _invalid(folder, "it is none, or the backup was not finished") from None
+        except ValidationError:
+            raise _invalid(folder, f"its {LIST} cannot be read") from None
+        if listed.holds != holds:
+            raise _invalid(folder, f"it holds {listed.holds} and not {holds}")
+        there = set(names_below(folder)) - {LIST}
+        if there != listed.files.keys():
+            differing = len(there ^ listed.files.keys())
+            raise _invalid(folder, f"{differing} files are missing or were added")
+        changed = [name for name, sha in listed.files.items() if hash_file(folder / name) != sha]
+        if changed:
+            raise _invalid(folder, f"{len(changed)} files are not those that were written")
+        return listed
+
+
+def begin(folder: Path) -> Path:
+    """A folder of its own for a backup, which its owner alone enters.
+
+    Raises:
+        BackupInvalid: something is there.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise BackupInvalid(
+            "The folder for the backup is not empty.",
+            where=str(folder),
+            remedy="Name a new one for each backup: none is ever written over.",
+        )
+    return private_folder(folder)
+
+
+def finish(
+    folder: Path,
+    holds: Literal["records", "secrets"],
+    database: Literal["duckdb", "postgresql", "none"] = "none",
+    head: tuple[int, str] | None = None,
+) -> Listed:
+    """List every file; written last, so that a backup that was killed has no list."""
+    files = {name: hash_file(folder / name) for name in names_below(folder)}
+    for path in [*(folder / name for name in files), *_folders(folder)]:
+        fsync_path(path)
+    listed = Listed(
+        holds=holds, made_at=datetime.now(UTC), database=database, head=head, files=files
+    )
+    draft = folder / f".draft-{LIST}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(json.dumps(listed.model_dump(mode="json"), indent=1))
+    fsync_path(draft)
+    draft.rename(folder / LIST)
+    fsync_path(folder)
+    return listed
+
+
+def copy_folder(source: Path, target: Path, *, skip: frozenset[str] = frozenset()) -> None:
+    """Copy a folder's files with their modes, but for locks, drafts and names to skip."""
+    if not source.exists():
+        return
+    for parent in reversed([target, *target.parents]):
+        if not parent.exists():
+            private_folder(parent)
+    for entry in sorted(source.iterdir()):
+        if entry.name in skip or entry.is_symlink() or _is_passing(entry.name):
+            continue
+        if entry.is_dir():
+            copy_folder(entry, target / entry.name)
+        else:
+            copy_file(entry, target / entry.name)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file that others never can read on the way; it ends with the source's own mode."""
+    private_folder(target.parent)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
+    with source.open("rb") as read, os.fdopen(descriptor, "wb") as written:
+        shutil.copyfileobj(read, written, 2**20)
+    shutil.copystat(source, target)
+
+
+def names_below(folder: Path) -> Iterator[str]:
+    """Every file below a folder by its name in it, in order."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield str(PurePosixPath(path.relative_to(folder)))
+
+
+def _is_passing(name: str) -> bool:
+    return name.endswith(".lock") or name.startswith((".draft", ".trash-"))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [*(path for path in folder.rglob("*") if path.is_dir()), folder]
+
+
+def _invalid(folder: Path, why: str) -> BackupInvalid:
+    return BackupInvalid(
+        f"The backup cannot be used: {why}.",
+        where=str(folder),
+        remedy="Take another one; nothing was restored.",
+    )
