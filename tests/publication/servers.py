@@ -29,7 +29,7 @@ class Server:
 
     def __init__(self, folder: Path, binaries: Path, address: str = "", port: int = 5432) -> None:
         self.folder, self.address, self.port = folder, address, port
-        self._binaries = binaries
+        self.binaries = binaries
 
     @property
     def url(self) -> str:
@@ -43,7 +43,8 @@ class Server:
 
     def make(self) -> None:
         """Make the cluster and start it."""
-        words = ("-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+        asked = ("--auth-local=trust", "--auth-host=scram-sha-256")
+        words = ("-U", "postgres", *asked, "--no-sync", "--encoding=UTF8", "--locale=C")
         self._run("initdb", *words)
         if self.address:
             with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
@@ -66,7 +67,7 @@ class Server:
     def _run(self, program: str, *words: str) -> None:
         is_root = os.geteuid() == 0
         done = subprocess.run(
-            [self._binaries / program, "-D", self.folder / "data", *words],
+            [self.binaries / program, "-D", self.folder / "data", *words],
             check=False,
             cwd=self.folder,
             env={"HOME": str(self.folder), "PATH": os.environ["PATH"]},
