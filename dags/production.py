@@ -1,7 +1,7 @@
-"""``python -m dags.production``: refuse to start on settings that are unsafe in production.
+"""``python -m dags.production [COMMAND]``: refuse to start on settings unsafe in production.
 
-Each container runs it before its service. All that is unsafe is told at once, each with its place
-and its remedy, and no value of a setting is: not even a part of it, or its length.
+Each container runs it before its service, whose command it is told. All that is unsafe is told at
+once, each with its place and its remedy, and no value of a setting is: no part, no length.
 """
 
 import os
@@ -12,9 +12,9 @@ from dags.production_rules import RULES, UnsafeSetting
 from pipelines.settings import settings
 
 
-def main() -> int:
-    """Print each unsafe setting; 0 if there is none."""
-    found = unsafe_settings(this_configuration())
+def main(command: list[str]) -> int:
+    """Print each unsafe setting of the service that a command starts; 0 if there is none."""
+    found = unsafe_settings(this_configuration(command))
     for unsafe in found:
         print(f"{unsafe}\n", file=sys.stderr)
     if found:
@@ -29,7 +29,7 @@ def unsafe_settings(configuration: Configuration) -> list[UnsafeSetting]:
     return list(found.values())
 
 
-def this_configuration() -> Configuration:
+def this_configuration(command: list[str]) -> Configuration:
     """The environment of this process and what Airflow makes of it; imports airflow."""
     from airflow.configuration import conf
 
@@ -41,8 +41,9 @@ def this_configuration() -> Configuration:
         option=option,
         sensitive=tuple(sorted(conf.sensitive_config_values)),
         secrets_folder=settings().secrets_dir,
+        serves_web="api-server" in command,
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -28,12 +28,14 @@ class Configuration:
 
     option: Airflow's value of (section, key), from wherever it takes it; empty if there is none.
     sensitive: Airflow's options that hold secrets, as (section, key).
+    serves_web: whether the service is the api-server.
     """
 
     environment: Mapping[str, str]
     option: Callable[[str, str], str]
     sensitive: tuple[tuple[str, str], ...]
     secrets_folder: Path
+    serves_web: bool
 
     def databases(self) -> dict[str, str]:
         """Setting -> the address of a database, empty if none is given."""

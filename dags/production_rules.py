@@ -194,22 +194,23 @@ def secret_files(configuration: Configuration) -> Found:
 
 def web(configuration: Configuration) -> Found:
     """Passwords and tokens go to the api-server, from browsers and from tasks."""
-    if configuration.option("api", "host") in ("127.0.0.1", "localhost", "::1"):
+    option = configuration.option
+    is_local = option("api", "host") in ("127.0.0.1", "localhost", "::1")
+    if is_local or configuration.environment.get(PROXY, "") == "1":
         return
-    has_certificate = all(configuration.option("api", f"ssl_{part}") for part in ("cert", "key"))
-    if not has_certificate and configuration.environment.get(PROXY, "") != "1":
+    if configuration.serves_web and not (option("api", "ssl_cert") and option("api", "ssl_key")):
         yield UnsafeSetting(
             "The api-server listens to other machines without TLS.",
             where=variable("api", "ssl_cert"),
             remedy=f"Give it ssl_cert and ssl_key; or set {PROXY}=1 where a proxy speaks TLS and "
-            "nothing but the proxy reaches the port.",
+            "nothing but the proxy and the cluster reaches the port.",
         )
-    server = configuration.option("core", "execution_api_server_url")
-    if has_certificate and not server.startswith("https:"):
+    if not option("core", "execution_api_server_url").startswith("https:"):
         yield UnsafeSetting(
             "Tasks talk to the api-server without TLS.",
             where=variable("core", "execution_api_server_url"),
-            remedy="Let it begin with https.",
+            remedy=f"Let it begin with https; or set {PROXY}=1 where the cluster's own network "
+            "is closed.",
         )
 
 

@@ -4,6 +4,6 @@ set -eu
 # Every role has the same user id: what one writes, no other account of the machine reads.
 umask 0077
 if [ "${EQUIPOISE_PROFILE:-default}" = prod ]; then
-    python -m dags.production
+    python -m dags.production "$@"
 fi
 exec "$@"

@@ -77,9 +77,10 @@ class Installation:
     def unset(self, name: str) -> None:
         self._monkeypatch.delenv(name)
 
-    def refused(self) -> list[tuple[str, str]]:
-        """(where, cause) of each unsafe setting."""
-        return [(unsafe.where, unsafe.cause) for unsafe in unsafe_settings(this_configuration())]
+    def refused(self, command: str = "api-server") -> list[tuple[str, str]]:
+        """(where, cause) of each setting that is unsafe for the service of a command."""
+        found = unsafe_settings(this_configuration(["airflow", command]))
+        return [(unsafe.where, unsafe.cause) for unsafe in found]
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installatio
 def test_a_sound_configuration_may_start(
     installation: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main() == 0
+    assert main(["airflow", "api-server"]) == 0
     assert capsys.readouterr() == ("", "")
 
 
@@ -322,9 +323,22 @@ def test_two_logins_with_one_password_are_refused(installation: Installation) ->
 def test_a_stated_proxy_may_speak_tls_in_the_servers_place(installation: Installation) -> None:
     installation.unset("AIRFLOW__API__SSL_CERT")
     installation.set("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "http://api-server:8080/execution/")
-    assert [place for place, _ in installation.refused()] == ["AIRFLOW__API__SSL_CERT"]
+    assert [place for place, _ in installation.refused()] == [
+        "AIRFLOW__API__SSL_CERT",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
+    ]
     installation.set("EQUIPOISE_BEHIND_TLS_PROXY", "1")
     assert installation.refused() == []
+
+
+def test_a_service_that_listens_to_nobody_needs_no_certificate(installation: Installation) -> None:
+    installation.unset("AIRFLOW__API__SSL_CERT")
+    installation.unset("AIRFLOW__API__SSL_KEY")
+    assert installation.refused("scheduler") == []
+    installation.unset("AIRFLOW__CORE__EXECUTION_API_SERVER_URL")
+    assert [cause for _, cause in installation.refused("scheduler")] == [
+        "Tasks talk to the api-server without TLS."
+    ]
 
 
 def test_an_api_of_this_machine_alone_needs_no_tls(installation: Installation) -> None:
@@ -341,7 +355,7 @@ def test_the_command_tells_all_at_once_with_remedies_and_no_secret(
     installation.set("AIRFLOW__CORE__AUTH_MANAGER", SIMPLE)
     installation.set("PGPASSWORD", "variable-canary")
     environment = dict(os.environ) | {"AIRFLOW_HOME": str(installation.folder / "airflow")}
-    code, output, errors = python("-m", "dags.production", env=environment)
+    code, output, errors = python("-m", "dags.production", "airflow", "api-server", env=environment)
     assert (code, output) == (44, "")
     assert "5 unsafe: nothing is started." in errors
     assert errors.count("  remedy: ") == 5
