@@ -1,0 +1,128 @@
+"""Who reads predictions stands in the server's own log, which no reader can reach or switch off."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.publication.acting import Connection
+from tests.publication.servers import login
+from tests.publication.test_guards_postgres import insert
+from tests.publication.world import WORLD
+
+READER = "equipoise_test_reading"
+
+
+@pytest.fixture
+def log(server_url: str) -> Path:
+    file = Path(str(conninfo_to_dict(server_url)["host"])) / "log"
+    if not file.exists():
+        pytest.skip("the log of a server that the environment names is not here")
+    return file
+
+
+@pytest.fixture
+def reader(admin_url: str) -> Iterator[Connection]:
+    """An analyst's own connection, to whom the study of the world is granted."""
+    with psycopg.connect(admin_url) as admin:
+        admin.execute("SET search_path = equipoise")
+        for table, row in WORLD.values():
+            insert(admin, table, row)
+    url = login(admin_url, READER, "equipoise_analyst")
+    with psycopg.connect(admin_url) as admin:
+        admin.execute("INSERT INTO equipoise.study_grants VALUES (%s, '*')", (READER,))
+    with psycopg.connect(url, options="-c search_path=equipoise") as connection:
+        yield connection
+
+
+def reads(log: Path) -> int:
+    return log.read_text(errors="replace").count(f"equipoise: {READER} reads predictions")
+
+
+@pytest.mark.parametrize("ends", [psycopg.Connection.rollback, psycopg.Connection.commit])
+def test_a_read_stands_in_the_servers_log_however_its_transaction_ends(
+    reader: Connection, log: Path, ends: Callable[[Connection], None]
+) -> None:
+    before = reads(log)
+    found = reader.execute("SELECT subject_id FROM predictions_current").fetchall()
+    ends(reader)
+
+    assert found
+    assert reads(log) == before + 1
+
+
+def test_a_reader_who_breaks_the_connection_off_was_written_down(
+    reader: Connection, log: Path
+) -> None:
+    before = reads(log)
+    with reader.cursor("all") as cursor:
+        cursor.execute("SELECT subject_id FROM predictions")
+        assert cursor.fetchone()
+        reader.close()
+
+    assert reads(log) == before + 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SET log_min_messages = panic",
+        "SET LOCAL log_min_messages = panic",
+        "SELECT set_config('log_min_messages', 'panic', false)",
+        "ALTER ROLE CURRENT_USER SET log_min_messages = panic",
+        "SET log_min_error_statement = panic",
+        "SELECT pg_rotate_logfile()",
+        "SELECT pg_read_file('log')",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "CREATE OR REPLACE FUNCTION granted_and_told(relation text) RETURNS text[] "
+        "LANGUAGE sql AS $$ SELECT ARRAY['*'] $$",
+        "DELETE FROM access_log",
+        "TRUNCATE access_log",
+    ],
+)
+def test_a_reader_can_neither_switch_the_log_off_nor_reach_it(
+    reader: Connection, statement: LiteralString
+) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        reader.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SET client_min_messages = error", "SET plan_cache_mode = force_generic_plan"],
+)
+def test_what_a_reader_may_set_hides_no_read(
+    reader: Connection, log: Path, statement: LiteralString
+) -> None:
+    before = reads(log)
+    reader.execute(statement)
+    for _ in range(3):
+        reader.execute("SELECT subject_id FROM predictions", prepare=True)
+    reader.rollback()
+
+    assert reads(log) == before + 3
+
+
+def test_the_log_tells_what_was_asked_but_no_parameter(reader: Connection, log: Path) -> None:
+    """A pseudonym that a reader types into a statement is in the log; what is handed over is not."""
+    reader.execute("SELECT split FROM predictions WHERE subject_id = 1234567")
+    reader.execute("SELECT split FROM predictions WHERE subject_id = %s", (7654321,))
+    reader.rollback()
+    written = log.read_text(errors="replace")
+
+    assert "STATEMENT:  SELECT split FROM predictions WHERE subject_id = 1234567" in written
+    assert "STATEMENT:  SELECT split FROM predictions WHERE subject_id = $1" in written
+    assert "7654321" not in written
+
+
+def test_the_planners_statistics_show_a_reader_no_row(reader: Connection, admin_url: str) -> None:
+    """ANALYZE keeps the commonest values of every column: row-level security hides them too."""
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute("ANALYZE equipoise.predictions")
+        asked = "SELECT count(*) FROM pg_stats WHERE schemaname = 'equipoise'"
+        ((known,),) = admin.execute(asked).fetchall()
+    assert known > 0
+    assert reader.execute(asked + " AND tablename = 'predictions'").fetchall() == [(0,)]
