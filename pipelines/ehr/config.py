@@ -55,17 +55,17 @@ class Descriptors(Section):
 
 
 class SubjectAttribute(Section):
-    """What else is known of a subject from the first: an audit group, and perhaps a feature."""
+    """What else is known of a subject from the first: an audit group, and perhaps a feature.
+
+    Groups are named in reports, and an entry that nobody expected may be a person's name: only
+    entries that the study declares are ever told.
+    """
 
     column: str
-    values: dict[str, str] = Field({}, description="what the entries mean; others are unknown")
+    values: dict[str, str] = Field(
+        min_length=1, description="what the entries mean; others are unknown"
+    )
     is_feature: bool = False
-
-    @model_validator(mode="after")
-    def _a_feature_has_few_values(self) -> Self:
-        if self.is_feature and not self.values:
-            raise ValueError("a feature needs `values`: each becomes a yes or no")
-        return self
 
 
 class SubjectTable(Section):

@@ -184,14 +184,14 @@ def test_a_time_is_read_in_its_unit(unit: str, text: str, moment: datetime | Non
         ),
         (
             SubjectTable,
-            EHR["source"]["subjects"] | {"attributes": {"sex": {"column": "s"}}},
+            EHR["source"]["subjects"]
+            | {"attributes": {"sex": {"column": "s", "values": {"1": "m"}}}},
             "sex is taken",
         ),
         (
             SubjectTable,
-            EHR["source"]["subjects"]
-            | {"attributes": {"unit": {"column": "u", "is_feature": True}}},
-            "a feature needs `values`",
+            EHR["source"]["subjects"] | {"attributes": {"unit": {"column": "u"}}},
+            r"attributes\.unit\.values",
         ),
     ],
 )

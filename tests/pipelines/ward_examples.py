@@ -64,7 +64,7 @@ EHR: dict[str, Any] = {
                     "values": {"1.0": "medical", "2.0": "heart surgery"},
                     "is_feature": True,
                 },
-                "ward_part": {"column": "set"},
+                "ward_part": {"column": "set", "values": {"a": "a", "b": "b"}},
             },
         },
         "events": [
