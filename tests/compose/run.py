@@ -1,0 +1,143 @@
+"""``python -m tests.compose.run [--prod]``: the cluster for real, from the image to the table.
+
+Builds the image, starts the stack, trains and scores nafld_diabetes through the API, reads the
+published table as an analyst, looks at what the containers may and show, and takes it all down.
+Where no Docker daemon runs, root starts one of its own; where no registry is reachable, base
+images are made here (tests/compose/stand_ins.py).
+
+``EQUIPOISE_BASE_IMAGE``, ``…_POSTGRES_IMAGE`` and ``…_BROKER_IMAGE`` name images to be used, and
+``EQUIPOISE_COMPOSE_TEST_FOLDER`` where the daemon of our own keeps its images from run to run.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.compose.certificates import write_certificates
+from tests.compose.docker import Failed, daemon, docker
+from tests.compose.looks import look_at_containers, look_at_image, look_for_secrets
+from tests.compose.stack import Stack
+from tests.compose.stand_ins import stand_ins
+from tests.compose.train_and_score import read_as_analyst, train_and_score
+from tests.faults.airflow_services import Airflow, free_port
+
+IMAGE = "equipoise:compose-test"
+REGISTRY_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
+CONTAINER_USER = 50000
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run all of it; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.compose.run", description=__doc__)
+    parser.add_argument("--prod", action="store_true", help="with docker-compose.prod.yml")
+    parser.add_argument("--debian-mirror", help="for the base image made here")
+    asked = parser.parse_args(arguments)
+    if shutil.which("docker") is None:
+        print("There is no docker command: install Docker and Compose.", file=sys.stderr)
+        return 1
+    with _folder() as folder, daemon(folder), tempfile.TemporaryDirectory() as scratch:
+        try:
+            stack = _stack(Path(scratch), asked.prod, _images(folder, asked.debian_mirror))
+            _try(stack, asked.prod)
+        except Failed as failed:
+            print(failed, file=sys.stderr)
+            return 1
+    print("compose test: passed")
+    return 0
+
+
+def _stack(scratch: Path, prod: bool, images: dict[str, str]) -> Stack:
+    tls = {"EQUIPOISE_TLS": str(scratch / "tls")} if prod else {}
+    variables = (
+        images
+        | tls
+        | {
+            "EQUIPOISE_IMAGE": IMAGE,
+            "EQUIPOISE_WEB_PORT": str(free_port()),
+            "EQUIPOISE_UID": str(os.geteuid() or CONTAINER_USER),
+        }
+    )
+    files = ("docker-compose.yml", *(("docker-compose.prod.yml",) if prod else ()))
+    return Stack(f"equipoise-test-{os.getpid()}", scratch / "secrets", variables, files)
+
+
+def _try(stack: Stack, prod: bool) -> None:
+    with _step("build the image"):
+        stack.compose("build")
+        look_at_image(IMAGE)
+    try:
+        with _step("start the stack"):
+            stack.make_secrets(*(["--tls"] if prod else []))
+            if prod:
+                write_certificates(Path(stack.variables["EQUIPOISE_TLS"]), CONTAINER_USER)
+            stack.compose("up", "-d")
+            stack.wait_until_healthy()
+        airflow = _airflow(stack, prod)
+        with _step("train and score through the API"):
+            train_and_score(airflow, "nafld_diabetes")
+        with _step("read the table as an analyst"):
+            read_as_analyst(stack, "nafld_diabetes")
+        with _step("look at containers, logs and processes"):
+            look_at_containers(stack)
+            look_for_secrets(stack, IMAGE)
+    except BaseException:
+        print(stack.compose("logs", "--tail", "40"), file=sys.stderr)
+        raise
+    finally:
+        with _step("take it down"):
+            stack.take_down()
+            assert stack.leftovers() == []
+
+
+def _airflow(stack: Stack, prod: bool) -> Airflow:
+    scheme = "https" if prod else "http"
+    url = f"{scheme}://localhost:{stack.variables['EQUIPOISE_WEB_PORT']}"
+    if prod:
+        os.environ["SSL_CERT_FILE"] = f"{stack.variables['EQUIPOISE_TLS']}/ca.crt"
+    airflow = Airflow(stack.secrets, {}, url)
+    airflow.log_in("admin", stack.users()["admin"])
+    return airflow
+
+
+def _images(folder: Path, mirror: str | None) -> dict[str, str]:
+    """The images that the environment names, a registry's, or those made here."""
+    if "EQUIPOISE_BASE_IMAGE" in os.environ or _is_reachable():
+        return {}
+    return stand_ins(folder, mirror)
+
+
+def _is_reachable() -> bool:
+    try:
+        docker("pull", "--quiet", REGISTRY_IMAGE)
+    except Failed:
+        return False
+    return True
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    if kept := os.environ.get("EQUIPOISE_COMPOSE_TEST_FOLDER"):
+        folder = Path(kept)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="equipoise-compose-") as made:
+        yield Path(made)
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    began = time.monotonic()
+    print(f"{what} …", flush=True)
+    yield
+    print(f"{what}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""A stack of docker-compose.yml under a name of its own: started, asked, looked at, taken down."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.compose.docker import compose_command, docker, run
+from tests.dags.installations import ROOT
+
+SERVICES = (
+    "api-server",
+    "broker",
+    "dag-processor",
+    "postgres",
+    "scheduler",
+    "triggerer",
+    "worker-cpu",
+    "worker-gpu",
+)
+READY_SECONDS = 600.0
+
+
+@dataclass
+class Stack:
+    """One project of Compose.
+
+    Attributes:
+        variables: what docker-compose.yml takes from the environment.
+        files: the compose files, each over the one before.
+    """
+
+    name: str
+    secrets: Path
+    variables: dict[str, str]
+    files: tuple[str, ...] = ("docker-compose.yml",)
+    _command: list[str] = field(default_factory=compose_command)
+
+    def compose(self, *words: str, text_in: str | None = None) -> str:
+        chosen = [word for file in self.files for word in ("-f", str(ROOT / file))]
+        env = os.environ | self.variables | {"DOCKER_BUILDKIT": "0"}
+        env |= {"EQUIPOISE_SECRETS": str(self.secrets)}
+        command = [*self._command, "-p", self.name, "--project-directory", str(ROOT), *chosen]
+        return run(*command, *words, env=env, text_in=text_in)
+
+    def make_secrets(self, *options: str) -> None:
+        run(sys.executable, str(ROOT / "docker" / "make_secrets.py"), str(self.secrets), *options)
+
+    def execute(self, service: str, *words: str, text_in: str | None = None) -> str:
+        """What a command in a running service prints."""
+        return self.compose("exec", "-T", service, *words, text_in=text_in)
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """Service -> all that `docker inspect` tells of its container."""
+        named = docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={self.name}")
+        ids = named.split()
+        inspected = json.loads(docker("inspect", *ids)) if ids else []
+        label = "com.docker.compose.service"
+        return {each["Config"]["Labels"][label]: each for each in inspected}
+
+    def wait_until_healthy(self) -> None:
+        """Wait for every service's own health check."""
+        ends = time.monotonic() + READY_SECONDS
+        while ill := [name for name, state in self.states() if state != "healthy"]:
+            assert time.monotonic() < ends, f"not healthy: {ill}"
+            time.sleep(3)
+
+    def states(self) -> Iterable[tuple[str, str]]:
+        """(service, health) of what runs for long; "none" of what is not there."""
+        known = self.containers()
+        for name in SERVICES:
+            state = known.get(name, {}).get("State", {})
+            yield name, state.get("Health", {}).get("Status", "none")
+
+    def users(self) -> dict[str, str]:
+        """Name -> password, as init made them."""
+        file = "/var/lib/equipoise/secrets/airflow_passwords.json"
+        known: dict[str, str] = json.loads(self.execute("api-server", "cat", file))
+        return known
+
+    def secret_texts(self) -> set[str]:
+        """Every password and key of the stack, none of which may be seen anywhere."""
+        made = [*self.secrets.glob("*_password"), *self.secrets.glob("*_key")]
+        texts = {file.read_text() for file in [*made, self.secrets / "jwt_secret"]}
+        return texts | set(self.users().values())
+
+    def take_down(self) -> None:
+        """End it with its volumes."""
+        self.compose("down", "-v", "--remove-orphans", "-t", "20")
+
+    def leftovers(self) -> list[str]:
+        """Containers, volumes and networks that bear its name."""
+        label = ("--filter", f"label=com.docker.compose.project={self.name}", "-q")
+        found = (
+            docker("ps", "-a", *label),
+            docker("volume", "ls", *label),
+            docker("network", "ls", *label),
+        )
+        return [line for each in found for line in each.split()]

@@ -1,0 +1,69 @@
+"""From a trigger through the API to a table that an analyst reads."""
+
+import secrets
+
+from tests.compose.docker import Failed
+from tests.compose.stack import Stack
+from tests.faults.airflow_services import FINISHED, Airflow, wait_for
+
+# Of nafld_diabetes: who is eligible on the day of scoring, whatever the day.
+ROWS = 12_140
+
+
+def train_and_score(airflow: Airflow, study: str) -> None:
+    """Train, and wait for the scoring that the release starts; each task on its own queue."""
+    assert airflow.ask("/api/v2/importErrors")["import_errors"] == []
+    train, score = f"train__{study}", f"score__{study}"
+    airflow.start(train)
+    wait_for(lambda: {run["state"] for run in airflow.runs(train)} <= FINISHED)
+    [trained] = airflow.runs(train)
+    assert trained["state"] == "success", airflow.states(train, trained["dag_run_id"])
+    wait_for(lambda: bool(airflow.runs(score)))
+    wait_for(lambda: {run["state"] for run in airflow.runs(score)} <= FINISHED)
+    [scored] = airflow.runs(score)
+    states = airflow.states(score, scored["dag_run_id"])
+    assert (scored["state"], scored["run_type"]) == ("success", "asset_triggered"), states
+    run = f"/api/v2/dags/{train}/dagRuns/{trained['dag_run_id']}/taskInstances"
+    hosts = {task["queue"]: task["hostname"] for task in airflow.ask(run)["task_instances"]}
+    assert set(hosts) == {"default", "gpu"}
+    assert len(set(hosts.values())) == 2
+
+
+def read_as_analyst(stack: Stack, study: str) -> None:
+    """A login of its own with an analyst's role reads the rows of its study, and no more."""
+    password = secrets.token_urlsafe(24)
+    _as_superuser(
+        stack,
+        f"CREATE ROLE ada LOGIN PASSWORD '{password}'; GRANT equipoise_analyst TO ada;"  # noqa: S608 - own words
+        f"INSERT INTO equipoise.study_grants VALUES ('ada', '{study}')",
+    )
+    rows = "SELECT count(*) FROM equipoise.predictions_current"
+    assert _as_ada(stack, password, rows) == str(ROWS)
+    for refused in (
+        "SELECT count(*) FROM equipoise.event_log",
+        "DELETE FROM equipoise.predictions",
+    ):
+        assert not _may(stack, password, refused)
+    assert not _may(stack, password, "SELECT 1", database="airflow")
+
+
+def _as_superuser(stack: Stack, statements: str) -> None:
+    words = ("psql", "-v", "ON_ERROR_STOP=1", "-q", "-h", "/var/run/postgresql", "-U", "postgres")
+    stack.execute("postgres", *words, "equipoise", text_in=statements)
+
+
+def _as_ada(stack: Stack, password: str, query: str, database: str = "equipoise") -> str:
+    """Over the network, with a password, as from a machine of its own."""
+    script = f"IFS= read -r PGPASSWORD; export PGPASSWORD; psql -h 127.0.0.1 -U ada -qtA {database}"
+    sent = f"{password}\n{query};\n"
+    return stack.execute(
+        "postgres", "sh", "-c", f"{script} -v ON_ERROR_STOP=1", text_in=sent
+    ).strip()
+
+
+def _may(stack: Stack, password: str, query: str, database: str = "equipoise") -> bool:
+    try:
+        _as_ada(stack, password, query, database)
+    except Failed:
+        return False
+    return True
