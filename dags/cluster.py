@@ -10,9 +10,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from dags.accounts import accounts, write_passwords
@@ -44,11 +41,14 @@ def init() -> None:
     """
     users = accounts()
     make_databases()
-    from dags.pools import migrate_with_pools
+    from pipelines.publication.postgres.cluster_databases import one_preparation
 
-    migrate_with_pools()
-    print("metadata database and pools are there")
-    with _one_at_a_time():
+    # Airflow's own lock does not cover the tables of its users.
+    with one_preparation(metadata_url()):
+        from dags.pools import migrate_with_pools
+
+        migrate_with_pools()
+        print("metadata database and pools are there")
         write_passwords(users, password_file(), settings().secrets_dir / "airflow_reader.json")
         if has_user_database():
             from dags.user_database import make_users
@@ -117,16 +117,6 @@ def _unnamed() -> str:
         where=f"{METADATA}_CMD",
         remedy="Set it to a command that prints its URL, as `cat /run/secrets/metadata_url`.",
     )
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Two at once would give one user two passwords."""
-    folder = settings().secrets_dir
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / ".users.lock").open("w") as lock:
-        flock(lock, LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

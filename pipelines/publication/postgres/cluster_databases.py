@@ -6,6 +6,8 @@ changed by changing the file and running the set-up again.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -67,10 +69,8 @@ def login_of(url: str, whose: str) -> Login:
     Raises:
         DatabaseUnavailable: it names no login, no password or no database.
     """
-    scheme, _, rest = url.partition("://")
-    plain = f"{scheme.removeprefix('db+').partition('+')[0]}://{rest}" if rest else url
     try:
-        parts = conninfo_to_dict(plain)
+        parts = conninfo_to_dict(_plain(url))
         return Login(str(parts["user"]), str(parts["password"]), str(parts["dbname"]))
     except (psycopg.Error, KeyError):
         raise DatabaseUnavailable(
@@ -95,6 +95,26 @@ def wait_for(url: str, seconds: float = READY_SECONDS) -> None:
             if time.monotonic() > ends:
                 raise _refused(url, error) from None
             time.sleep(1)
+
+
+@contextmanager
+def one_preparation(metadata_url: str) -> Iterator[None]:
+    """Hold the only turn to prepare the metadata database; a second one waits for it.
+
+    Raises:
+        DatabaseUnavailable: the server cannot be reached in READY_SECONDS, or refuses the login.
+    """
+    url = _plain(metadata_url)
+    wait_for(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (SET_UP_LOCK,))
+        yield
+
+
+def _plain(url: str) -> str:
+    """libpq's form of a URL that names a driver of SQLAlchemy's, or a result backend."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.removeprefix('db+').partition('+')[0]}://{rest}" if rest else url
 
 
 def _require_apart(metadata: Login, predictions: Login, superuser_url: str) -> None:

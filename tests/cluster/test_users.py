@@ -1,0 +1,89 @@
+"""Users in the metadata database (FAB), made by two preparations at once and by a third."""
+
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from tests.cluster.settings import clean_environment, secret, shipped
+from tests.dags.installations import ROOT, python
+from tests.faults.airflow_services import free_port
+from tests.publication.servers import Server, own_server
+
+pytestmark = pytest.mark.slow
+
+HOST = "127.0.0.1"
+USERS = "SELECT u.username, r.name FROM ab_user u JOIN ab_user_role m ON m.user_id = u.id JOIN ab_role r ON r.id = m.role_id ORDER BY 1"  # noqa: E501
+READS = """
+SELECT DISTINCT a.name, v.name FROM ab_permission_view_role m
+JOIN ab_role r ON r.id = m.role_id JOIN ab_permission_view p ON p.id = m.permission_view_id
+JOIN ab_permission a ON a.id = p.permission_id JOIN ab_view_menu v ON v.id = p.view_menu_id
+WHERE r.name = 'EquipoiseReader' ORDER BY 2
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with own_server(HOST, free_port()) as made:
+        yield made
+
+
+def environment(folder: Path, server: Server) -> dict[str, str]:
+    where = f"{HOST}:{server.port}"
+    word = secrets.token_hex(8)
+    secret(folder, "predictions", f"postgresql://pipeline:{word}@{where}/equipoise")
+    secret(folder, "superuser", server.url)
+    metadata = secret(folder, "metadata", f"postgresql+psycopg2://airflow:{word}@{where}/airflow")
+    return (
+        clean_environment()
+        | shipped()
+        | {
+            "EQUIPOISE_HOME": str(folder / "home"),
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "EQUIPOISE_DATABASE_URL_FILE": str(folder / "predictions"),
+            "EQUIPOISE_SUPERUSER_URL_FILE": str(folder / "superuser"),
+            "EQUIPOISE_AIRFLOW_USERS": "ada:user, vic:viewer, olga:op",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__AUTH_MANAGER": (
+                "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+            ),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": metadata,
+        }
+    )
+
+
+def test_users_stand_once_each_with_their_roles_however_often_the_cluster_is_prepared(
+    server: Server, tmp_path: Path
+) -> None:
+    env = environment(tmp_path, server)
+
+    def prepare(_: int) -> tuple[int, str, str]:
+        return python("-m", "dags.cluster", "init", env=env, timeout_s=600)
+
+    with ThreadPoolExecutor() as both:
+        done = [*both.map(prepare, range(2)), prepare(3)]
+    assert [code for code, _, _ in done] == [0, 0, 0], done[0][2] + done[1][2]
+    with psycopg.connect(make_conninfo(server.url, dbname="airflow")) as connection:
+        assert connection.execute(USERS).fetchall() == [
+            ("ada", "User"),
+            ("admin", "Admin"),
+            ("equipoise-reader", "EquipoiseReader"),
+            ("olga", "Op"),
+            ("vic", "Viewer"),
+        ]
+        assert connection.execute(READS).fetchall() == [
+            ("can_read", "DAG Runs"),
+            ("can_read", "DAGs"),
+            ("can_read", "HITL Detail"),
+            ("can_read", "Task Instances"),
+            # FAB gives it to every role.
+            ("can_read", "Website"),
+        ]
+        pools = connection.execute("SELECT pool, slots FROM slot_pool ORDER BY 1").fetchall()
+    assert pools == [("default_pool", 4), ("gpu", 1)]
+    passwords = tmp_path / "home" / "secrets" / "airflow_passwords.json"
+    assert passwords.stat().st_mode & 0o077 == 0
