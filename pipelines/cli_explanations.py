@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli_options import StudyName, require_known
+from pipelines.cli_store import FROM_INPUT, from_input
 
 app = typer.Typer()
 
@@ -15,7 +16,7 @@ def why(
     subject: Annotated[str, typer.Argument(help="As the tables name it: subject_id.")],
     source_id: Annotated[
         bool,
-        typer.Option("--source-id", help="SUBJECT is the source's own id: needs the crosswalk."),
+        typer.Option("--source-id", help="SUBJECT is the source's own id, `-`: from the input."),
     ] = False,
     show_it: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser.")] = False,
 ) -> None:
@@ -31,7 +32,9 @@ def why(
             where="the argument SUBJECT",
             remedy="Take a subject_id of the table, or add --source-id.",
         )
-    file = write_page(study, subject_of(study, subject) if source_id else int(subject))
+    # The arguments of a process can be read by everybody on the machine.
+    wanted = from_input() if source_id and subject == FROM_INPUT else subject
+    file = write_page(study, subject_of(study, wanted) if source_id else int(subject))
     print(file)
     if show_it:
         import webbrowser

@@ -28,14 +28,14 @@ def erase(study: StudyName, source_id: SourceId, ground: Ground, person: Person)
 
     # A study whose YAML is gone may have published; a person's right outlives it.
     require_study_name(study)
-    wanted = _from_input() if source_id == FROM_INPUT else source_id
+    wanted = from_input() if source_id == FROM_INPUT else source_id
     receipt = erase_subject(study, wanted, ground, person, settings())
     print(f"erased: {receipt.rows:,} rows of {receipt.study}")
     for key in receipt.held_by:
         print(f"still held by artefact {key}: remove it and run the study again")
 
 
-def _from_input() -> str:
+def from_input() -> str:
     """An id that is neither shown nor kept by a shell."""
     return (getpass("source id: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
 
