@@ -3,12 +3,15 @@
 import fcntl
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 from pipelines.errors import StudyInvalid, TrainingFailed, TrainingInterrupted
 from pipelines.gpus import visible_gpus
@@ -24,6 +27,9 @@ Heard = Callable[[str], None]
 
 # Processes of one training on a machine without a GPU.
 MOST_PROCESSES = 64
+
+# A killed process is gone within so long, unless the kernel holds on to it.
+ENDING_SECONDS = 30.0
 
 _under_way: set[subprocess.Popen[str]] = set()
 
@@ -76,19 +82,73 @@ def training_command(arguments: Sequence[str], processes: int = 1) -> list[str]:
     return [*together, "models.training", *arguments]
 
 
+def most_silence_seconds() -> float:
+    """``EQUIPOISE_TRAINING_SILENCE_MINUTES`` in seconds; 30 minutes by default.
+
+    Raises:
+        StudyInvalid: it is no number above 0.
+    """
+    words = os.environ.get("EQUIPOISE_TRAINING_SILENCE_MINUTES", "30")
+    try:
+        minutes = float(words)
+    except ValueError:
+        minutes = 0.0
+    if 0.0 < minutes < float("inf"):
+        return 60.0 * minutes
+    raise StudyInvalid(
+        "EQUIPOISE_TRAINING_SILENCE_MINUTES is no number of minutes.",
+        where="the environment",
+        remedy="Set it to a number above 0, or not at all: 30 is the default.",
+    )
+
+
+class Silence:
+    """How long a child has said nothing. A slow one says every minute how far it is."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.was_too_long = seconds, False
+        self.broken()
+
+    def broken(self) -> None:
+        """A line was heard."""
+        self.since = monotonic()
+
+    @contextmanager
+    def ends(self, child: subprocess.Popen[str]) -> Iterator[None]:
+        """Kill the child when it has been silent for too long."""
+        is_over = threading.Event()
+
+        def watch() -> None:
+            while (left := self.since + self.seconds - monotonic()) > 0:
+                if is_over.wait(left):
+                    return
+            self.was_too_long = True
+            child.kill()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+
+
 def run_training(command: list[str], lock: int, heard: Heard = to_log) -> None:
     """Run `python -m <module> ...`; it inherits the lock and holds it if we are killed.
 
     It stays in our process group, so that what ends the group (Ctrl-C, a worker's stop) ends it
-    too; of us alone it learns at its next line, which nobody reads.
+    too; of our end alone it learns by its pipe, which nobody reads any more.
 
     Args:
         heard: is given every line that it says; what it raises ends the child.
 
     Raises:
-        TrainingFailed: the child ended with another code than 0.
+        StudyInvalid: ``EQUIPOISE_TRAINING_SILENCE_MINUTES`` is no number of minutes.
+        TrainingFailed: the child ended with another code than 0, or said nothing for longer.
         TrainingInterrupted: by a signal of INTERRUPTIONS.
     """
+    silence = Silence(most_silence_seconds())
     where = " ".join(command[1:3]).replace("-m", "python -m", 1)
     with subprocess.Popen(
         command,
@@ -100,13 +160,23 @@ def run_training(command: list[str], lock: int, heard: Heard = to_log) -> None:
     ) as child:
         _under_way.add(child)
         try:
-            last = _lines(child, heard)
+            with silence.ends(child):
+                last = _lines(child, heard, silence)
         except BaseException:
             # A timeout or a stop of the task must not wait for the epochs that are left.
             child.kill()
+            _wait_for_all(child)
             raise
         finally:
             _under_way.discard(child)
+    if silence.was_too_long:
+        raise TrainingFailed(
+            f"The training process said nothing for {silence.seconds / 60:g} minutes and was "
+            f"ended; it last said: {last}",
+            where=where,
+            remedy="Run the same again: finished epochs are kept, and it goes on there. Where one "
+            "step really takes so long, raise EQUIPOISE_TRAINING_SILENCE_MINUTES.",
+        )
     if -child.returncode in INTERRUPTIONS:
         raise TrainingInterrupted(
             f"The training process was ended by {signal.Signals(-child.returncode).name}.",
@@ -127,13 +197,28 @@ def end_trainings() -> None:
         child.terminate()
 
 
-def _lines(child: subprocess.Popen[str], heard: Heard) -> str:
+def _lines(child: subprocess.Popen[str], heard: Heard, silence: Silence) -> str:
     """Pass on the child's lines until it ends; the last one says how it went."""
     last = ""
     for line in child.stdout or ():
+        silence.broken()
         last = line.strip() or last
         heard(line.rstrip())
     return last
+
+
+def _wait_for_all(child: subprocess.Popen[str]) -> None:
+    """Until the last process of a training that we killed has closed its end of the pipe.
+
+    They die with the one that started them, but not in the same instant: the lock is not to be
+    free before.
+    """
+    if child.stdout is None:
+        return
+    until, pipe = monotonic() + ENDING_SECONDS, child.stdout.fileno()
+    while select.select([pipe], [], [], max(0.0, until - monotonic()))[0]:
+        if not os.read(pipe, 65_536):
+            return
 
 
 @contextmanager

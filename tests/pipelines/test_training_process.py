@@ -11,8 +11,16 @@ from types import FrameType
 
 import pytest
 
-from pipelines.errors import TrainingFailed, TrainingInterrupted
-from pipelines.training_process import end_trainings, one_attempt_at_a_time, run_training
+from pipelines.errors import StudyInvalid, TrainingFailed, TrainingInterrupted
+from pipelines.gpus import visible_gpus
+from pipelines.training_process import (
+    end_trainings,
+    one_attempt_at_a_time,
+    run_training,
+    training_command,
+    training_device,
+    training_processes,
+)
 
 
 @pytest.fixture
@@ -109,3 +117,103 @@ def test_a_second_attempt_waits_for_an_orphan_of_the_first(tmp_path: Path) -> No
     orphan.wait()
 
     assert waited > 0.5
+
+
+def test_a_child_that_says_nothing_for_too_long_is_ended(
+    lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_TRAINING_SILENCE_MINUTES", "0.02")
+    with pytest.raises(TrainingFailed, match=r"nothing for 0\.02 minutes .* last said: epoch 1"):
+        run_training(child("import time; print('epoch 1', flush=True); time.sleep(600)"), lock)
+
+
+def test_a_slow_child_that_says_so_is_left_alone(
+    lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six seconds of silence would end it, and it takes longer in all."""
+    monkeypatch.setenv("EQUIPOISE_TRAINING_SILENCE_MINUTES", "0.1")
+    program = "import time\nfor n in range(9): print(n, flush=True); time.sleep(0.7)"
+    heard: list[str] = []
+    run_training(child(program), lock, heard.append)
+
+    assert heard == list("012345678")
+
+
+@pytest.mark.parametrize("words", ["", "soon", "0", "-1", "nan", "inf"])
+def test_a_silence_that_is_no_number_of_minutes_is_refused(
+    words: str, lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_TRAINING_SILENCE_MINUTES", words)
+    with pytest.raises(StudyInvalid, match="no number of minutes"):
+        run_training(child("print('epoch 1')"), lock)
+
+
+# What `nvidia-smi -L` prints: two GPUs, the second in two slices.
+LISTED = """GPU 0: A (UUID: GPU-00000000-0000-0000-0000-000000000000)
+GPU 1: A (UUID: GPU-00000000-0000-0000-0000-000000000001)
+  MIG 1g Device 0: (UUID: MIG-00000000-0000-0000-0000-000000000002)
+  MIG 1g Device 1: (UUID: MIG-00000000-0000-0000-0000-000000000003)
+"""
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "listed").write_text(LISTED)
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text(f"#!/bin/sh\ncat {tmp_path}/listed\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(driver.parent), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("EQUIPOISE_TRAINING_PROCESSES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"),
+    [
+        (None, 2),
+        ("0,1", 2),
+        ("1", 1),
+        ("", 0),
+        ("-1", 0),
+        ("1,-1,0", 1),
+        ("0,7", 1),
+        ("GPU-00000000-0000-0000-0000-000000000001", 1),
+        ("NoDevFiles", 0),
+    ],
+)
+@pytest.mark.usefixtures("two_gpus")
+def test_gpus_are_counted_as_cuda_sees_them(
+    visible: str | None, gpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert visible_gpus() == gpus
+    assert training_processes() == max(1, gpus)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_every_gpu_gets_a_process_unless_fewer_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert training_device() == "cuda x 2"
+    monkeypatch.setenv("EQUIPOISE_TRAINING_PROCESSES", "1")
+    assert (training_processes(), training_device()) == (1, "cuda")
+
+
+@pytest.mark.parametrize("words", ["", "0", "-1", "3", "two", "1.5"])
+@pytest.mark.usefixtures("two_gpus")
+def test_processes_that_cannot_train_together_are_refused(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_TRAINING_PROCESSES", words)
+    with pytest.raises(StudyInvalid, match="no number of processes"):
+        training_processes()
+
+
+def test_one_process_trains_by_the_command_it_always_had() -> None:
+    assert training_command(["--a", "b"]) == [sys.executable, "-m", "models.training", "--a", "b"]
+    assert training_command(["--a", "b"], 2) == [
+        *(sys.executable, "-m", "models.launching", "--processes", "2"),
+        *("models.training", "--a", "b"),
+    ]
