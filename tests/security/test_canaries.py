@@ -1,0 +1,327 @@
+"""1,008 planted identifiers and 50 planted secrets are found only where they belong.
+
+A patient's words belong into the source, the events, the crosswalk and the quarantine; a secret
+into the folder of secrets. Everything else that an installation writes is searched: every file in
+every written form, the database's dump and files, Airflow's metadata and logs, the command lines
+and environments of every process while it runs.
+"""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import polars as pl
+import psycopg
+import pytest
+import yaml
+from psycopg.conninfo import make_conninfo
+
+from pipelines.errors import (
+    ContractBroken,
+    DatabaseUnavailable,
+    SourceInvalid,
+    StudyInvalid,
+    TrainingFailed,
+)
+from pipelines.publication.postgres_setup import set_up
+from tests.dags.installations import ROOT, environment
+from tests.publication.servers import Server, login, own_server
+from tests.security.canaries import drawn_secrets, identifiers
+from tests.security.searching import Search
+from tests.security.ward import CONTRACT, STUDY, study_text, write_ward
+
+# Where a patient's words belong, from the installation's home.
+THEIRS = (
+    "data/*",
+    "artefacts/ingest_events/*",
+    "artefacts/merge_events/*",
+    "publication/private/crosswalk/*",
+)
+SECRETS = ("secrets/*",)
+POLL_SECONDS = 0.1
+
+
+class Installation:
+    """A home, a study, a PostgreSQL, and 50 secrets that are given to all of it."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self.home, self.studies, self.server = folder / "home", folder / "studies", server
+        self.secrets = drawn_secrets()
+        self.output: list[bytes] = []
+        self.seen: dict[str, bytes] = {}
+        self.kept = folder / "kept"
+        self.kept.mkdir()
+        write_ward(self.home / "data" / "ward")
+        self.studies.mkdir()
+        self.write_study(STUDY)
+        self.given = _secret_files(self.home / "secrets", self.secrets, self._publisher())
+
+    def write_study(self, name: str, **sections: object) -> None:
+        (self.studies / f"{name}.yaml").write_text(study_text(**sections))
+
+    def _publisher(self) -> str:
+        """The URL of the login that publishes, with the first secret as its password."""
+        set_up(self.server.url)
+        url = login(self.server.url, "publisher", "equipoise_writer", "equipoise_analyst")
+        with psycopg.connect(self.server.url, autocommit=True) as admin:
+            admin.execute("INSERT INTO equipoise.study_grants VALUES ('publisher', '*')")
+        return make_conninfo(url, password=self.secrets[10])
+
+    def equipoise(self, *words: str, typed: str = "", kills: str = "", **variables: str) -> int:
+        """One command, watched while it runs.
+
+        Args:
+            typed: what a person types into it.
+            kills: processes whose command line holds this are killed.
+        """
+        command = [sys.executable, "-m", "pipelines.cli", *words]
+        if words[0] == "run":
+            command = [sys.executable, "-m", "dags.run", *words[1:]]
+        clean = environment(self.home, self.studies, toy=False)
+        env = clean | self.given | {"OMP_NUM_THREADS": "1"} | variables
+        with (
+            subprocess.Popen(
+                command,
+                env=env,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            ) as child,
+            self._watched(kills),
+        ):
+            self.output.append(child.communicate(typed.encode())[0])
+        return child.returncode
+
+    @contextmanager
+    def _watched(self, kills: str) -> Iterator[None]:
+        """Note every process of ours, and keep Airflow's metadata from being removed."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(POLL_SECONDS):
+                self._look_at_processes(kills)
+                for file in self.home.glob("airflow/runs/*.db*"):
+                    if not (self.kept / file.name).exists():
+                        os.link(file, self.kept / file.name)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
+    def _look_at_processes(self, kills: str) -> None:
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                surroundings = (folder / "environ").read_bytes()
+                if str(self.home).encode() in surroundings:
+                    line = (folder / "cmdline").read_bytes()
+                    self.seen[f"command {line!r:.200}"] = line
+                    self.seen[f"environment of {folder.name}"] = surroundings
+                    if kills and kills.encode() in line:
+                        os.kill(int(folder.name), signal.SIGKILL)
+            except OSError:
+                continue  # it ended while it was looked at
+
+    def dump(self) -> bytes:
+        """All databases of the server, as text."""
+        program = self.server.binaries / "pg_dumpall"
+        words = [str(program), "--no-role-passwords", "-d", self.server.url]
+        return subprocess.run(words, check=True, capture_output=True).stdout
+
+
+def _secret_files(folder: Path, drawn: list[str], url: str) -> dict[str, str]:
+    """Write the secrets as an installation has them; the variables that name the files."""
+    folder.mkdir(parents=True, mode=0o700)
+    passwords = {f"approver{number}": text for number, text in enumerate(drawn[20:])}
+    written = {
+        "database.url": url,
+        "fernet": drawn[0],
+        "fernet.old": ",".join(drawn[1:5]),
+        "jwt": drawn[5],
+        "api": drawn[6],
+        "s3": f"[default]\naws_access_key_id = {drawn[7]}\naws_secret_access_key = {drawn[8]}\n"
+        f"aws_session_token = {drawn[9]}\n",
+        "metadata": f"postgresql://airflow:{drawn[11]}@nowhere.example/airflow",
+        "passwords.json": json.dumps(passwords),
+        "others": "\n".join(drawn[12:20]),
+    }
+    for name, text in written.items():
+        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600), "w") as stream:
+            stream.write(text)
+    return {
+        "EQUIPOISE_DATABASE_URL_FILE": str(folder / "database.url"),
+        "AIRFLOW__CORE__FERNET_KEY_CMD": f"cat {folder / 'fernet'}",
+        "AIRFLOW__API_AUTH__JWT_SECRET_CMD": f"cat {folder / 'jwt'}",
+        "AIRFLOW__API__SECRET_KEY_CMD": f"cat {folder / 'api'}",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "s3"),
+    }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    # Over a network it asks for passwords, over its socket it does not.
+    with own_server("127.0.0.1", free_port()) as server:
+        made = Installation(tmp_path_factory.mktemp("canaries"), server)
+        assert made.equipoise("run", STUDY) == 0, made.output[-1].decode()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def patients() -> Search:
+    return Search(chain(*identifiers().values()))
+
+
+def leaks(
+    installation: Installation, search: Search, *, but: tuple[str, ...]
+) -> Mapping[str, set[str]]:
+    """Everything that was written or said, searched but for the patterns."""
+    server = {
+        f"server/{file.relative_to(installation.server.folder)}": file.read_bytes()
+        for file in installation.server.folder.rglob("*")
+        if file.is_file()
+    }
+    said = {f"output {number}": text for number, text in enumerate(installation.output)}
+    return (
+        search.in_folder(installation.home, but=but)
+        | search.in_folder(installation.kept)
+        | search.in_texts(server | said | installation.seen | {"dump": installation.dump()})
+    )
+
+
+def test_the_search_finds_every_identifier_where_it_belongs(
+    installation: Installation, patients: Search
+) -> None:
+    """What is planted is read: else nothing could be found elsewhere either."""
+    everywhere = patients.in_folder(installation.home / "data")
+    kept = patients.in_folder(installation.home / "artefacts" / "ingest_events")
+
+    assert len(set().union(*everywhere.values())) == 18 * 56
+    assert any(name.endswith("quarantine.parquet") for name in kept)
+    assert len(set().union(*kept.values())) > 500
+
+
+def test_no_identifier_is_outside_the_stores_of_events_names_and_quarantine(
+    installation: Installation, patients: Search
+) -> None:
+    assert leaks(installation, patients, but=THEIRS) == {}
+
+
+def test_no_secret_is_outside_the_folder_of_secrets(installation: Installation) -> None:
+    key = (installation.home / "secrets" / "pseudonym.key").read_bytes()
+    written = [key.hex(), key.decode("latin-1"), base64.b64encode(key).decode()]
+    search = Search([*installation.secrets, *written])
+    assert len(set().union(*search.in_folder(installation.home / "secrets").values())) >= 49
+
+    assert leaks(installation, search, but=SECRETS) == {}
+
+
+def broken_files(installation: Installation) -> None:
+    """Beside the ward: a copy that was cut, and one without a header."""
+    ward = installation.home / "data" / "ward"
+    for name, change in {"cut": _cut, "headless": _headless}.items():
+        copy = installation.home / "data" / name
+        shutil.copytree(ward, copy)
+        for file in copy.iterdir():
+            file.write_text(change(file.read_text()))
+        ehr = yaml.safe_load(study_text())["ehr"]
+        installation.write_study(name, ehr=ehr | {"source": ehr["source"] | {"folder": name}})
+
+
+def _cut(text: str) -> str:
+    return text[: -len(text) // 3]
+
+
+def _headless(text: str) -> str:
+    return text.split("\n", 1)[1]
+
+
+def failures(installation: Installation) -> Iterator[tuple[str, int, int]]:
+    """What goes wrong, the exit code, and the one that is expected."""
+    broken_files(installation)
+    model = {"hidden_size": 8, "seeds": [5], "max_epochs": 2}
+    installation.write_study("small", contract={**CONTRACT, "minimum_subjects": 10_000})
+    installation.write_study("killed", model=model)
+    installation.write_study("wrong", model={"hidden_size": -1})
+    url = installation.home / "secrets" / "database.url"
+    right, run = url.read_text(), installation.equipoise
+    yield "a cut file", run("run", "cut"), SourceInvalid.exit_code
+    yield "no header", run("run", "headless"), SourceInvalid.exit_code
+    yield "a broken contract", run("run", "small"), ContractBroken.exit_code
+    yield "a broken study", run("run", "wrong"), StudyInvalid.exit_code
+    killed = run("run", "killed", kills="models.training")
+    yield "a killed training", killed, TrainingFailed.exit_code
+    for what, changed in {
+        "a wrong password": {"host": "127.0.0.1", "password": installation.secrets[12]},
+        "no server": {"host": "127.0.0.1", "port": 1},
+    }.items():
+        url.write_text(make_conninfo(right, **changed))
+        yield what, run("run", STUDY), DatabaseUnavailable.exit_code
+    url.write_text(right)
+
+
+def commands(installation: Installation) -> Iterator[tuple[str, int]]:
+    """What people call afterwards, with an id typed where one is asked for."""
+    crosswalk = next(
+        (installation.home / "publication" / "private" / "crosswalk").glob("*.parquet")
+    )
+    ids = pl.read_parquet(crosswalk)["source_id"]
+    run = installation.equipoise
+    yield "show", run("show", STUDY)
+    yield "explain", run("explain", STUDY)
+    yield "report", run("report", STUDY, "--no-open")
+    yield "json", run("report", STUDY, "--no-open", "--json")
+    yield "pdf", run("report", STUDY, "--no-open", "--pdf")
+    published = (run("why", STUDY, "-", "--source-id", typed=f"{name}\n") for name in ids[:8])
+    yield "why", min(published)
+    yield "rotate-key", run("rotate-key")
+    yield "again", run("run", STUDY, "--as-of", "2000-01-02")
+
+
+@pytest.mark.slow
+def test_whatever_goes_wrong_no_identifier_and_no_secret_gets_out(
+    installation: Installation, patients: Search
+) -> None:
+    for what, code, expected in failures(installation):
+        assert code == expected, f"{what}: {installation.output[-1].decode()}"
+    for what, code in commands(installation):
+        assert code == 0, f"{what}: {installation.output[-1].decode()}"
+
+    assert leaks(installation, patients, but=THEIRS) == {}
+    assert leaks(installation, Search(installation.secrets), but=SECRETS) == {}
+
+
+def test_secrets_are_their_owners_alone(installation: Installation) -> None:
+    files = [file for file in (installation.home / "secrets").rglob("*") if file.name != ".lock"]
+    modes = {file: stat.S_IMODE(file.stat().st_mode) for file in files}
+
+    assert set(modes.values()) == {0o600, 0o700}
+    assert all(mode == (0o700 if file.is_dir() else 0o600) for file, mode in modes.items())
+
+
+def test_the_processes_were_seen_while_they_ran(installation: Installation) -> None:
+    lines = [name for name in installation.seen if name.startswith("command")]
+
+    assert any("models.training" in line for line in lines)
+    assert any("dags.run" in line for line in lines)
+    assert list(installation.kept.glob("*.db"))
