@@ -110,9 +110,12 @@ class ArtefactStore:
         return self.shared is not None and self.shared.manifest(key) is not None
 
     def keys(self, stage: str) -> list[str]:
-        """The keys of all artefacts of a stage, here and in the shared store, in order."""
+        """The keys of all artefacts of a stage, here and in the shared store, in order.
+
+        A folder whose manifest is gone counts: reading it says so, leaving it out would hide it.
+        """
         here = {
-            f"{stage}/{path.parent.name}" for path in self.root.glob(f"{stage}/[!.]*/{MANIFEST}")
+            f"{stage}/{path.name}" for path in self.root.glob(f"{stage}/[!.]*") if path.is_dir()
         }
         return sorted(here.union(self.shared.keys(stage) if self.shared else ()))
 

@@ -117,11 +117,10 @@ def report(
     from pipelines.errors import SourceMissing
     from pipelines.journal import read_entries
     from pipelines.settings import settings
+    from pipelines.stage import store
 
     entries = [entry for entry in read_entries(study) if entry.stage == "audit_model"]
-    name = "report.json" if as_json else "report.html"
-    path = settings().artefacts_dir / entries[-1].key / name if entries else None
-    if path is None or not path.exists():
+    if not entries or not store().has(entries[-1].key):
         raise SourceMissing(
             f"{study} has no audit report yet.",
             where=str(settings().artefacts_dir / "audit_model"),
@@ -129,6 +128,7 @@ def report(
         )
     from pipelines.approvals.answered_report import pdf_with_answers, report_with_answers
 
+    path = store().open(entries[-1].key) / "report.json"
     if not as_json:
         path = (pdf_with_answers if as_pdf else report_with_answers)(entries[-1].key)
     print(path)

@@ -153,8 +153,8 @@ def _registers(entry: Entry, policy: str) -> bool:
 def _unknown_audits(spec: Study, entries: Sequence[Entry]) -> int:
     """How many audits of the question are kept of which the record has no look."""
     known = {entry.predictions_key for entry in entries if entry.kind == "look"}
-    audits = settings().artefacts_dir.glob("audit_model/[!.]*")
-    recipes = [recipe for one in audits if (recipe := _recipe(f"audit_model/{one.name}"))]
+    audits = store().keys("audit_model")
+    recipes = [recipe for key in audits if (recipe := _recipe(key))]
     return sum(
         recipe["inputs"]["predictions"] not in known
         and _question_of(recipe["inputs"]["sequences"]) in (None, question_sha256(spec))
@@ -211,7 +211,7 @@ def _entry(kind: Literal["policy", "look", "gap"], spec: Study, predictions_key:
         question_sha256=question_sha256(spec),
         policy_sha256=policy_sha256(spec),
         predictions_key=predictions_key,
-        predictions_existed=store().path(predictions_key).exists(),
+        predictions_existed=store().has(predictions_key),
         at=datetime.now(UTC),
     )
 

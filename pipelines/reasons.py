@@ -65,8 +65,7 @@ def _explanation_of(study: str, scores: str) -> str:
     """The newest explanation of the very scores that are published."""
     made = [entry.key for entry in read_entries(study) if entry.stage == "explain_predictions"]
     for key in reversed(made):
-        there = store().path(key).exists()
-        if there and store().manifest(key)["recipe"]["inputs"]["scores"] == scores:
+        if store().has(key) and store().manifest(key)["recipe"]["inputs"]["scores"] == scores:
             return key
     raise SourceMissing(
         f"The current predictions of {study} were never explained.",

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipelines.artefacts import ArtefactStore
 from pipelines.journal import JournalEntry
 from pipelines.publication.folders import PublicationFolders
 from pipelines.settings import settings
+from pipelines.stage import store
 
 COLUMNS = ("flow", "stage", "rows in", "accepted", "quarantined", "seconds", "", "counts")
 OF_ROWS = ("rows_in", "accepted", "quarantined")
@@ -19,10 +19,9 @@ def stage_rows(entries: Iterable[JournalEntry]) -> list[tuple[str, ...]]:
 
 def paths_of(entries: Iterable[JournalEntry]) -> dict[str, Path]:
     """Where the reports of these stage calls are, and the tables; only what exists."""
-    artefacts = ArtefactStore(settings().artefacts_dir)
     published = PublicationFolders(settings().publication_dir)
     wanted = {
-        f"report of {entry.stage}": artefacts.path(entry.key) / "report.html" for entry in entries
+        f"report of {entry.stage}": store().path(entry.key) / "report.html" for entry in entries
     }
     wanted |= {"table (DuckDB)": published.snapshot, "table (Parquet)": published.parquet}
     return {name: path for name, path in wanted.items() if path.exists()}

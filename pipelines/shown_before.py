@@ -7,7 +7,6 @@ from typing import Any
 from pipelines.artefacts import hash_json
 from pipelines.limits_order import looks_before
 from pipelines.provenance import policy_sha256
-from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.study import Study
 from validation.disclosure.memory import MEMORY_FILE, ShownBefore, read_memory, write_memory
@@ -31,9 +30,8 @@ def shown_before(spec: Study, predictions: str) -> tuple[ShownBefore, ...]:
         return ()
     earlier, own = looks_before(spec, predictions), (predictions, policy_sha256(spec))
     found: dict[str, ShownBefore] = {}
-    for folder in sorted(settings().artefacts_dir.glob("audit_model/[!.]*")):
-        key = f"audit_model/{folder.name}"
-        if not (folder / MEMORY_FILE).exists():
+    for key in store().keys("audit_model"):
+        if MEMORY_FILE not in store().manifest(key)["files"]:
             continue
         name, look = _look_of(key)
         if look in earlier if earlier is not None else name == spec.name and look != own:

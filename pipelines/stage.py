@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.artefacts import Artefact, ArtefactStore, Counts, Recipe
 from pipelines.journal import JournalEntry, append_entry
-from pipelines.settings import settings
+from pipelines.settings import Settings, settings
 from pipelines.source_code import library_versions, source_hashes
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,11 @@ CORE_LIBRARIES = ("polars", "numpy")
 
 def store() -> ArtefactStore:
     """The artefact store of this installation, with the one that it shares, if any."""
-    known = settings()
+    return store_of(settings())
+
+
+def store_of(known: Settings) -> ArtefactStore:
+    """The same of the installation whose settings these are."""
     if known.artefacts_url is None:
         return ArtefactStore(known.artefacts_dir)
     # fsspec: only who shares a store pays for it.

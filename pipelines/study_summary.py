@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.approvals.request import ListedRequest
 from pipelines.approvals.requests import list_requests
-from pipelines.artefacts import ArtefactStore
 from pipelines.compression import smaller_model_of
 from pipelines.errors import ArtefactCorrupt
 from pipelines.journal import JournalEntry, read_entries
@@ -15,6 +14,7 @@ from pipelines.publication.store import open_store
 from pipelines.releases import ListedRelease, list_releases
 from pipelines.run_summary import paths_of
 from pipelines.settings import settings
+from pipelines.stage import store
 from validation.disclosure.view import for_readers
 from validation.estimates import Estimate, VerdictName
 from validation.evidence import load_evidence
@@ -61,7 +61,7 @@ def summarise(study: str) -> StudySummary:
             another version.
     """
     newest = {entry.stage: entry for entry in read_entries(study)}
-    ingested = newest.get("ingest_events")
+    ingested = newest.get("merge_events")
     return StudySummary(
         study=study,
         releases=list_releases(study),
@@ -74,10 +74,9 @@ def summarise(study: str) -> StudySummary:
 
 
 def _audit(entry: JournalEntry | None) -> AuditSummary | None:
-    artefacts = ArtefactStore(settings().artefacts_dir)
-    if entry is None or not artefacts.path(entry.key).exists():
+    if entry is None or not store().has(entry.key):
         return None
-    folder = artefacts.open(entry.key)
+    folder = store().open(entry.key)
     try:
         evidence = for_readers(load_evidence(folder / "evidence.json"))
     except ValueError:

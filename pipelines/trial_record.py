@@ -10,7 +10,6 @@ import polars as pl
 from pipelines.artefacts import hash_json
 from pipelines.domains import load_domain
 from pipelines.errors import ArtefactCorrupt
-from pipelines.settings import settings
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study
 from pipelines.trials import Trial, TrialLedger, overfitting_of, record_trial, trials_of
@@ -133,8 +132,7 @@ def _unrecorded_audits(spec: Study) -> int:
         recorded = {trial.trial_id.split(AGAINST)[0] for trial in trials_of(spec.name).trials}
     except ArtefactCorrupt:
         return 0  # the broken chain is said by what reads it next
-    manifests = settings().artefacts_dir.glob("audit_model/[!.]*/manifest.json")
-    recipes = [store().manifest(f"audit_model/{one.parent.name}")["recipe"] for one in manifests]
+    recipes = [store().manifest(key)["recipe"] for key in store().keys("audit_model")]
     return sum(
         recipe["config"]["words"]["name"] == spec.name
         and recipe["config"]["audit"]["task"] == spec.audit.task

@@ -26,7 +26,7 @@ def report_with_answers(audit: str) -> Path:
     """
     listed = approvals_of(audit)
     if not listed:
-        return store().path(audit) / "report.html"
+        return store().open(audit) / "report.html"
     text = (store().open(audit) / "report.html").read_text(encoding="utf-8")
     section = "\n".join(_section(listed))
     answered = text.replace(BEFORE_THE_FIRST_SECTION, f"{BEFORE_THE_FIRST_SECTION}{section}\n", 1)

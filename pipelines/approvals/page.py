@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from pipelines.approvals.request import ApprovalRequest, ListedRequest
+from pipelines.errors import ArtefactCorrupt
 from pipelines.releases import Release, list_releases
-from pipelines.settings import settings
 from pipelines.stage import store
 from validation.disclosure.view import for_readers
 from validation.evidence import Evidence, LineVerdict, load_evidence
@@ -107,10 +107,9 @@ def _last(study: str) -> Evidence | None:
     if not listed:
         return None
     newest: Release = max(listed, key=lambda each: each.at).release
-    file = settings().artefacts_dir / newest.audit_key / "evidence.json"
     try:
-        return for_readers(load_evidence(file))
-    except (OSError, ValueError):
+        return for_readers(load_evidence(store().open(newest.audit_key) / "evidence.json"))
+    except (ArtefactCorrupt, OSError, ValueError):
         return None
 
 

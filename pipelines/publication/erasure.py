@@ -13,6 +13,7 @@ names a law or a letter, never the person.
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ from pipelines.publication.subject_pages import forget_subject_page
 from pipelines.publication.tombstones import subject_hash
 from pipelines.releases import require_words
 from pipelines.settings import Settings
+from pipelines.stage import store_of
 
 # The columns that name a person, in whatever table of an artefact.
 NAMING = ("subject_id", "source_id")
@@ -56,7 +58,10 @@ def erase(study: str, source_id: str, ground: str, by: str, settings: Settings) 
     hashed = subject_hash(study, subject_id)
     rows = open_store(settings).erase_subject(study, subject_id, ground, by)
     forget_subject_page(study, subject_id, settings)
-    held = tuple(sorted(_holding(settings.artefacts_dir, {str(subject_id), source_id})))
+    names = {str(subject_id), source_id}
+    held = tuple(
+        sorted({*_holding(settings.artefacts_dir, names), *_holding_elsewhere(settings, names)})
+    )
     forget_pair(study, subject_id, hashed, settings)
     return ErasureReceipt(study=study, rows=rows, held_by=held)
 
@@ -78,6 +83,21 @@ def _holding(artefacts: Path, names: set[str]) -> Iterator[str]:
     for folder in artefacts.glob("*/*"):
         if folder.is_dir() and any(_holds(file, names) for file in folder.rglob("*")):
             yield f"{folder.parent.name}/{folder.name}"
+
+
+def _holding_elsewhere(settings: Settings, names: set[str]) -> Iterator[str]:
+    """The same of what the shared store has and this machine has not: fetched, and let go again."""
+    artefacts = store_of(settings)
+    if artefacts.shared is None:
+        return
+    keys = (key for stage in artefacts.shared.stages() for key in artefacts.shared.keys(stage))
+    for key in keys:
+        if artefacts.path(key).exists():
+            continue
+        with TemporaryDirectory() as folder:
+            artefacts.shared.fetch(key, Path(folder))
+            if any(_holds(file, names) for file in Path(folder).rglob("*")):
+                yield key
 
 
 def _holds(file: Path, names: set[str]) -> bool:
