@@ -59,7 +59,7 @@ def main() -> int:
 
 def newest(study: str) -> tuple[Path, Path]:
     """The sequences and the model of the study's newest scores."""
-    key = [entry.key for entry in read_entries(study) if entry.stage == "score_subjects"][-1]
+    key = [entry.key for entry in read_entries(study) if entry.stage == "merge_scores"][-1]
     made_of = store().manifest(key)["recipe"]["inputs"]
     return store().open(made_of["sequences"]), store().open(made_of["model"])
 

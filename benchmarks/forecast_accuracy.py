@@ -10,11 +10,11 @@ import sys
 from pipelines.console import print_table
 from pipelines.stage import store
 from pipelines.stages.audit_model import audit_model
-from pipelines.stages.build_sequences import build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.train_model import train_model
+from pipelines.whole_stages import whole_sequences
 from validation.estimates import Estimate
 from validation.evidence import Evidence, load_evidence
 
@@ -26,7 +26,7 @@ def audited(study: str) -> Evidence:
     """The evidence of the study's audit as its files, its source and this code are now."""
     events = ingest_events(study)
     checks = check_events(study, events)
-    sequences = build_sequences(study, events)
+    sequences = whole_sequences(study, events)
     model = train_model(study, sequences)
     predictions = predict_holdout(study, sequences, model)
     audit = audit_model(study, events, checks, sequences, model, predictions)

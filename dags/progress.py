@@ -16,7 +16,7 @@ class Progress:
 
     def __init__(self, terminal: TextIO, on_begin: Callable[[], None]) -> None:
         self.failure: BaseException | str | None = None
-        self.failed_stage = ""
+        self.failed_stage = self._failed = ""
         self.skipped: set[str] = set()
         self._terminal = terminal
         self._on_begin = on_begin
@@ -27,14 +27,14 @@ class Progress:
         """Airflow calls this before the task's function."""
         self._began = time.monotonic()
         self._on_begin()
-        self.say(f"{task_instance.task_id} …")
+        self.say(f"{_name(task_instance)} …")
 
     @hookimpl
     def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
         """Airflow calls this after the task's function."""
-        if task_instance.task_id == self.failed_stage:
+        if _name(task_instance) == self._failed:
             self.failure = None  # it was tried again; what another stage does mends nothing
-        self.say(f"{task_instance.task_id} done in {self._seconds():.1f} s")
+        self.say(f"{_name(task_instance)} done in {self._seconds():.1f} s")
 
     @hookimpl
     def on_task_instance_failed(
@@ -42,8 +42,9 @@ class Progress:
     ) -> None:
         """Airflow calls this for every failed attempt."""
         self.failure, self.failed_stage = error, task_instance.task_id
+        self._failed = _name(task_instance)
         kind = type(error).__name__ if isinstance(error, BaseException) else "unknown"
-        self.say(f"{task_instance.task_id} failed after {self._seconds():.1f} s ({kind})")
+        self.say(f"{self._failed} failed after {self._seconds():.1f} s ({kind})")
 
     @hookimpl
     def on_task_instance_skipped(self, previous_state: Any, task_instance: Any) -> None:
@@ -68,6 +69,12 @@ class Progress:
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
+
+
+def _name(task_instance: Any) -> str:
+    """The stage, and from the second of its tasks on the number: of most stages there is one."""
+    number = task_instance.map_index + 1
+    return f"{task_instance.task_id} {number}" if number > 1 else str(task_instance.task_id)
 
 
 class StageLines(logging.Handler):

@@ -5,7 +5,13 @@ from typing import Any
 from airflow.sdk import AssetOrTimeSchedule, Param, chain
 
 from dags.assets import publication_of, release_of
-from dags.records import check_events, ingest_events
+from dags.records import (
+    build_sequences,
+    check_events,
+    ingested,
+    merge_sequences,
+    over_shards,
+)
 from dags.stages import stage
 from dags.studies import Schedule, after_close, at, dag_per_study
 from pipelines.study import Study
@@ -32,19 +38,19 @@ NO_REASONS = "none"
 
 
 @stage(hours=2)
-def build_sequences(study: str, events: str, as_of: str) -> str:
-    """Take every subject eligible as of a date, in the vocabulary of the release that stands."""
-    from pipelines.stages.build_sequences import build_scoring_sequences as run
-
-    return run(study, events, as_of)
-
-
-@stage(hours=2)
-def score_subjects(study: str, sequences: str) -> str:
-    """Score with the release that stands in the store, whatever event started this run."""
+def score_subjects(study: str, sequences: str, shard: str) -> str:
+    """Score a shard with the release that stands in the store, whatever event started this run."""
     from pipelines.stages.score_subjects import score_subjects as run
 
-    return run(study, sequences)
+    return run(study, sequences, shard)
+
+
+@stage(hours=0.5)
+def merge_scores(study: str, sequences: str, parts: list[str]) -> str:
+    """Put the scores of all shards together, by the release that made them."""
+    from pipelines.stages.merge_scores import merge_scores as run
+
+    return run(study, sequences, list(parts))
 
 
 @stage(hours=1)
@@ -87,10 +93,12 @@ def score(spec: Study) -> None:
     """
     study, as_of = spec.name, MOMENT if spec.schedule.score_after_close else DAY
     chain(
-        events := ingest_events(study),
+        events := ingested(spec),
         checks := check_events(study, events),
-        sequences := build_sequences(study, events, as_of),
-        scores := score_subjects(study, sequences),
+        parts := over_shards(build_sequences, spec, events=events, as_of=as_of),
+        sequences := merge_sequences(study, events, parts, as_of),
+        scored := over_shards(score_subjects, spec, sequences=sequences),
+        scores := merge_scores(study, sequences, scored),
         audit := audit_predictions(study, sequences, scores),
     )
     reasons = take_reasons(scores, explain_predictions(study, sequences, scores))

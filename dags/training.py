@@ -3,7 +3,13 @@
 from airflow.sdk import chain
 
 from dags.assets import release_of, request_of
-from dags.records import build_sequences, check_events, ingest_events
+from dags.records import (
+    build_sequences,
+    check_events,
+    ingested,
+    merge_sequences,
+    over_shards,
+)
 from dags.stages import stage
 from dags.studies import at, dag_per_study
 from pipelines.study import Study
@@ -69,14 +75,16 @@ def release_model(study: str, audit: str) -> str:
 def train(spec: Study) -> None:
     """The graph. A check's key is no input of what follows it, so the chain states the order."""
     study, somebody = spec.name, STARTED_BY
-    events = ingest_events(study)
+    events = ingested(spec)
     checks = check_events(study, events)
-    sequences = build_sequences(study, events)
+    parts = over_shards(build_sequences, spec, events=events)
+    sequences = merge_sequences(study, events, parts)
     # A study that names its model has nothing to race: the task is not there.
     raced = [race_models(study, sequences)] if spec.auto else []
     chain(
         events,
         checks,
+        parts,
         sequences,
         *raced,
         model := train_model(study, sequences, somebody, *raced),

@@ -5,7 +5,13 @@ One task is one trial. It changes no study: the chosen model section is an artef
 
 from airflow.sdk import chain
 
-from dags.records import build_sequences, check_events, ingest_events
+from dags.records import (
+    build_sequences,
+    check_events,
+    ingested,
+    merge_sequences,
+    over_shards,
+)
 from dags.stages import stage
 from dags.studies import dag_per_study
 from pipelines.study import Study
@@ -41,9 +47,10 @@ def tune(spec: Study) -> None:
     # Airflow shows a function's docstring of a plain task only.
     trial = run_trial.override(doc_md=run_trial.function.__doc__)
     chain(
-        events := ingest_events(study),
+        events := ingested(spec),
         check_events(study, events),
-        sequences := build_sequences(study, events),
+        parts := over_shards(build_sequences, spec, events=events),
+        sequences := merge_sequences(study, events, parts),
         plan := plan_trials(study, sequences),
         trials := trial.partial(study=study, plan=plan).expand(number=numbers),
         choose_model(study, plan, trials),

@@ -1,29 +1,37 @@
 """The domains by name. Each is a folder; nothing of it is imported before it is asked for."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pipelines.settings import settings
+from pipelines.shards import Shard, shards
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import polars as pl
 
-    from pipelines.events import Records
+    from pipelines.events import Pseudonymise, Records
     from pipelines.examples import Examples
 
 CONFIG_MODULES = {
     "ehr": ("pipelines.ehr.config", "EhrConfig"),
     "market": ("pipelines.market.config", "MarketConfig"),
 }
+# Said here too, for the files of DAGs: a domain's module is heavy to import.
+SHARDED = frozenset({"ehr"})
 DOMAIN_MODULES = {"ehr": "pipelines.ehr.domain", "market": "pipelines.market.domain"}
 
 
 class Domain(Protocol):
     """What a domain module gives to the stages, all of it pure but for reading sources."""
 
+    # Whether its tables may be made and scored in shards of subjects, as SHARDED says.
+    CAN_BE_SHARDED: bool
     # Features that are computed from several events are replayed from the cut events themselves.
     DERIVES_FEATURES: bool
     # Distributions beyond the core's whose version decides what the domain reads or derives.
@@ -51,17 +59,23 @@ class Domain(Protocol):
 
     def fingerprint(self, config: Any) -> Mapping[str, str]: ...
 
-    def read_records(self, config: Any) -> "Records": ...
+    def record_parts(
+        self, config: Any, shard: Shard, pseudonymise: "Pseudonymise", work: Path
+    ) -> "Iterator[Records]":
+        """The source rows of a shard's subjects, in at least one part; a subject is in one part.
+
+        work: a folder for what does not fit memory; the caller removes it.
+        """
 
     def tables_may_hold(self, config: Any) -> dict[str, Any]: ...
 
     def checks(
-        self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
+        self, config: Any, events: "pl.LazyFrame", subjects: "pl.DataFrame"
     ) -> list[dict[str, Any]]:
         """Further checks of the tables: name, table, passed, words, unexpected."""
 
     def findings(
-        self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame"
+        self, config: Any, events: "pl.LazyFrame", subjects: "pl.DataFrame"
     ) -> list[dict[str, Any]]:
         """What is odd and allowed: kind, where, words, count, share."""
 
@@ -106,6 +120,9 @@ class Domain(Protocol):
     ) -> "pl.DataFrame | None":
         """The training examples' labels and weights by other definitions; None where none is."""
 
+    def codes_of_other_labels(self, config: Any) -> list[str]:
+        """The codes of the events that ``other_labels`` looks at; it is given no others."""
+
     def scoring_examples(
         self, config: Any, events: "pl.DataFrame", subjects: "pl.DataFrame", as_of: datetime
     ) -> "Examples": ...
@@ -129,6 +146,11 @@ def load_domain(name: str) -> Domain:
     """The domain's module; imports Polars."""
     module: ModuleType = importlib.import_module(DOMAIN_MODULES[name])
     return cast("Domain", module)
+
+
+def shards_of(name: str) -> list[Shard]:
+    """The shards that a domain's stages are mapped over; light to import."""
+    return shards(settings().shards if name in SHARDED else 1)
 
 
 def source_module(name: str) -> str:

@@ -1,5 +1,6 @@
 """Examples: a subject and an index time, with what a domain says of them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import polars as pl
@@ -58,3 +59,26 @@ def exclude(
     remaining = marked.filter(~pl.col("_excluded")).drop("_excluded")
     flow.append(FlowCount(step, words, frame.height - remaining.height, remaining.height, counts))
     return remaining
+
+
+def flow_together(flows: Sequence[Sequence[FlowCount]]) -> list[FlowCount]:
+    """The flows of several sets of subjects as one: every step counts them all."""
+    return [_step_together(steps) for steps in zip(*flows, strict=True)]
+
+
+def _step_together(steps: Sequence[FlowCount]) -> FlowCount:
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    for step in steps:
+        for attribute, level, gone, stay in step.groups:
+            before = counts.get((attribute, level), (0, 0))
+            counts[attribute, level] = before[0] + gone, before[1] + stay
+    attributes = list(dict.fromkeys(attribute for attribute, _ in counts))
+    # As `exclude` counts them: attributes in their order, levels in that of their names.
+    ordered = sorted(counts, key=lambda place: (attributes.index(place[0]), place[1]))
+    return FlowCount(
+        steps[0].step,
+        steps[0].words,
+        sum(step.excluded for step in steps),
+        sum(step.remaining for step in steps),
+        [(*place, *counts[place]) for place in ordered],
+    )

@@ -60,15 +60,15 @@ def _newest_of_training(study: str) -> dict[str, JournalEntry]:
 
 # Stage -> the stages whose keys it takes, in the order of its parameters.
 TRAIN_STAGES: Mapping[str, tuple[str, ...]] = {
-    "ingest_events": (),
-    "check_events": ("ingest_events",),
-    "build_sequences": ("ingest_events",),
-    "train_model": ("build_sequences",),
-    "predict_holdout": ("build_sequences", "train_model"),
+    "merge_events": (),
+    "check_events": ("merge_events",),
+    "merge_sequences": ("merge_events",),
+    "train_model": ("merge_sequences",),
+    "predict_holdout": ("merge_sequences", "train_model"),
     "audit_model": (
-        "ingest_events",
+        "merge_events",
         "check_events",
-        "build_sequences",
+        "merge_sequences",
         "train_model",
         "predict_holdout",
     ),
@@ -81,7 +81,7 @@ def train_stages(study: str) -> Mapping[str, tuple[str, ...]]:
         return TRAIN_STAGES
     stages = list(TRAIN_STAGES.items())
     place = list(TRAIN_STAGES).index("train_model")
-    raced = {"race_models": ("build_sequences",)}
+    raced = {"race_models": ("merge_sequences",)}
     trained = {"train_model": (*TRAIN_STAGES["train_model"], "race_models")}
     return dict(stages[:place]) | raced | trained | dict(stages[place + 1 :])
 
@@ -94,7 +94,7 @@ def recipe_today(stage: str, study: str, keys: list[str]) -> Recipe:
 
 
 def _explain(stage: str, recipe: Recipe, entry: JournalEntry | None) -> StageExplanation:
-    if store().path(recipe.key).exists():
+    if store().has(recipe.key):
         return StageExplanation(stage, "would reuse", recipe.key)
     if entry is None:
         return StageExplanation(stage, "would run", "it never ran for this study")

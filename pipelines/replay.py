@@ -1,6 +1,6 @@
 """Truncation replay: delete all that was known later, rebuild, and compare with what was stored."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,12 @@ import polars as pl
 
 from pipelines.examples import Examples
 from pipelines.sequences import Sequences, gather_sequences, select
-from validation.leakage import LeakageCheck, truncation_replay
+from pipelines.shards import BUCKET_BITS, BUCKETS
+from validation.leakage import LeakageCheck, differing_arrays, replay_check
 
 # A leak of one day shows only in subjects with an event on that very day: a small sample has none.
-REPLAYED_EXAMPLES = 50_000
+# The sample is drawn bucket by bucket: it is the same however many shards there are.
+REPLAYED_PER_BUCKET = 50_000 // BUCKETS
 # Where features are computed from other events, all is rebuilt as of this many moments.
 CUTS = 24
 EXAMPLES_PER_CUT = 500
@@ -38,13 +40,35 @@ class Stored:
     lookback_days: int | None
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """How many examples were rebuilt, which arrays differed, and as of when it was, in words."""
+
+    examples: int
+    differing: list[str]
+    how: str
+
+    def check(self) -> LeakageCheck:
+        """The verdict on them."""
+        return replay_check(self.differing, self.examples, self.how)
+
+
+def replayed_together(parts: Sequence[Replayed]) -> Replayed:
+    """What shards found, as one: their examples are others, their arrays have the same names."""
+    return Replayed(
+        sum(part.examples for part in parts),
+        sorted({name for part in parts for name in part.differing}),
+        parts[0].how,
+    )
+
+
 def replay_examples(
     events: pl.DataFrame, stored: Stored, derived_statics: DerivedStatics
-) -> LeakageCheck:
+) -> Replayed:
     """Rebuild a sample's sequences and static features that come from events, each example from
     its subject's events known at its index time."""
     frame = stored.examples.frame
-    sample = _spread(frame.height, REPLAYED_EXAMPLES)
+    sample = _spread_over_buckets(frame["subject_id"].to_numpy())
     # An example stands as a subject of its own, so that one subject may be replayed twice.
     chosen = frame[sample].select(*KEY).with_row_index("replayed").cast({"replayed": pl.Int64})
     truncated = (
@@ -59,12 +83,11 @@ def replay_examples(
     rebuilt = gather_sequences(truncated, own, stored.channels, stored.lookback_days)
     derived = derived_statics(truncated, own)
     wanted = _numbers(frame[sample].select(derived.columns))
-    return truncation_replay(
+    differing = differing_arrays(
         select(stored.sequences, sample).arrays() | wanted,
         rebuilt.arrays() | _but_for_rounding(_numbers(derived), wanted),
-        sample.size,
-        "each as of its own index time",
     )
+    return Replayed(sample.size, differing, "each as of its own index time")
 
 
 def _numbers(columns: pl.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
@@ -88,7 +111,7 @@ def _but_for_rounding(
 
 def replay_cuts(
     events: pl.DataFrame, build: Build, stored: Stored, at: datetime | None = None
-) -> LeakageCheck:
+) -> Replayed:
     """Rebuild everything as of a few moments (or ``at`` one) from the events known by then.
 
     Args:
@@ -115,10 +138,9 @@ def replay_cuts(
         gathered = gather_sequences(features, frame[sample], stored.channels, stored.lookback_days)
         _add(found, gathered.arrays())
         compared[before], moments = True, moments + 1
-    return truncation_replay(
-        _joined(wanted),
-        _joined(found),
+    return Replayed(
         int(compared.sum()),
+        differing_arrays(_joined(wanted), _joined(found)),
         f"as of {moments:,} moments, sequences of a sample of them",
     )
 
@@ -132,6 +154,14 @@ def _cuts(index_times: pl.Series) -> Iterator[datetime]:
 def _spread(rows: int, most: int) -> Rows:
     """At most ``most`` row numbers, evenly spread, the first and the last among them."""
     return np.unique(np.linspace(0, max(rows - 1, 0), min(rows, most)).astype(np.int64))
+
+
+def _spread_over_buckets(subjects: Rows) -> Rows:
+    """Of each bucket at most ``REPLAYED_PER_BUCKET`` row numbers, ascending."""
+    bucket = subjects >> BUCKET_BITS
+    rows = [np.flatnonzero(bucket == number) for number in np.unique(bucket)]
+    chosen = [own[_spread(own.size, REPLAYED_PER_BUCKET)] for own in rows]
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
 def _columns(

@@ -44,7 +44,12 @@ class Sequences:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in self.names()}
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the arrays."""
+        return [field.name for field in fields(cls)]
 
 
 @dataclass(frozen=True)
@@ -114,20 +119,6 @@ def gather_sequences(
     return _collapse_in_chunks(ordered, keys, values, length, index)
 
 
-def observed_channels(sequences: Sequences, among: npt.NDArray[np.bool_], channels: int) -> Int:
-    """Numbers of the channels that any of the examples ``among`` [E] observed."""
-    return np.flatnonzero(_seen(sequences, channels)[among].any(axis=0))
-
-
-def share_missing(sequences: Sequences, numeric: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Per example: the share of numeric channels (a mask over all) never observed."""
-    seen = _seen(sequences, numeric.size)[:, numeric]
-    if not numeric.any():
-        return np.zeros(len(seen), np.float32)
-    missing: npt.NDArray[np.float32] = (1 - seen.mean(axis=1)).astype(np.float32)
-    return missing
-
-
 def write_sequences(
     folder: Path,
     sequences: Sequences,
@@ -141,8 +132,18 @@ def write_sequences(
     ``windows`` [W, E].
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, array in {**sequences.arrays(), **columns}.items():
+    save_arrays(folder, {**sequences.arrays(), **columns})
+    write_description(folder, description)
+
+
+def save_arrays(folder: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """One ``.npy`` per array, named like it."""
+    for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """The words of a store: ``sequence.json``."""
     (folder / "sequence.json").write_text(json.dumps(description, indent=1, sort_keys=True))
 
 
@@ -174,13 +175,14 @@ def _sort(events: pl.DataFrame, subjects: Int, channels: Sequence[str]) -> _Sort
         channel_bits=_bits(len(channels)),
     )
     _refuse_too_many_bits(ordered, subjects.size)
-    late = bool((events["known_time"] > events["time"]).any())
+    # Asked of each event, not whether any is late: no subject's company decides what it is told.
+    apart = bool((events["known_time"] != events["time"]).any())
     staged = events.select(
         "subject_id",
         pl.Series("tick", ticks),
         _channel_numbers(events["code"], channels).alias("channel"),
         pl.col("numeric_value").fill_null(1.0).alias("value"),
-        *([pl.col("known_time").dt.epoch("us").alias("known")] if late else []),
+        *([pl.col("known_time").dt.epoch("us").alias("known")] if apart else []),
     )
     ranks = pl.DataFrame({"subject_id": subjects, "rank": np.arange(subjects.size)})
     if staged["channel"].min() == -1:
@@ -197,7 +199,7 @@ def _sort(events: pl.DataFrame, subjects: Int, channels: Sequence[str]) -> _Sort
         ordered,
         keys=result["key"].to_numpy(),
         values=result["value"].to_numpy(),
-        known=result["known"].to_numpy() if late else None,
+        known=result["known"].to_numpy() if apart else None,
     )
 
 
@@ -376,14 +378,3 @@ def _means(values: npt.NDArray[np.float32], first: Int) -> npt.NDArray[np.float3
 
 def _offsets(lengths: Int) -> Int:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def _seen(sequences: Sequences, channels: int) -> npt.NDArray[np.bool_]:
-    """bool [E, C]: did the example ever observe the channel."""
-    step_owner = np.repeat(
-        np.arange(sequences.step_offsets.size - 1), np.diff(sequences.step_offsets)
-    )
-    owner = np.repeat(step_owner, np.diff(sequences.observation_offsets))
-    seen = np.zeros((sequences.step_offsets.size - 1, channels), np.bool_)
-    seen[owner, sequences.observation_channel] = True
-    return seen

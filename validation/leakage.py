@@ -1,6 +1,6 @@
 """Did the future, or another split, reach a feature? Each check says what was demanded and seen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,11 +23,15 @@ class LeakageCheck:
 
 def no_step_after_the_index_time(step_days: npt.NDArray[np.float32]) -> LeakageCheck:
     """No time step may lie after the moment of prediction (days > 0)."""
-    late = int((step_days > 0).sum())
+    return steps_after_the_index_time(step_days.size, int((step_days > 0).sum()))
+
+
+def steps_after_the_index_time(steps: int, late: int) -> LeakageCheck:
+    """The verdict on so many time steps, of which so many lie after the moment of prediction."""
     return LeakageCheck(
         "no_step_after_the_index_time",
         late == 0,
-        f"{step_days.size:,} time steps, of which {late:,} lie after the index time",
+        f"{steps:,} time steps, of which {late:,} lie after the index time",
         late,
     )
 
@@ -95,13 +99,24 @@ def truncation_replay(
 
     examples: how many different ones were rebuilt; how: as of when, in words.
     """
-    differing = sorted(
+    return replay_check(differing_arrays(stored, rebuilt), examples, how)
+
+
+def differing_arrays(
+    stored: Mapping[str, npt.NDArray[Any]], rebuilt: Mapping[str, npt.NDArray[Any]]
+) -> list[str]:
+    """The names of the stored arrays that came out otherwise, in type or in any bit."""
+    return sorted(
         name
         for name in stored
         if name not in rebuilt
         or stored[name].dtype != rebuilt[name].dtype
         or not np.array_equal(stored[name], rebuilt[name], equal_nan=stored[name].dtype.kind == "f")
     )
+
+
+def replay_check(differing: Sequence[str], examples: int, how: str) -> LeakageCheck:
+    """The verdict on a replay: no array may differ, and something must have been rebuilt."""
     found = f"differ in {', '.join(differing)}" if differing else "are identical"
     return LeakageCheck(
         "truncation_replay",

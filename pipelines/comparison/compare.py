@@ -115,13 +115,12 @@ def _answered(
 
 def sequences_of(study: str) -> str:
     """The key of the study's sequences, made now if they are not there."""
-    from pipelines.stages.build_sequences import build_sequences
     from pipelines.stages.check_events import check_events
-    from pipelines.stages.ingest_events import ingest_events
+    from pipelines.whole_stages import whole_events, whole_sequences
 
-    events = ingest_events(study)
+    events = whole_events(study)
     check_events(study, events)
-    return build_sequences(study, events)
+    return whole_sequences(study, events)
 
 
 def recipe_for(

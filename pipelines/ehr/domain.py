@@ -1,21 +1,24 @@
 """The EHR domain, as the stages see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines.ehr import files, other_outcomes, outcomes, rdatasets
+from pipelines.ehr import files, other_outcomes, outcomes, rdatasets, sharded_rows
 from pipelines.ehr.bins import binned
 from pipelines.ehr.config import EhrConfig, FilesSource
 from pipelines.ehr.summaries import summary_names, with_summaries
 from pipelines.errors import SourceInvalid
-from pipelines.events import Records
+from pipelines.events import Pseudonymise, Records
 from pipelines.examples import Examples
+from pipelines.shards import Shard
 
+CAN_BE_SHARDED = True
 DERIVES_FEATURES = False
 LIBRARIES: tuple[str, ...] = ()
 # The networks of different seeds agree within this many standard deviations, nineteen in twenty.
@@ -79,13 +82,13 @@ def names_are_public(config: EhrConfig) -> bool:
     return False
 
 
-def checks(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> list[dict[str, Any]]:
+def checks(config: EhrConfig, events: pl.LazyFrame, subjects: pl.DataFrame) -> list[dict[str, Any]]:
     """The declared contract says all that is checked of health records so far."""
     return []
 
 
 def findings(
-    config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame
+    config: EhrConfig, events: pl.LazyFrame, subjects: pl.DataFrame
 ) -> list[dict[str, Any]]:
     """Nothing beyond what every domain is searched for."""
     return []
@@ -123,11 +126,16 @@ def fingerprint(config: EhrConfig) -> Mapping[str, str]:
     return rdatasets.fingerprint(config.source)
 
 
-def read_records(config: EhrConfig) -> Records:
-    """All source rows."""
-    if isinstance(config.source, FilesSource):
-        return files.read_records(config, config.source)
-    return rdatasets.read_records(config, config.source)
+def record_parts(
+    config: EhrConfig, shard: Shard, pseudonymise: Pseudonymise, work: Path
+) -> Iterator[Records]:
+    """The source rows of a shard's patients, in parts that fit memory."""
+    source = config.source
+    if isinstance(source, FilesSource):
+        folder, tables = source.folder.name, files.tables(source, work)
+    else:
+        folder, tables = source.package, rdatasets.tables(source)
+    return sharded_rows.record_parts(config, tables, folder, shard, pseudonymise, work)
 
 
 def training_examples(config: EhrConfig, events: pl.DataFrame, subjects: pl.DataFrame) -> Examples:
@@ -186,6 +194,17 @@ def other_labels(
         SourceInvalid: a definition's horizon is longer than anybody was followed.
     """
     return other_outcomes.other_labels(config, events, frame, fitted_on)
+
+
+def codes_of_other_labels(config: EhrConfig) -> list[str]:
+    """What decides the other definitions, and what ends a follow-up."""
+    return sorted(
+        {
+            code
+            for other in config.outcome.others()
+            for code in (*other.codes, *other.competing, *other.end_of_follow_up)
+        }
+    )
 
 
 def channel_kinds(config: EhrConfig, events: pl.DataFrame) -> dict[str, str]:

@@ -10,12 +10,15 @@ from pipelines.ehr.config import EhrConfig
 
 VALUE = pl.col("numeric_value").cast(pl.Float64)
 MOMENT = ("subject_id", "code", "time")
+# Of a list: a group's sum would be put together of as many parts as there are threads, cut where
+# the other subjects' rows happen to lie.
+VALUES = pl.col("values")
 EXPRESSIONS = {
-    "mean": VALUE.mean(),
-    "minimum": VALUE.min(),
-    "maximum": VALUE.max(),
-    "deviation": VALUE.std(ddof=0),
-    "first": VALUE.first(),
+    "mean": VALUES.list.mean(),
+    "minimum": VALUES.list.min(),
+    "maximum": VALUES.list.max(),
+    "deviation": VALUES.list.std(ddof=0),
+    "first": VALUES.list.first(),
 }
 
 
@@ -44,16 +47,18 @@ def with_summaries(config: EhrConfig, frame: pl.DataFrame, events: pl.DataFrame)
     moments = (
         events.with_columns(pl.col("code").cast(pl.String))
         .filter(pl.col("code").is_in(_measured(config)))
-        .join(frame.select("subject_id", "index_time"), on="subject_id")
+        .join(frame.select("subject_id", "index_time"), on="subject_id", maintain_order="left")
         .filter(known)
         .filter(pl.col("known_time") == pl.col("known_time").max().over(MOMENT))
         .group_by(MOMENT)
-        .agg(VALUE.mean().alias("numeric_value"))
+        .agg(VALUE.alias("values"))
+        .with_columns(value=VALUES.list.mean())
         .sort(MOMENT)
     )
     told = (
         moments.group_by("subject_id", "code")
-        .agg(EXPRESSIONS[name].alias(name) for name in config.summaries)
+        .agg(pl.col("value").alias("values"))
+        .select("subject_id", "code", *(EXPRESSIONS[n].alias(n) for n in config.summaries))
         .unpivot(index=["subject_id", "code"], on=list(config.summaries))
         .with_columns(column=pl.concat_str("code", pl.lit("_"), "variable"))
         .pivot(

@@ -1,18 +1,22 @@
 """The market domain, as the stages see it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines.events import Records
+from pipelines.events import Pseudonymise, Records
 from pipelines.examples import Examples
 from pipelines.market import examples, features, source, source_checks
 from pipelines.market.config import PRICES, MarketConfig
+from pipelines.shards import Shard
 
+# A feature may look across names, and a universe is small.
+CAN_BE_SHARDED = False
 DERIVES_FEATURES = True
 LIBRARIES = ("exchange-calendars",)
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -70,9 +74,11 @@ def fingerprint(config: MarketConfig) -> Mapping[str, str]:
     return source.fingerprint(config)
 
 
-def read_records(config: MarketConfig) -> Records:
-    """All source rows."""
-    return source.read_records(config)
+def record_parts(
+    config: MarketConfig, shard: Shard, pseudonymise: Pseudonymise, work: Path
+) -> Iterator[Records]:
+    """All source rows: a market is one shard, its rows are one part."""
+    yield source.read_records(config)
 
 
 def tables_may_hold(config: MarketConfig) -> dict[str, Any]:
@@ -98,17 +104,17 @@ def tables_may_hold(config: MarketConfig) -> dict[str, Any]:
 
 
 def checks(
-    config: MarketConfig, events: pl.DataFrame, subjects: pl.DataFrame
+    config: MarketConfig, events: pl.LazyFrame, subjects: pl.DataFrame
 ) -> list[dict[str, Any]]:
     """Whether the universe is what the study declares."""
-    return source_checks.source_checks(config, events, subjects)
+    return source_checks.source_checks(config, events.collect(), subjects)
 
 
 def findings(
-    config: MarketConfig, events: pl.DataFrame, subjects: pl.DataFrame
+    config: MarketConfig, events: pl.LazyFrame, subjects: pl.DataFrame
 ) -> list[dict[str, Any]]:
     """Halts, repeated closes, survivors: odd and allowed."""
-    return source_checks.source_findings(config, events, subjects)
+    return source_checks.source_findings(config, events.collect(), subjects)
 
 
 def channel_kinds(config: MarketConfig, events: pl.DataFrame) -> dict[str, str]:
@@ -150,6 +156,11 @@ def other_labels(
 ) -> pl.DataFrame | None:
     """A price is a price: there is one definition."""
     return None
+
+
+def codes_of_other_labels(config: MarketConfig) -> list[str]:
+    """None is looked at."""
+    return []
 
 
 def scoring_examples(

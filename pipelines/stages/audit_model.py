@@ -16,6 +16,7 @@ from pipelines.evidence import data_evidence, is_point_in_time, lineage, model_s
 from pipelines.incumbent_evidence import against_incumbent
 from pipelines.incumbents import NOT_READABLE, NOTHING_STANDS, incumbent_of
 from pipelines.limits_order import note_look, order_of_limits
+from pipelines.merged_sequences import OTHER_LABELS
 from pipelines.mitigation_evidence import Mitigated, mitigated, write_table
 from pipelines.patient_harm_evidence import with_tests
 from pipelines.performance import Performance, performance_of
@@ -23,7 +24,6 @@ from pipelines.provenance import broken_links
 from pipelines.shown_before import fingerprints, scored_by, shown_before, write_memories
 from pipelines.source_code import data_hashes
 from pipelines.stage import open_inputs, recipe_of, run_stage
-from pipelines.stages.build_sequences import OTHER_LABELS
 from pipelines.study import Study, load_study
 from pipelines.trial_record import note_trial, overfitting, trials_fingerprint, tuning_trials
 from validation.compression.records import CompressionEvidence

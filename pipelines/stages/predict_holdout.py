@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,6 +73,20 @@ def scores_of(sequences: Path, model: Path) -> Mapping[str, npt.NDArray[np.float
     from models.scoring import score
 
     return _asked(score, sequences, model)
+
+
+def scores_of_shard(
+    sequences: Path, model: Path, first: int, last: int
+) -> Mapping[str, npt.NDArray[np.float64]]:
+    """Columns of the released scores of the subjects from ``first`` to ``last``, in their order;
+    see ``models.bucket_scoring.score_by_bucket``.
+
+    Raises:
+        ArtefactCorrupt: the model or the sequences cannot be read, or do not belong together.
+    """
+    from models.bucket_scoring import score_by_bucket
+
+    return _asked(partial(score_by_bucket, first=first, last=last), sequences, model)
 
 
 def _refitted_scalers(sequences: Path, model: Path) -> Mapping[str, bool]:

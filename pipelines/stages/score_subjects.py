@@ -1,89 +1,67 @@
-"""score_subjects: the release that stands scores everybody eligible."""
+"""score_subjects: the release that stands scores everybody eligible of a shard."""
 
-import json
 from pathlib import Path
 
 import polars as pl
 
-from models.compression.registry import FORM_MODULES
-from models.encoders.registry import ENCODER_MODULES
 from pipelines.artefacts import Counts, hash_file
-from pipelines.domains import load_domain, source_module
+from pipelines.domains import load_domain
 from pipelines.errors import ArtefactCorrupt
-from pipelines.provenance import standing_release
 from pipelines.releases import Release
+from pipelines.score_recipes import ScoreRecipes
+from pipelines.shards import WHOLE, Shard
 from pipelines.splits import SPLIT_NAMES, SPLITS, DeclaredSplit, GroupedSplit, WalkForward
-from pipelines.stage import device_class, open_inputs, recipe_of, run_stage
-from pipelines.stages.predict_holdout import scores_of
-from pipelines.study import Study, load_study
+from pipelines.stage import open_inputs, run_stage, store
+from pipelines.stages.predict_holdout import scores_of_shard
 from validation.evidence import load_evidence
 from validation.mitigation.records import THRESHOLD
 from validation.mitigation.table import thresholds_of
 
+Split = GroupedSplit | DeclaredSplit | WalkForward
 
-def score_subjects(study: str, sequences: str) -> str:
+
+def score_subjects(study: str, sequences: str, shard: str = str(WHOLE)) -> str:
     """Score with the release in the store, whatever event or person started this run.
+
+    Returns the key of the shard's scores, or that of all shards merged if it is there.
+
+    Args:
+        sequences: the merged sequences.
+        shard: which of how many, such as 0/1.
 
     Raises:
         NoRelease: no release stands that the study as it is now may use.
         ArtefactCorrupt: the released model is not the one that was audited.
     """
-    spec = load_study(study)
-    release = standing_release(spec)
-    inputs = {
-        "sequences": sequences,
-        "model": release.model_key,
-        "trained_on": release.sequences_key,
-        "audit": release.audit_key,
-    }
-    recipe = recipe_of(
-        "score_subjects",
-        config={
-            "release_id": release.release_id,
-            "domain": spec.domain,
-            "records": spec.records.model_dump(mode="json"),
-            "split": spec.split.kind,
-        },
-        inputs=inputs,
-        libraries=(
-            "polars",
-            "numpy",
-            "torch",
-            "onnxruntime",
-            "torchao",
-            *load_domain(spec.domain).LIBRARIES,
-        ),
-        modules=(
-            "models.scoring",
-            *FORM_MODULES,
-            *ENCODER_MODULES,
-            source_module(spec.domain),
-        ),
-        device=device_class(),
-    )
+    part, recipes = Shard.read(shard), ScoreRecipes.of(study, sequences)
+    merged = recipes.merged().key
+    if store().has(merged):
+        return merged
+    recipe = recipes.shard(part)
     return run_stage(
-        study, recipe, lambda draft: _write(spec, release, open_inputs(inputs), draft)
+        study, recipe, lambda draft: _write(recipes, part, open_inputs(recipe.inputs), draft)
     ).key
 
 
-def _write(spec: Study, release: Release, inputs: dict[str, Path], draft: Path) -> Counts:
-    examples = pl.read_parquet(inputs["sequences"] / "examples.parquet").drop("split")
-    trained_on = pl.read_parquet(inputs["trained_on"] / "examples.parquet")
-    columns = scores_of(inputs["sequences"], inputs["model"])
-    own = {name: values for name, values in columns.items() if name.startswith(("score", "seed"))}
-    scored = examples.hstack(pl.DataFrame(own))
+def _write(recipes: ScoreRecipes, shard: Shard, inputs: dict[str, Path], draft: Path) -> Counts:
+    spec, release = recipes.spec, recipes.release
+    scored = _scored(inputs, shard)
     if "is_current" in scored.columns:
         scored = scored.filter("is_current").drop("is_current")
-    shown = load_domain(spec.domain).published(spec.records, scored)
-    shown = _with_split(shown, trained_on, spec.split)
-    shown = _with_thresholds(shown, inputs["audit"], release)
-    shown.write_parquet(draft / "scores.parquet")
-    (draft / "release.json").write_text(json.dumps({"release_id": release.release_id}))
-    if release.threshold is None:
-        return {"subjects": shown.height}
-    limit = pl.col(THRESHOLD) if THRESHOLD in shown.columns else release.threshold
-    selected = shown.select((pl.col("score_calibrated") >= limit).sum()).item()
-    return {"subjects": shown.height, "selected": int(selected)}
+    if scored.height:
+        shown = load_domain(spec.domain).published(spec.records, scored)
+        shown = _with_split(shown, inputs["trained_on"], spec.split, shard)
+        scored = _with_thresholds(shown, inputs["audit"], release)
+    scored.write_parquet(draft / "scores.parquet")
+    return {"subjects": scored.height}
+
+
+def _scored(inputs: dict[str, Path], shard: Shard) -> pl.DataFrame:
+    """The examples of a shard with the model's own columns; without these where it has nobody."""
+    own = pl.col("subject_id").is_between(*shard.subject_ids)
+    examples = pl.scan_parquet(inputs["sequences"] / "examples.parquet").drop("split").filter(own)
+    columns = scores_of_shard(inputs["sequences"], inputs["model"], *shard.subject_ids)
+    return examples.collect().hstack(pl.DataFrame(columns))
 
 
 def _with_thresholds(scored: pl.DataFrame, audit: Path, release: Release) -> pl.DataFrame:
@@ -112,21 +90,20 @@ def _not_as_audited(evidence: Path, cause: str) -> ArtefactCorrupt:
     )
 
 
-def _with_split(
-    scored: pl.DataFrame,
-    trained_on: pl.DataFrame,
-    split: GroupedSplit | DeclaredSplit | WalkForward,
-) -> pl.DataFrame:
+def _with_split(scored: pl.DataFrame, trained_on: Path, split: Split, shard: Shard) -> pl.DataFrame:
     """Add ``split``: where the model met the row's subject, or the row's time, in its training."""
+    examples = pl.scan_parquet(trained_on / "examples.parquet")
     if isinstance(split, WalkForward):
         part = pl.lit(-1, pl.Int8)
+        times = examples.select("split", "index_time").collect()
         for number in range(len(SPLITS)):
-            times = trained_on.filter(pl.col("split") == number)["index_time"]
-            inside = pl.col("index_time").is_between(pl.lit(times.min()), pl.lit(times.max()))
+            met_at = times.filter(pl.col("split") == number)["index_time"]
+            inside = pl.col("index_time").is_between(pl.lit(met_at.min()), pl.lit(met_at.max()))
             part = pl.when(inside).then(pl.lit(number, pl.Int8)).otherwise(part)
         met = scored.with_columns(split=part)
     else:
-        people = trained_on.select("subject_id", "split")
+        own = pl.col("subject_id").is_between(*shard.subject_ids)
+        people = examples.filter(own).select("subject_id", "split").collect()
         met = scored.join(people, on="subject_id", how="left", maintain_order="left")
     name = pl.col("split").fill_null(-1).replace_strict(SPLIT_NAMES, return_dtype=pl.String)
     return met.with_columns(split=name)

@@ -10,16 +10,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipelines.stage import store
-from pipelines.stages.build_sequences import build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.choose_model import choose_model
-from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.plan_trials import plan_trials
 from pipelines.stages.run_trial import run_trial
 from pipelines.study import load_study
 from pipelines.training_process import end_trainings
 from pipelines.tuning.outcome import Outcome
 from pipelines.tuning.section import tuning_of
+from pipelines.whole_stages import whole_events, whole_sequences
 
 ENDING_SECONDS = 0.2
 
@@ -36,9 +35,9 @@ def tune_study(study: str, trials: int | None, at_once: int, tell: Callable[[str
         StudyInvalid: the study has no section `tuning`.
     """
     numbers = tuning_of(load_study(study)).numbers(trials)
-    events = ingest_events(study)
+    events = whole_events(study)
     check_events(study, events)
-    return tune_sequences(study, build_sequences(study, events), numbers, at_once, tell)
+    return tune_sequences(study, whole_sequences(study, events), numbers, at_once, tell)
 
 
 def tune_sequences(

@@ -68,6 +68,8 @@ def describe_schedule(schedule: Any) -> dict[str, Any]:
 
 
 def describe_task(task: Any) -> dict[str, Any]:
+    from airflow.sdk import TriggerRule
+
     return {
         "doc": task.doc_md,
         "owner": task.owner,
@@ -76,12 +78,17 @@ def describe_task(task: Any) -> dict[str, Any]:
         "retries": task.retries,
         "retry_delay_s": task.retry_delay.total_seconds(),
         "timeout_s": task.execution_timeout.total_seconds(),
-        "on_failure": [callback.__name__ for callback in task.on_failure_callback],
+        "on_failure": [callback.__name__ for callback in each_of(task.on_failure_callback)],
         "upstream": sorted(task.upstream_task_ids),
-        "trigger_rule": task.trigger_rule.value,
+        "trigger_rule": TriggerRule(task.trigger_rule).value,
         "outlets": [outlet.name for outlet in task.outlets],
         "arguments": [str(argument) for argument in getattr(task, "op_args", ())],
     }
+
+
+def each_of(callbacks: Any) -> list[Any]:
+    """A mapped task keeps a single callback as it was given."""
+    return [callbacks] if callable(callbacks) else list(callbacks)
 
 
 if __name__ == "__main__":

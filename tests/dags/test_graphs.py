@@ -7,8 +7,10 @@ import pytest
 
 TRAIN = [
     "ingest_events",
+    "merge_events",
     "check_events",
     "build_sequences",
+    "merge_sequences",
     "train_model",
     "predict_holdout",
     "audit_model",
@@ -17,9 +19,12 @@ TRAIN = [
 ]
 SCORE = [
     "ingest_events",
+    "merge_events",
     "check_events",
     "build_sequences",
+    "merge_sequences",
     "score_subjects",
+    "merge_scores",
     "audit_predictions",
     "publish_predictions",
 ]
@@ -31,7 +36,7 @@ def test_only_the_taking_of_reasons_waits_for_the_explanation(described: dict[st
     tasks = described["dags"]["score__both"]["tasks"]
     waiting = {name for name, task in tasks.items() if "explain_predictions" in task["upstream"]}
     assert waiting == {"take_reasons"}
-    assert tasks["take_reasons"]["upstream"] == ["explain_predictions", "score_subjects"]
+    assert tasks["take_reasons"]["upstream"] == ["explain_predictions", "merge_scores"]
     assert "take_reasons" in tasks["publish_predictions"]["upstream"]
 
 

@@ -44,6 +44,6 @@ def test_a_study_that_cannot_be_read_keeps_a_dag_that_fails_daily_and_says_why(
 
 
 def test_broken_studies_leave_the_sound_ones_whole(described: dict[str, Any]) -> None:
-    assert len(described["dags"]["train__both"]["tasks"]) == 8
+    assert len(described["dags"]["train__both"]["tasks"]) == 10
     for study in ("neither", "market"):
-        assert len(described["dags"][f"score__{study}"]["tasks"]) == 8
+        assert len(described["dags"][f"score__{study}"]["tasks"]) == 11

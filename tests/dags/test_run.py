@@ -40,9 +40,11 @@ def test_both_flows_run_in_order_and_pass_keys_on(home: Path) -> None:
     key = "0123456789abcdef"
     made = {line.split(" ", 1)[0]: json.loads(line.split(" ", 1)[1]) for line in calls(home)}
     in_order = [
-        *("ingest_events", "check_events", "build_sequences", "train_model", "predict_holdout"),
+        *("ingest_events", "merge_events", "check_events", "build_sequences"),
+        *("merge_sequences", "train_model", "predict_holdout"),
         *("audit_model", "request_approval", "release_model"),
-        *("ingest_events", "check_events", "build_scoring_sequences", "score_subjects"),
+        *("ingest_events", "merge_events", "check_events"),
+        *("build_sequences", "merge_sequences", "score_subjects", "merge_scores"),
     ]
     assert called(home)[:-3] == in_order
     # Neither of the two waits for the other.
@@ -51,12 +53,15 @@ def test_both_flows_run_in_order_and_pass_keys_on(home: Path) -> None:
     assert made["audit_model"] == [
         f"{stage}/{key}"
         for stage in (
-            *("ingest_events", "check_events", "build_sequences"),
+            *("merge_events", "check_events", "merge_sequences"),
             *("train_model", "predict_holdout"),
         )
     ]
-    assert made["build_scoring_sequences"] == [f"ingest_events/{key}", "2020-01-31"]
-    stages = ("check_events", "score_subjects", "audit_predictions", "explain_predictions")
+    assert made["build_sequences"] == [f"merge_events/{key}", "0/1", "2020-01-31"]
+    parts = [f"build_sequences/{key}"]
+    assert made["merge_sequences"] == [f"merge_events/{key}", parts, "2020-01-31"]
+    assert made["merge_scores"] == [f"merge_sequences/{key}", [f"score_subjects/{key}"]]
+    stages = ("check_events", "merge_scores", "audit_predictions", "explain_predictions")
     assert made["publish_predictions"] == [f"{stage}/{key}" for stage in stages]
     assert "publish_predictions done" in output
     assert list((home / "airflow" / "runs").iterdir()) == []
@@ -67,8 +72,8 @@ def test_without_a_date_scoring_takes_the_day_of_the_run(home: Path) -> None:
     code, output, errors = python(*RUN, "demo", "--flow", "score", env=env(home))
     assert code == 0, output + errors
     days = {before, datetime.now(UTC).date().isoformat()}
-    line = next(line for line in calls(home) if line.startswith("build_scoring_sequences"))
-    assert json.loads(line.split(" ", 1)[1])[1] in days
+    line = next(line for line in calls(home) if line.startswith("build_sequences"))
+    assert json.loads(line.split(" ", 1)[1])[2] in days
     assert "train_model" not in called(home)
 
 
@@ -85,12 +90,12 @@ def test_a_failed_explanation_publishes_the_scores_without_reasons_and_a_person_
     assert code == 0, output + errors
     line = next(line for line in calls(home) if line.startswith("publish_predictions"))
     key = "0123456789abcdef"
-    stages = ("check_events", "score_subjects", "audit_predictions")
+    stages = ("check_events", "merge_scores", "audit_predictions")
     assert json.loads(line.split(" ", 1)[1]) == [*(f"{stage}/{key}" for stage in stages), None]
     assert [body["task"] for body in server.bodies] == ["explain_predictions"]
 
 
-@pytest.mark.parametrize("stage", ["score_subjects", "audit_predictions"])
+@pytest.mark.parametrize("stage", ["score_subjects", "merge_scores", "audit_predictions"])
 def test_reasons_alone_publish_nothing_and_the_failure_is_told(home: Path, stage: str) -> None:
     variables = {"TOY_FAILURE": f"{stage} ArtefactCorrupt"}
     code, output, errors = python(*RUN, "demo", "--flow", "score", env=env(home, **variables))

@@ -49,9 +49,11 @@ def test_only_a_study_that_says_what_to_search_has_the_dag_and_its_trials_wait_f
     found = json.loads(output.splitlines()[-1])
     assert set(found) == {"searched"}
     assert list(found["searched"].items()) == [
-        ("ingest_events", ["default", "default_pool", 2, False, True]),
+        ("ingest_events", ["default", "default_pool", 2, True, True]),
+        ("merge_events", ["default", "default_pool", 2, False, True]),
         ("check_events", ["default", "default_pool", 2, False, True]),
-        ("build_sequences", ["default", "default_pool", 2, False, True]),
+        ("build_sequences", ["default", "default_pool", 2, True, True]),
+        ("merge_sequences", ["default", "default_pool", 2, False, True]),
         ("plan_trials", ["default", "default_pool", 2, False, True]),
         ("run_trial", ["gpu", "gpu", 2, True, True]),
         ("choose_model", ["default", "default_pool", 2, False, True]),
@@ -64,10 +66,10 @@ def test_each_trial_is_a_task_and_the_choice_gets_the_keys_of_all_in_their_order
     code, output, errors = python(*RUN, env=environment(home, home.parent / "studies"))
     assert code == 0, output + errors
     made = [line.split(" ", 1) for line in calls(home)]
-    made[4:-1] = sorted(made[4:-1])  # mapped tasks have no order among themselves
+    made[6:-1] = sorted(made[6:-1])  # mapped tasks have no order among themselves
     plan, trial = "plan_trials/0123456789abcdef", "run_trial/0123456789abcdef"
-    assert [(name, json.loads(given)) for name, given in made[3:]] == [
-        ("plan_trials", ["build_sequences/0123456789abcdef"]),
+    assert [(name, json.loads(given)) for name, given in made[5:]] == [
+        ("plan_trials", ["merge_sequences/0123456789abcdef"]),
         *(("run_trial", [plan, number]) for number in (1, 2, 3)),
         ("choose_model", [plan, [trial] * 3]),
     ]

@@ -16,12 +16,12 @@ from pipelines.releases import current_release, list_releases
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.stages.audit_model import PREDICTIONS, audit_model
-from pipelines.stages.build_sequences import build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.release_model import release_model
 from pipelines.stages.train_model import train_model
+from pipelines.whole_stages import whole_sequences
 from tests.dags.installations import quick_study
 from validation.evidence import Evidence, load_evidence
 
@@ -46,7 +46,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("EQUIPOISE_STUDIES", str(folder / "studies"))
         events = ingest_events(STUDY)
         checks = check_events(STUDY, events)
-        sequences = build_sequences(STUDY, events)
+        sequences = whole_sequences(STUDY, events)
         model = train_model(STUDY, sequences)
         predictions = predict_holdout(STUDY, sequences, model)
         audit = audit_model(STUDY, events, checks, sequences, model, predictions)

@@ -22,7 +22,6 @@ from pipelines.settings import settings
 from pipelines.stage import open_inputs, store
 from pipelines.stages.audit_model import audit_model
 from pipelines.stages.audit_predictions import audit_predictions
-from pipelines.stages.build_sequences import build_scoring_sequences, build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.explain_predictions import (
     _explained,
@@ -34,9 +33,9 @@ from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.publish_predictions import publish_predictions
 from pipelines.stages.release_model import release_model
-from pipelines.stages.score_subjects import score_subjects
 from pipelines.stages.train_model import train_model
 from pipelines.trials import trials_of
+from pipelines.whole_stages import whole_scores, whole_sequences
 from tests.flow.synthetic_market import FIRST, LAST, NAMES, write_market, write_study
 from tests.validation.test_faithfulness import FAITHFUL
 from validation import faithfulness
@@ -114,7 +113,7 @@ def audit(study: str) -> str:
     """All stages up to the audit; its key."""
     events = ingest_events(study)
     checks = check_events(study, events)
-    sequences = build_sequences(study, events)
+    sequences = whole_sequences(study, events)
     model = train_model(study, sequences)
     predictions = predict_holdout(study, sequences, model)
     return audit_model(study, events, checks, sequences, model, predictions)
@@ -127,8 +126,8 @@ def evidence_of(audited: str) -> Evidence:
 def publish(study: str, as_of: str) -> str:
     events = ingest_events(study)
     checks = check_events(study, events)
-    sequences = build_scoring_sequences(study, events, as_of)
-    scores = score_subjects(study, sequences)
+    sequences = whole_sequences(study, events, as_of)
+    scores = whole_scores(study, sequences)
     return publish_predictions(study, checks, scores, audit_predictions(study, sequences, scores))
 
 

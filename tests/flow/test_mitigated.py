@@ -13,14 +13,13 @@ from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.stages.audit_model import audit_model
 from pipelines.stages.audit_predictions import audit_predictions
-from pipelines.stages.build_sequences import build_scoring_sequences, build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.publish_predictions import publish_predictions
 from pipelines.stages.release_model import release_model
-from pipelines.stages.score_subjects import score_subjects
 from pipelines.stages.train_model import train_model
+from pipelines.whole_stages import whole_scores, whole_sequences
 from tests.dags.installations import quick_study
 from validation.evidence import load_evidence, load_prediction_evidence
 
@@ -51,7 +50,7 @@ def write_study(seed: int) -> None:
 
 def audited(events: str, checks: str) -> tuple[str, str]:
     """The predictions of a model trained now, and their audit."""
-    sequences = build_sequences(STUDY, events)
+    sequences = whole_sequences(STUDY, events)
     model = train_model(STUDY, sequences)
     predictions = predict_holdout(STUDY, sequences, model)
     return predictions, audit_model(STUDY, events, checks, sequences, model, predictions)
@@ -72,8 +71,8 @@ def test_each_row_is_published_and_each_release_compared_as_its_groups_are_decid
     checks = check_events(STUDY, events)
     predictions, audit = audited(events, checks)
     release_model(STUDY, audit)
-    to_score = build_scoring_sequences(STUDY, events, AS_OF)
-    scores = score_subjects(STUDY, to_score)
+    to_score = whole_sequences(STUDY, events, AS_OF)
+    scores = whole_scores(STUDY, to_score)
     generation = audit_predictions(STUDY, to_score, scores)
     publish_predictions(STUDY, checks, scores, generation)
 

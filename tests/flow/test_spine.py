@@ -25,14 +25,12 @@ from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.stages.audit_model import audit_model
 from pipelines.stages.audit_predictions import audit_predictions
-from pipelines.stages.build_sequences import build_scoring_sequences, build_sequences
 from pipelines.stages.check_events import check_events
-from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout, scores_of
 from pipelines.stages.publish_predictions import publish_predictions
 from pipelines.stages.release_model import release_model
-from pipelines.stages.score_subjects import score_subjects
 from pipelines.stages.train_model import train_model
+from pipelines.whole_stages import whole_scores, whole_sequences
 from tests.dags.installations import quick_study
 from validation.evidence import load_evidence
 
@@ -66,9 +64,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 def train() -> str:
     """All stages up to the audit; its key."""
-    events = ingest_events(STUDY)
+    events = whole_events(STUDY)
     checks = check_events(STUDY, events)
-    sequences = build_sequences(STUDY, events)
+    sequences = whole_sequences(STUDY, events)
     model = train_model(STUDY, sequences)
     predictions = predict_holdout(STUDY, sequences, model)
     return audit_model(STUDY, events, checks, sequences, model, predictions)
@@ -76,10 +74,10 @@ def train() -> str:
 
 def score(as_of: str) -> tuple[str, str, str]:
     """The checks of the events, the scores as of a day, and their audit."""
-    events = ingest_events(STUDY)
+    events = whole_events(STUDY)
     checks = check_events(STUDY, events)
-    sequences = build_scoring_sequences(STUDY, events, as_of)
-    scores = score_subjects(STUDY, sequences)
+    sequences = whole_sequences(STUDY, events, as_of)
+    scores = whole_scores(STUDY, sequences)
     return checks, scores, audit_predictions(STUDY, sequences, scores)
 
 
@@ -127,9 +125,9 @@ def test_nobody_with_the_outcome_or_dead_by_then_is_scored(published: pl.DataFra
 
 def test_scoring_as_of_the_index_day_finds_the_cohort_of_training(released: str) -> None:
     """Two routes to one cohort: everybody's index day is day zero, so both must agree."""
-    events = ingest_events(STUDY)
-    scored = store().open(build_scoring_sequences(STUDY, events, "2000-01-01"))
-    trained = pl.read_parquet(store().open(build_sequences(STUDY, events)) / "examples.parquet")
+    events = whole_events(STUDY)
+    scored = store().open(whole_sequences(STUDY, events, "2000-01-01"))
+    trained = pl.read_parquet(store().open(whole_sequences(STUDY, events)) / "examples.parquet")
     examples = pl.read_parquet(scored / "examples.parquet")
 
     # Whoever was a minor at the last event is trained on at 18 and not scored at 17.
@@ -151,7 +149,7 @@ def test_the_way_back_from_a_pseudonym_is_made_again_when_it_is_lost(
     crosswalk = read_crosswalk(STUDY, settings())
     for file in settings().publication_dir.rglob("crosswalk/*.parquet"):
         file.unlink()
-    ingest_events(STUDY)
+    whole_events(STUDY)
 
     assert read_crosswalk(STUDY, settings()).equals(crosswalk)
     assert crosswalk.height == 17_549

@@ -9,11 +9,11 @@ import pytest
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.stages.audit_model import audit_model
-from pipelines.stages.build_sequences import build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.train_model import train_model
+from pipelines.whole_stages import whole_sequences
 from validation.evidence import Evidence, load_evidence
 
 STUDY = "stocknet_volatility"
@@ -49,7 +49,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 def _audited() -> str:
     events = ingest_events(STUDY)
     checks = check_events(STUDY, events)
-    sequences = build_sequences(STUDY, events)
+    sequences = whole_sequences(STUDY, events)
     model = train_model(STUDY, sequences)
     predictions = predict_holdout(STUDY, sequences, model)
     return audit_model(STUDY, events, checks, sequences, model, predictions)

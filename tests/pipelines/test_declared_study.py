@@ -13,10 +13,10 @@ from pipelines.ehr.config import EhrConfig
 from pipelines.ehr.summaries import with_summaries
 from pipelines.errors import LeakageFound, SourceInvalid
 from pipelines.stage import store
-from pipelines.stages.build_sequences import build_sequences
 from pipelines.stages.ingest_events import ingest_events
 from pipelines.strict_yaml import strict_yaml
 from pipelines.study import load_study
+from pipelines.whole_stages import whole_sequences
 from tests.pipelines.ward_examples import EHR
 
 STAYS = 120
@@ -66,7 +66,7 @@ def write_study(studies: Path, **split: object) -> str:
 
 def test_the_declared_part_is_tested_and_no_fold_looks_at_it(stays: Path) -> None:
     study = write_study(stays, attribute="ward_part")
-    sequences = store().path(build_sequences(study, ingest_events(study)))
+    sequences = store().path(whole_sequences(study, ingest_events(study)))
 
     examples = pl.read_parquet(sequences / "examples.parquet")
     assert ((examples["split"] == 2) == (examples["ward_part"] == "b")).all()
@@ -81,7 +81,7 @@ def test_an_attribute_that_the_source_does_not_give_is_told(stays: Path) -> None
     events = ingest_events(study)
 
     with pytest.raises(SourceInvalid, match="no attribute ward"):
-        build_sequences(study, events)
+        whole_sequences(study, events)
 
 
 def test_a_summary_that_sees_a_day_too_far_is_found_by_the_replay(
@@ -110,4 +110,4 @@ def test_a_summary_that_sees_a_day_too_far_is_found_by_the_replay(
         for module in (outcomes, domain):
             planted.setattr(module, "with_summaries", seeing_too_far)
         with pytest.raises(LeakageFound, match=r"truncation_replay.*differ in static hr_mean"):
-            build_sequences(study, events)
+            whole_sequences(study, events)

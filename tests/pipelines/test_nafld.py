@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines import example_source, sequence_recipes
 from pipelines.errors import ContractBroken, LeakageFound
 from pipelines.event_store import read_events
 from pipelines.sequences import Sequences, gather_sequences
 from pipelines.stage import store
-from pipelines.stages import build_sequences as build_stage
-from pipelines.stages.build_sequences import build_sequences
 from pipelines.stages.check_events import check_events
 from pipelines.stages.ingest_events import ingest_events
+from pipelines.whole_stages import whole_sequences
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -36,7 +36,7 @@ def events(home: Path) -> str:
 
 @pytest.fixture(scope="module")
 def sequences(events: str) -> str:
-    return build_sequences("nafld_diabetes", events)
+    return whole_sequences("nafld_diabetes", events)
 
 
 def read(key: str, file: str) -> pl.DataFrame:
@@ -127,7 +127,7 @@ def leaky(
 def test_a_builder_that_looks_a_day_ahead_is_caught_by_the_replay(
     events: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_stage, "gather_sequences", leaky)
-    monkeypatch.setattr(build_stage, "source_module", lambda domain: "pipelines.ehr.groups")
+    monkeypatch.setattr(example_source, "gather_sequences", leaky)
+    monkeypatch.setattr(sequence_recipes, "source_module", lambda domain: "pipelines.ehr.groups")
     with pytest.raises(LeakageFound, match="truncation_replay"):
-        build_sequences("nafld_diabetes", events)
+        whole_sequences("nafld_diabetes", events)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import pipelines.sequences
 from pipelines.errors import SourceInvalid
-from pipelines.sequences import Sequences, gather_sequences, select, share_missing
+from pipelines.sequence_channels import share_missing
+from pipelines.sequences import Sequences, gather_sequences, select
 from tests.pipelines.event_examples import event_table, example_table
 
 CHANNELS = ["a", "b", "c"]

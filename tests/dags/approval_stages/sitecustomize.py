@@ -21,8 +21,7 @@ class SmallStages(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         stage = module.__name__.removeprefix(PREFIX)
-        for name in [stage] + ["build_scoring_sequences"] * (stage == "build_sequences"):
-            setattr(module, name, small(name))
+        setattr(module, stage, small(stage))
 
 
 def small(name: str) -> Callable[..., str]:

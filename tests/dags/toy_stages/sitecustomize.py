@@ -28,19 +28,17 @@ class ToyStages(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         stage = module.__name__.removeprefix(PREFIX)
-        functions = [stage] + ["build_scoring_sequences"] * (stage == "build_sequences")
-        for name in functions:
-            setattr(module, name, toy(name, stage))
+        setattr(module, stage, toy(stage))
 
 
-def toy(name: str, stage: str) -> Callable[..., str]:
+def toy(stage: str) -> Callable[..., str]:
     def call(study: str, *arguments: str) -> str:
         from pipelines.journal import JournalEntry, append_entry
 
         with Path(os.environ["TOY_CALLS"]).open("a") as calls:
-            calls.write(f"{name} {json.dumps(arguments)}\n")
+            calls.write(f"{stage} {json.dumps(arguments)}\n")
         failing, _, error = os.environ.get("TOY_FAILURE", "").partition(" ")
-        if failing == name:
+        if failing == stage:
             raise_error(error)
         counts = {"rows_in": 1200, "accepted": 1190, "quarantined": 10}
         key = f"{stage}/0123456789abcdef"
