@@ -4,7 +4,7 @@ A bucket's bytes depend on its rows and on nothing else: neither on how many sha
 cut into, nor on the task or the day that wrote them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -39,14 +39,17 @@ def bucket_file(folder: Path, bucket: int) -> Path:
     return folder / FOLDER / f"{bucket:02d}.parquet"
 
 
-def write_events(folder: Path, events: pl.DataFrame) -> None:
-    """Write events into a folder that has none of their buckets yet; their order is kept."""
+def write_events(folder: Path, events: pl.DataFrame, shard: Shard = WHOLE) -> None:
+    """Write events of a shard into a folder with none of their buckets yet, in their order."""
     (folder / FOLDER).mkdir(exist_ok=True)
     parts = events.with_columns(bucket=bucket_of()).partition_by(
         "bucket", include_key=False, as_dict=True, maintain_order=True
     )
     for (bucket,), rows in parts.items():
-        rows.rechunk().write_parquet(bucket_file(folder, bucket))
+        file = bucket_file(folder, bucket)
+        if bucket not in shard.buckets or file.exists():
+            raise RuntimeError(f"bucket {bucket} is not shard {shard}'s, or was written before")
+        rows.rechunk().write_parquet(file)
 
 
 def event_files(folder: Path, shard: Shard = WHOLE) -> dict[int, Path]:
@@ -75,8 +78,30 @@ def read_events(
     return (events if columns is None else events.select(columns)).collect()
 
 
+def event_parts(folder: Path, most_events: int) -> Iterator[pl.DataFrame]:
+    """All events, in at least one part of whole buckets, of at most ``most_events`` if it can be.
+
+    A subject's events are in one part.
+    """
+    waiting: list[Path] = []
+    rows = 0
+    for file in event_files(folder).values():
+        here = int(pl.scan_parquet(file).select(pl.len()).collect().item())
+        if waiting and rows + here > most_events:
+            yield pl.read_parquet(waiting)
+            waiting, rows = [], 0
+        waiting.append(file)
+        rows += here
+    yield pl.read_parquet(waiting) if waiting else SCHEMA.to_frame()
+
+
 def read_subjects(folder: Path, shard: Shard = WHOLE) -> pl.DataFrame:
     """The subjects of a shard, by pseudonym."""
     first, last = shard.subject_ids
     subjects = pl.scan_parquet(folder / SUBJECTS)
     return subjects.filter(pl.col("subject_id").is_between(first, last)).collect()
+
+
+def count_events(folder: Path) -> int:
+    """How many events there are; read from the files' ends alone."""
+    return int(scan_events(folder).select(pl.len()).collect().item())

@@ -1,11 +1,12 @@
 """Source rows become the event table, the subject table and the quarantine; nothing is lost."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from pipelines.errors import SourceInvalid
+from pipelines.row_accounts import FileAccount, Place
 from validation.rules import first_broken_rule
 
 # What makes two rows of a source the same statement.
@@ -33,8 +34,10 @@ class Records:
     rule; they also see ``value`` (f64), the columns of ``codes``, ``known_subject`` and the
     ``attributes_in_rules`` of the row's subject. ``reasons`` says each rule in words.
     ``part`` says which columns of a file a row stands for, ``empty_cells`` counts by (file, part)
-    the cells of wide tables that state nothing, ``parts`` names every (file, part) of events that
-    the study declares, so that one without rows is accounted for too.
+    the cells of wide tables that state nothing, ``parts`` and ``subject_parts`` name every (file,
+    part) of events and of subjects that the study declares, so that one without rows is accounted
+    for too. ``source_rows`` is how many rows there are in each of these in the whole source,
+    where these records are of a part of its subjects.
     """
 
     subjects: pl.DataFrame
@@ -43,30 +46,11 @@ class Records:
     subject_rules: Mapping[str, pl.Expr]
     event_rules: Mapping[str, pl.Expr]
     reasons: Mapping[str, str]
-    empty_cells: Mapping[tuple[str, str], int]
+    empty_cells: Mapping[Place, int]
     attributes_in_rules: tuple[str, ...] = ()
-    parts: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class FileAccount:
-    """rows in = empty + accepted + quarantined + duplicates, for one part of one file.
-
-    A duplicate breaks no rule: every broken row is quarantined, however often it is repeated.
-    """
-
-    file: str
-    part: str
-    rows_in: int
-    empty: int
-    accepted: int
-    quarantined: int
-    duplicates: int
-    quarantined_by_rule: dict[str, int]
-    reasons: dict[str, str]
-
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+    parts: tuple[Place, ...] = ()
+    subject_parts: tuple[Place, ...] = ()
+    source_rows: Mapping[Place, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +65,6 @@ class Ingested:
 
 
 Pseudonymise = Callable[[pl.Series], pl.Series]
-_Place = tuple[str, str]
 
 
 def ingest(records: Records, pseudonymise: Pseudonymise) -> Ingested:
@@ -100,6 +83,15 @@ def ingest(records: Records, pseudonymise: Pseudonymise) -> Ingested:
         crosswalk=crosswalk,
         accounts=_accounts(records, [subjects, events]),
     )
+
+
+def crosswalk_of(records: Records, pseudonymise: Pseudonymise) -> pl.DataFrame:
+    """The crosswalk (subject_id, source_id) alone, as ``ingest`` makes it.
+
+    Raises:
+        SourceInvalid: two subjects share a pseudonym.
+    """
+    return _crosswalk(_accepted(_judge_subjects(records)), pseudonymise)
 
 
 def _judge_subjects(records: Records) -> pl.DataFrame:
@@ -201,7 +193,7 @@ def _quarantine_table(records: Records, judged: list[pl.DataFrame]) -> pl.DataFr
 
 
 def _accounts(records: Records, judged: list[pl.DataFrame]) -> list[FileAccount]:
-    people = _places(records.subjects)
+    people = list(dict.fromkeys([*records.subject_parts, *_places(records.subjects)]))
     declared = [place for place in (*records.parts, *records.empty_cells) if place not in people]
     places = [people, list(dict.fromkeys([*declared, *_places(records.events)]))]
     accounts = []
@@ -223,11 +215,11 @@ def _accounts(records: Records, judged: list[pl.DataFrame]) -> list[FileAccount]
                 quarantined_by_rule=by_rule,
                 reasons={rule: records.reasons[rule] for rule in by_rule},
             )
-            accounts.append(_adding_up(account))
+            accounts.append(account.adding_up())
     return accounts
 
 
-def _places(rows: pl.DataFrame) -> list[_Place]:
+def _places(rows: pl.DataFrame) -> list[Place]:
     """The (file, part) of rows, in the order of their first."""
     return [
         (file, part)
@@ -235,30 +227,18 @@ def _places(rows: pl.DataFrame) -> list[_Place]:
     ]
 
 
-def _counts(rows: pl.DataFrame, counted: pl.Expr) -> dict[_Place, int]:
+def _counts(rows: pl.DataFrame, counted: pl.Expr) -> dict[Place, int]:
     """One count per (file, part), of all of them in one pass: a source may have thousands."""
     counts = rows.group_by("file", "part").agg(counted.alias("count"))
     return {(file, part): count for file, part, count in counts.iter_rows()}
 
 
-def _broken_rules(judged: pl.DataFrame) -> dict[_Place, dict[str, int]]:
+def _broken_rules(judged: pl.DataFrame) -> dict[Place, dict[str, int]]:
     """Rows in quarantine per (file, part) and rule, by the rule's name."""
     broken = judged.filter(pl.col("rule").is_not_null())
-    found: dict[_Place, dict[str, int]] = {}
+    found: dict[Place, dict[str, int]] = {}
     for file, part, rule, rows in (
         broken.group_by("file", "part", "rule").len().sort("rule").iter_rows()
     ):
         found.setdefault((file, part), {})[rule] = rows
     return found
-
-
-def _adding_up(account: FileAccount) -> FileAccount:
-    """The account itself, if every row went somewhere."""
-    found = account.empty + account.accepted + account.quarantined + account.duplicates
-    if found != account.rows_in:
-        raise SourceInvalid(
-            f"Rows do not add up: {account.rows_in:,} in, {found:,} accounted for.",
-            where=f"{account.file} ({account.part})",
-            remedy="This is a fault of Equipoise: please report it with the file's layout.",
-        )
-    return account

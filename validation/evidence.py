@@ -147,13 +147,33 @@ class HarmFinding(Record):
 # ---- model and lineage -----------------------------------------------------------------------
 
 
+class TrainingCost(Record):
+    """What training all networks of a model took, killed attempts included.
+
+    file: of the train_model artefact, from which the numbers follow. processes: that trained a
+    network together; on GPUs each had one. peak_memory_bytes: the most that one of them held.
+    """
+
+    file: str
+    networks: int
+    device: str
+    processes: int
+    seconds: Number
+    gpu_seconds: Number
+    peak_memory_bytes: int
+
+
 class ModelSummary(Record):
-    """epochs: one number per seed, of the epoch kept. clip_rate: share of steps clipped."""
+    """epochs: one number per seed, of the epoch kept. clip_rate: share of steps clipped.
+
+    training: null where the model was trained before such things were written down.
+    """
 
     architecture: str
     seeds: tuple[int, ...] = ()
     epochs: tuple[int, ...] = ()
     clip_rate: Number | None = None
+    training: TrainingCost | None = None
     details: dict[str, str | int | Number | None] = Field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ result of Great Expectations may quote cells (its SUMMARY format does), so no re
 exception text and no log line of it leaves ``validation.judging``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,7 +39,8 @@ class ExpectationOutcome:
 
 
 def check_tables(
-    tables: Mapping[TableName, pl.DataFrame | Path], contract: TableContract
+    tables: Mapping[TableName, pl.DataFrame | Path | Iterator[pl.DataFrame]],
+    contract: TableContract,
 ) -> list[ExpectationOutcome]:
     """Check every table against the contract, in the order of ``tables``.
 
@@ -47,7 +48,9 @@ def check_tables(
         tables: by name: ``events`` and ``subjects`` (DESIGN, event and subject table),
             ``quarantine`` (one row a source file: file, rows_in, accepted, quarantined,
             duplicates, empty) and ``copies`` (one row a channel that copies another: code,
-            copy_of, joined_rows, equal_rows). A path is a Parquet file or a folder of them.
+            copy_of, joined_rows, equal_rows). A path is a Parquet file or a folder of them; an
+            iterator gives a table in parts, one of which is held at a time: at least one, each
+            with all rows of its subjects.
         contract: what the study declares.
 
     Returns:
@@ -62,14 +65,24 @@ def check_tables(
     if "events" in tables and "subjects" not in tables:
         raise ValueError("events can only be checked beside their subjects")
     # Great Expectations takes seconds to import: only whoever checks pays for it.
-    from validation.judging import judge
+    from validation.judging import judge_parts
     from validation.suites import SUITES
 
-    lazy = {str(name): scan_table(table) for name, table in tables.items()}
+    whole = {
+        str(name): scan_table(table)
+        for name, table in tables.items()
+        if isinstance(table, pl.DataFrame | Path)
+    }
     outcomes = []
-    for name in lazy:
+    for name, table in tables.items():
         demands = SUITES[name](contract)
-        judgements = judge(PREPARATIONS[name](lazy, contract), demands)
+        parts = (
+            [whole[name]]
+            if isinstance(table, pl.DataFrame | Path)
+            else (part.lazy() for part in table)
+        )
+        prepared = (PREPARATIONS[name](whole | {name: part}, contract) for part in parts)
+        judgements = judge_parts(prepared, demands)
         outcomes += [
             ExpectationOutcome(
                 table=name,

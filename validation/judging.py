@@ -6,6 +6,7 @@ and two counts per demand and drops the rest.
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -42,13 +43,17 @@ def where(column: str, equals: int) -> Any:
 
 @dataclass(frozen=True)
 class Demand:
-    """An expectation, the part of a prepared table it looks at, and its words for people."""
+    """An expectation, the part of a prepared table it looks at, and its words for people.
+
+    ``rows_between``: how many rows the whole table may have, where that is what it demands.
+    """
 
     expectation: Any
     declared: str
     column: str | None = None
     scope: str | None = None
     part: Part = "rows"
+    rows_between: tuple[int, int | None] | None = None
 
     @property
     def name(self) -> str:
@@ -62,6 +67,40 @@ class Judgement:
     success: bool
     element_count: int | None
     unexpected_count: int | None
+
+
+def judge_parts(tables: Iterable[PreparedTable], demands: list[Demand]) -> list[Judgement]:
+    """Judge a table that comes in parts, at least one, as if it were whole, in order.
+
+    What a demand compares with each other (the events of a subject) is in one part.
+    """
+    of_parts = [judge(table, demands) for table in tables]
+    return [
+        _together(demand, list(found)) for demand, *found in zip(demands, *of_parts, strict=True)
+    ]
+
+
+def _together(demand: Demand, found: list[Judgement]) -> Judgement:
+    """One judgement over all parts: counts are added, a part that failed is a failure."""
+    if len(found) == 1:
+        return found[0]
+    if demand.part == "types":
+        return next((each for each in found if not each.success), found[0])
+    elements = _sum([each.element_count for each in found])
+    if demand.rows_between is None:
+        return Judgement(
+            all(each.success for each in found),
+            elements,
+            _sum([each.unexpected_count for each in found]),
+        )
+    low, high = demand.rows_between
+    enough = elements is not None and low <= elements and (high is None or elements <= high)
+    return Judgement(enough, elements, None)
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def judge(table: PreparedTable, demands: list[Demand]) -> list[Judgement]:

@@ -118,7 +118,8 @@ def _type_words(types: frozenset[str]) -> str:
 def _row_count(minimum: int, maximum: int | None, noun: str) -> Demand:
     expectation = gxe.ExpectTableRowCountToBeBetween(min_value=minimum, max_value=maximum)
     upper = "" if maximum is None else f" and at most {maximum:,}"
-    return Demand(expectation, f"at least {minimum:,}{upper} {noun}")
+    words = f"at least {minimum:,}{upper} {noun}"
+    return Demand(expectation, words, rows_between=(minimum, maximum))
 
 
 def _never_null(column: str) -> Demand:

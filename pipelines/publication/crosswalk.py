@@ -67,6 +67,15 @@ def _tombstones(path: Path) -> Path:
     return path.with_suffix(".erased")
 
 
+def lacks_pairs(study: str, subject_ids: pl.Series, settings: Settings) -> bool:
+    """Whether one of these subjects, who was not erased, has no pair in the study's crosswalk."""
+    path = _path(study, settings)
+    missing = subject_ids.alias("subject_id").to_frame()
+    if path.exists():
+        missing = missing.join(pl.read_parquet(path), on="subject_id", how="anti")
+    return leave_out(missing, study, _erased(path)).height > 0
+
+
 def has_crosswalk(study: str, settings: Settings) -> bool:
     """Whether the study has a crosswalk."""
     return _path(study, settings).exists()

@@ -8,13 +8,16 @@ import polars as pl
 from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import load_domain, source_module
 from pipelines.errors import ContractBroken
-from pipelines.event_store import read_events
+from pipelines.event_store import event_parts, read_subjects, scan_events
 from pipelines.stage import open_inputs, recipe_of, run_stage
 from pipelines.study import Study, load_study
 from validation.channels import copied_channels
 from validation.contract import TableContract
 from validation.data_evidence import CheckResult
 from validation.expectations import check_tables, contract_checks
+
+# So many are held at once; buckets are whole, and more of them in one part say nothing else.
+EVENTS_AT_ONCE = 2_000_000
 
 
 def check_events(study: str, events: str) -> str:
@@ -55,14 +58,14 @@ def table_contract(spec: Study) -> TableContract:
 
 
 def _write(events: Path, spec: Study, draft: Path) -> Counts:
-    domain, table = load_domain(spec.domain), read_events(events)
-    subjects = pl.read_parquet(events / "subjects.parquet")
-    copies = copied_channels(table)
+    domain, table = load_domain(spec.domain), scan_events(events)
+    subjects = read_subjects(events)
+    copies = copied_channels(event_parts(events, EVENTS_AT_ONCE))
     accounts = pl.read_parquet(events / "accounts.parquet")
     outcomes = check_tables(
         {
-            "events": table,
-            "subjects": events / "subjects.parquet",
+            "events": event_parts(events, EVENTS_AT_ONCE),
+            "subjects": subjects,
             "quarantine": accounts.select(
                 pl.format("{} ({})", "file", "part").alias("file"),
                 pl.exclude("file", "part").cast(pl.Int64),

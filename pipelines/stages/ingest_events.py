@@ -1,94 +1,129 @@
-"""ingest_events: source files become the event, subject and quarantine tables."""
+"""ingest_events: source files become the event, subject and quarantine tables of a shard."""
 
 import json
-import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
-from pipelines.domains import Domain, load_domain, source_module
-from pipelines.durable import PRIVATE_FILE_MODE
+from pipelines.domains import load_domain, source_module
+from pipelines.errors import StudyInvalid
 from pipelines.event_store import write_events
-from pipelines.events import Ingested, ingest
+from pipelines.events import Pseudonymise, ingest
+from pipelines.ingested_tables import write_tables
 from pipelines.pseudonyms import pseudonym_key
 from pipelines.publication.crosswalk import has_crosswalk, write_crosswalk
 from pipelines.publication.known_names import first_key, pseudonymiser
+from pipelines.row_accounts import added_up
 from pipelines.settings import settings
+from pipelines.shards import WHOLE, Shard
 from pipelines.stage import CORE_LIBRARIES, recipe_of, run_stage, store
-from pipelines.study import load_study
+from pipelines.study import Study, load_study
+
+# Rows that do not fit memory; it is gone before the artefact is whole.
+WORK = "work"
+SOURCE_ROWS = "source_rows.json"
 
 
-def ingest_events(study: str) -> str:
-    """Read the study's source, judge every row, and keep what is sound under pseudonyms.
+def ingest_events(study: str, shard: str = "0/1") -> str:
+    """Read the study's source, judge every row of a shard's subjects, keep what is sound.
+
+    Where the tables of all shards are there already, it is their key that is returned.
+
+    Args:
+        shard: such as ``2/8``: the third of eight.
 
     Raises:
         SourceMissing: the source is not there.
         SourceInvalid: the source is not what the study describes.
         SecretMissing: the pseudonym key is gone, and pseudonyms made with it are kept.
+        StudyInvalid: the words name no shard, or the study's domain has one alone.
     """
     spec = load_study(study)
-    domain = load_domain(spec.domain)
-    artefact = run_stage(
-        study, recipe_for(study), lambda draft: _write(study, domain, spec.records, draft)
-    )
-    if not artefact.made and not has_crosswalk(study, settings()):
-        # The tables are reused and the way back is gone: it is made again from the source.
-        write_crosswalk(study, _ingested(study, domain, spec.records).crosswalk, settings())
-    return artefact.key
+    of = Shard.read(shard)
+    if of != WHOLE and not load_domain(spec.domain).CAN_BE_SHARDED:
+        raise StudyInvalid(
+            f"The domain {spec.domain} cannot be cut into shards.",
+            where=f"{study}, shard {shard}",
+            remedy="Ingest it whole: shard 0/1.",
+        )
+    source = Source.of(spec)
+    if store().has(source.merged().key):
+        return source.merged().key
+    return run_stage(study, source.shard(of), lambda draft: _write(spec, of, draft)).key
 
 
-def recipe_for(study: str) -> Recipe:
+def recipe_for(study: str, shard: str = "0/1") -> Recipe:
+    """What decides a shard's tables: as ``Source``, and which shard it is."""
+    return Source.of(load_study(study)).shard(Shard.read(shard))
+
+
+@dataclass(frozen=True)
+class Source:
     """What decides the tables: source files, the domain's section, readers, rules, and the key."""
-    spec = load_study(study)
-    files = load_domain(spec.domain).fingerprint(spec.records)
-    key = first_key(study, _key(study, spec.records))
-    return recipe_of(
-        "ingest_events",
-        config={"domain": spec.domain, "records": spec.records.model_dump(mode="json")},
-        inputs={},
-        libraries=(*CORE_LIBRARIES, *load_domain(spec.domain).LIBRARIES),
-        modules=(source_module(spec.domain),),
-        files={**files, "pseudonym key": key},
-    )
+
+    spec: Study
+    files: Mapping[str, str]
+
+    @classmethod
+    def of(cls, spec: Study) -> "Source":
+        """Reads the source's files for their fingerprints."""
+        files = load_domain(spec.domain).fingerprint(spec.records)
+        key = first_key(spec.name, _key(spec))
+        return cls(spec, {**files, "pseudonym key": key})
+
+    def shard(self, shard: Shard) -> Recipe:
+        """The recipe of a shard's tables."""
+        return self._recipe("ingest_events", {"shard": str(shard)})
+
+    def merged(self) -> Recipe:
+        """The recipe of the tables of all shards: it says nothing of how many they were."""
+        return self._recipe("merge_events", {}, "pipelines.stages.ingest_events")
+
+    def _recipe(self, stage: str, config: dict[str, str], *modules: str) -> Recipe:
+        records = self.spec.records.model_dump(mode="json")
+        return recipe_of(
+            stage,
+            config={"domain": self.spec.domain, "records": records} | config,
+            inputs={},
+            libraries=(*CORE_LIBRARIES, *load_domain(self.spec.domain).LIBRARIES),
+            modules=(source_module(self.spec.domain), *modules),
+            files=self.files,
+        )
 
 
-def _write(study: str, domain: Domain, config: Any, draft: Path) -> Counts:
-    ingested = _ingested(study, domain, config)
-    write_events(draft, ingested.events)
-    tables = {
-        "subjects": ingested.subjects.sort("subject_id"),
-        "accounts": pl.DataFrame([account.as_dict() for account in ingested.accounts]).drop(
-            "quarantined_by_rule", "reasons"
-        ),
-    }
-    for name, table in tables.items():
-        table.write_parquet(draft / f"{name}.parquet")
-    _write_for_owner(ingested.quarantine, draft / "quarantine.parquet")
-    accounts = [account.as_dict() for account in ingested.accounts]
-    (draft / "accounts.json").write_text(json.dumps(accounts, indent=1))
-    write_crosswalk(study, ingested.crosswalk, settings())
-    return {
-        "rows_in": sum(account.rows_in for account in ingested.accounts),
-        "accepted": sum(account.accepted for account in ingested.accounts),
-        "quarantined": sum(account.quarantined for account in ingested.accounts),
-        "duplicates": sum(account.duplicates for account in ingested.accounts),
-        "empty": sum(account.empty for account in ingested.accounts),
-        "events": ingested.events.height,
-        "subjects": ingested.subjects.height,
-    }
+def pseudonymise_of(spec: Study) -> Pseudonymise:
+    """What gives the names of the study's source their pseudonyms."""
+    return pseudonymiser(spec.name, _key(spec))
 
 
-def _write_for_owner(table: pl.DataFrame, path: Path) -> None:
-    """Quarantined rows are the source's own words: nobody else may open them, at no moment."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        table.write_parquet(stream)
+def _write(spec: Study, shard: Shard, draft: Path) -> Counts:
+    domain, pseudonymise = load_domain(spec.domain), pseudonymise_of(spec)
+    subjects, quarantine, pairs, accounts = [], [], [], []
+    source_rows: Mapping[Any, int] = {}
+    for records in domain.record_parts(spec.records, shard, pseudonymise, draft / WORK):
+        ingested = ingest(records, pseudonymise)
+        write_events(draft, ingested.events, shard)
+        subjects.append(ingested.subjects)
+        quarantine.append(ingested.quarantine)
+        pairs.append(ingested.crosswalk)
+        accounts.append(ingested.accounts)
+        source_rows = records.source_rows
+    shutil.rmtree(draft / WORK, ignore_errors=True)
+    rows = [[file, part, count] for (file, part), count in source_rows.items()]
+    (draft / SOURCE_ROWS).write_text(json.dumps(rows, indent=1))
+    counts = write_tables(draft, pl.concat(subjects), pl.concat(quarantine), added_up(accounts))
+    write_crosswalk(spec.name, pl.concat(pairs), settings())
+    return counts
 
 
-def _key(study: str, config: Any) -> bytes:
-    return pseudonym_key(config.source.records_are_public, lambda: _key_was_used(study))
+def _key(spec: Study) -> bytes:
+    public = spec.records.source.records_are_public
+    return pseudonym_key(public, lambda: _key_was_used(spec.name))
 
 
 def _key_was_used(study: str) -> bool:
@@ -96,13 +131,8 @@ def _key_was_used(study: str) -> bool:
 
     The key is the installation's: tables of any study whose records are not public count.
     """
-    manifests = settings().artefacts_dir.glob("ingest_events/[!.]*/manifest.json")
-    keys = [f"ingest_events/{manifest.parent.name}" for manifest in manifests]
+    keys = [key for stage in ("ingest_events", "merge_events") for key in store().keys(stage)]
     recipes = [store().manifest(key)["recipe"] for key in keys]
     return has_crosswalk(study, settings()) or any(
         not recipe["config"]["records"]["source"]["records_are_public"] for recipe in recipes
     )
-
-
-def _ingested(study: str, domain: Domain, config: Any) -> Ingested:
-    return ingest(domain.read_records(config), pseudonymiser(study, _key(study, config)))

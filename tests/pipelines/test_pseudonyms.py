@@ -14,7 +14,8 @@ from pipelines.errors import SecretMissing
 from pipelines.pseudonyms import PUBLISHED_KEY, key_fingerprint, pseudonym_key, pseudonyms
 from pipelines.publication.crosswalk import read_crosswalk
 from pipelines.settings import settings
-from pipelines.stages.ingest_events import ingest_events, recipe_for
+from pipelines.stages.ingest_events import ingest_events
+from pipelines.stages.merge_events import merge_events, recipe_for
 
 STUDY = "small"
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -36,6 +37,10 @@ def private_study(key_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (studies / f"{STUDY}.yaml").write_text(text.replace("public: true", "public: false"))
     monkeypatch.setenv("EQUIPOISE_STUDIES", str(studies))
     return STUDY
+
+
+def made(study: str) -> str:
+    return merge_events(study, [ingest_events(study)])
 
 
 def share_found(key: str) -> float:
@@ -114,7 +119,7 @@ def test_public_records_need_no_key_file(key_file: Path) -> None:
 def test_a_lost_key_is_refused_while_tables_or_a_crosswalk_are_kept(
     private_study: str, key_file: Path
 ) -> None:
-    key = ingest_events(private_study)
+    key = made(private_study)
     recipe = recipe_for(private_study)
     assert recipe.files["pseudonym key"] == key_fingerprint(key_file.read_bytes())
     assert key_file.read_bytes().hex() not in str(recipe.as_dict())
@@ -137,19 +142,19 @@ def test_a_lost_key_is_refused_while_tables_or_a_crosswalk_are_kept(
     key_file.chmod(0o600)
     shutil.rmtree(private)
     (settings().home / "elsewhere").rename(settings().artefacts_dir)
-    assert ingest_events(private_study) == key
+    assert made(private_study) == key
     assert share_found(key) == 1.0
 
 
 def test_another_key_makes_another_artefact_whose_crosswalk_fits(
     private_study: str, key_file: Path
 ) -> None:
-    first = ingest_events(private_study)
+    first = made(private_study)
     quarantine = settings().artefacts_dir / first / "quarantine.parquet"
     assert stat.S_IMODE(quarantine.stat().st_mode) == 0o600
 
     key_file.write_bytes(bytes(32))
     shutil.rmtree(settings().publication_dir)
-    second = ingest_events(private_study)
+    second = made(private_study)
     assert second != first
     assert (share_found(first), share_found(second)) == (0.0, 1.0)

@@ -1,5 +1,7 @@
 """A ward of four stays in files of one's own, and the tables that are taken from it."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -10,6 +12,7 @@ from pipelines.ehr.config import EhrConfig
 from pipelines.events import Ingested, ingest
 from pipelines.pseudonyms import PUBLISHED_KEY, pseudonyms
 from pipelines.sequences import gather_sequences
+from pipelines.shards import WHOLE
 
 STAYS: dict[str, list[Any]] = {
     "stay": [1, 2, 3, 4],
@@ -121,8 +124,14 @@ def study(kind: str, **changes: Any) -> EhrConfig:
     return EhrConfig.model_validate_json(text.replace('"format":"parquet"', f'"format":"{kind}"'))
 
 
+def by_published_key(ids: pl.Series) -> pl.Series:
+    return pseudonyms(ids, PUBLISHED_KEY)
+
+
 def tables_of(config: EhrConfig) -> Ingested:
-    return ingest(domain.read_records(config), lambda ids: pseudonyms(ids, PUBLISHED_KEY))
+    with TemporaryDirectory() as work:
+        [records] = domain.record_parts(config, WHOLE, by_published_key, Path(work))
+        return ingest(records, by_published_key)
 
 
 def named(tables: Ingested, frame: pl.DataFrame) -> pl.DataFrame:

@@ -30,7 +30,7 @@ def table(**channels: np.ndarray[tuple[int], np.dtype[np.float64]]) -> pl.DataFr
 def test_a_copy_is_found_from_99_percent_equality(differing: int, found: bool) -> None:
     other = VALUES.copy()
     other[:differing] += 1
-    copies = copied_channels(table(x=VALUES, y=other))
+    copies = copied_channels([table(x=VALUES, y=other)])
 
     assert [(copy.code, copy.copy_of) for copy in copies] == ([("x", "y")] if found else [])
     if found:
@@ -40,14 +40,14 @@ def test_a_copy_is_found_from_99_percent_equality(differing: int, found: bool) -
 def test_channels_of_yes_and_no_agree_by_chance_and_are_not_compared() -> None:
     ones = np.ones(ROWS)
 
-    assert copied_channels(table(x=ones, y=ones)) == []
+    assert copied_channels([table(x=ones, y=ones)]) == []
 
 
 def test_too_few_common_moments_prove_nothing() -> None:
-    assert copied_channels(table(x=VALUES[:49], y=VALUES[:49])) == []
+    assert copied_channels([table(x=VALUES[:49], y=VALUES[:49])]) == []
 
 
 def test_all_pairs_of_three_copies_are_found() -> None:
-    copies = copied_channels(table(c=VALUES, a=VALUES, b=VALUES, d=-VALUES))
+    copies = copied_channels([table(c=VALUES, a=VALUES, b=VALUES, d=-VALUES)])
 
     assert [(copy.code, copy.copy_of) for copy in copies] == [("a", "b"), ("a", "c"), ("b", "c")]

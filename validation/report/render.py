@@ -21,6 +21,7 @@ from validation.report import (
     harm_words,
     names,
     overfitting_words,
+    training_words,
     verdicts,
 )
 from validation.report.change_words import comparison
@@ -82,6 +83,7 @@ FILTERS: Final = (
     names.verdict_symbol,
     names.verdict_word,
     overfitting_words.likelihood,
+    training_words.training_cost,
     verdicts.group_about,
     verdicts.line_about,
 )

@@ -1,0 +1,50 @@
+"""What lies beside the events of an ingestion: subjects, quarantine and accounts."""
+
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.artefacts import Counts
+from pipelines.durable import PRIVATE_FILE_MODE
+from pipelines.event_store import SUBJECTS, count_events
+from pipelines.row_accounts import FileAccount, account_table
+
+QUARANTINE = "quarantine.parquet"
+ACCOUNTS = "accounts.json"
+
+
+def write_tables(
+    draft: Path, subjects: pl.DataFrame, quarantine: pl.DataFrame, accounts: list[FileAccount]
+) -> Counts:
+    """Write what lies beside the events, in an order that tells nothing of how it was made.
+
+    Returns:
+        The artefact's counts; events are those that were accepted.
+    """
+    subjects = subjects.sort("subject_id").rechunk()
+    subjects.write_parquet(draft / SUBJECTS)
+    account_table(accounts).write_parquet(draft / "accounts.parquet")
+    # The cells of one row stay in the order in which they were judged.
+    rows = quarantine.sort("source_file", "part", "source_row", maintain_order=True).rechunk()
+    _write_for_owner(rows, draft / QUARANTINE)
+    told = [account.as_dict() for account in accounts]
+    (draft / ACCOUNTS).write_text(json.dumps(told, indent=1))
+    counted = ("rows_in", "accepted", "quarantined", "duplicates", "empty")
+    return {name: sum(getattr(account, name) for account in accounts) for name in counted} | {
+        "events": count_events(draft),
+        "subjects": subjects.height,
+    }
+
+
+def read_accounts(folder: Path) -> list[FileAccount]:
+    """What became of the rows of each part of each file."""
+    return [FileAccount(**account) for account in json.loads((folder / ACCOUNTS).read_text())]
+
+
+def _write_for_owner(table: pl.DataFrame, path: Path) -> None:
+    """Quarantined rows are the source's own words: nobody else may open them, at no moment."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        table.write_parquet(stream)
