@@ -190,6 +190,18 @@ def fill_disk(strike: Strike) -> None:
     ballast.unlink()
 
 
+def cut_network(seconds: float) -> Callable[[Strike], None]:
+    """Between the worker that scores and publishes and all else: api, broker, both databases."""
+
+    def act(strike: Strike) -> None:
+        assert strike.cluster.machine is not None
+        strike.cluster.machine.cut()
+        time.sleep(seconds)
+        strike.cluster.machine.mend()
+
+    return act
+
+
 FAULTS = (
     Fault("worker's machine dies in training", TRAINING, kill_machine, LOST + RETRY),
     Fault("worker's parent killed", TRAINING, kill_worker_parent, LOST + RETRY),
@@ -210,6 +222,12 @@ FAULTS = (
     Fault("same flow started twice", TRAINING, start_twice, (), scorings=2),
     Fault("same stage run twice at once", TRAINING, run_beside, ()),
     Fault("backfill during a run", SCORING, backfill, (), scorings=2),
+    # Shorter than the scaled heartbeat timeout, and longer.
+    Fault("network cut for 10 s", SCORING, cut_network(10), LOST + RETRY, marks=(needs_root,)),
+    Fault("network cut for 45 s", SCORING, cut_network(45), LOST + RETRY, marks=(needs_root,)),
+    Fault(
+        "network cut at the end", PUBLISHING, cut_network(45), LOST + RETRY, marks=(needs_root,)
+    ),
     Fault("disk full", TRAINING, fill_disk, RETRY, around=little_room, marks=(needs_root,)),
     Fault("scorings overlap", SCORING, overlap, (), scorings=3),
 )

@@ -3,12 +3,16 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
+from tests.cluster.small_study import small_study
 from tests.cluster.topology import Cluster
 
 ENDED = {"success", "failed"}
+# Long enough to be killed in the midst of.
+EPOCHS = 25
 # What a run needs without a fault, on a machine that does much else.
 CALM_SECONDS = 420.0
 Row = tuple[object, ...]
@@ -73,6 +77,11 @@ class Flow:
         return "success" not in trained or len(scored) >= scorings
 
     def start(self) -> None:
+        """Make it the cluster's only study, as every task reads all of them; start training."""
+        folder = Path(self.cluster.env["EQUIPOISE_STUDIES"])
+        for other in folder.glob("*.yaml"):
+            other.unlink()
+        (folder / f"{self.study}.yaml").write_text(small_study(EPOCHS))
         wait_until(lambda: self._is_known(self.train) and self._is_known(self.score), 120)
         self.cluster.airflow.start(self.train)
 

@@ -10,9 +10,8 @@ from shutil import which
 
 import pytest
 
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or which("ip") is None, reason="namespaces and mounts are root's to make"
-)
+MAY_MOUNT = os.geteuid() == 0 and which("ip") is not None
+needs_root = pytest.mark.skipif(not MAY_MOUNT, reason="namespaces and mounts are root's to make")
 
 
 @dataclass(frozen=True)

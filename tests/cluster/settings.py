@@ -16,10 +16,10 @@ HURRIED = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
 }
-# Of this machine alone: it has few cores, and no study changes while it runs.
+# Of this machine alone: it has few cores, and a new study is to be seen soon.
 HERE = {
     "AIRFLOW__API__WORKERS": "1",
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "tests.cluster.names.host_name",
 }

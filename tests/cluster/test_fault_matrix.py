@@ -1,12 +1,15 @@
 """Every fault of the matrix: the flow ends well or clearly, and its table is that of a calm one."""
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import count
 
 import pytest
 
 from tests.cluster.faults import FAULTS, Fault
 from tests.cluster.inspection import Calm
-from tests.cluster.topology import Cluster
+from tests.cluster.networks import MAY_MOUNT, machine
+from tests.cluster.topology import Cluster, cluster
 from tests.cluster.trials import TRIALS, awake, calm_flow, keep, trial
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -15,8 +18,18 @@ NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
-def calm(running_cluster: Cluster) -> Calm:
-    return calm_flow(running_cluster, "calm")
+def struck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The worker that scores and publishes has a machine of its own, where one can be made."""
+    with (
+        machine() if MAY_MOUNT else nullcontext() as other,
+        cluster(tmp_path_factory.mktemp("struck"), machine=other) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def calm(struck: Cluster) -> Calm:
+    return calm_flow(struck, "calm")
 
 
 @pytest.mark.parametrize(
@@ -24,9 +37,9 @@ def calm(running_cluster: Cluster) -> Calm:
 )
 @pytest.mark.parametrize("attempt", range(TRIALS))
 def test_after_a_fault_the_table_is_that_of_a_run_without(
-    running_cluster: Cluster, calm: Calm, fault: Fault, attempt: int
+    struck: Cluster, calm: Calm, fault: Fault, attempt: int
 ) -> None:
-    with awake(running_cluster) as cluster:
-        outcome = trial(cluster, fault, f"trial_{next(NUMBERS):02}", calm)
+    with awake(struck) as made:
+        outcome = trial(made, fault, f"trial_{next(NUMBERS):02}", calm)
     keep(outcome)
     assert outcome.violations == []

@@ -7,10 +7,8 @@ import pytest
 from tests.cluster.faults import FAULTS
 from tests.cluster.flow import CALM_SECONDS
 from tests.cluster.settings import shipped
-from tests.cluster.small_study import small_study, write_people
 from tests.cluster.topology import cluster
 from tests.cluster.trials import calm_flow, keep, trial
-from tests.dags.installations import write_studies
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -18,10 +16,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 def test_with_the_shipped_timeouts_a_dead_machines_training_goes_on_within_its_bound(
     tmp_path: Path,
 ) -> None:
-    text = small_study(40)
-    studies = write_studies(tmp_path / "studies", calm=text, killed=text)
-    write_people(tmp_path / "data")
-    with cluster(tmp_path, studies, tmp_path / "data", shipped()) as made:
+    with cluster(tmp_path, shipped()) as made:
         calm = calm_flow(made, "calm")
         outcome = trial(made, FAULTS[0], "killed", calm)
     keep(outcome)

@@ -6,7 +6,7 @@ import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -14,7 +14,9 @@ from psycopg.conninfo import make_conninfo
 
 from dags.processes import Service, stop
 from tests.cluster.broker import Broker, own_broker
+from tests.cluster.networks import Machine
 from tests.cluster.settings import HERE, clean_environment, hurried, secret
+from tests.cluster.small_study import write_people
 from tests.dags.installations import ROOT, python
 from tests.faults.airflow_services import Airflow, free_port, wait_for
 from tests.publication.servers import Server, own_server
@@ -42,8 +44,8 @@ class Cluster:
     postgres: Server
     broker: Broker
     airflow: Airflow
-    # Of services that another machine runs: the words before their command.
-    prefixes: dict[str, list[str]] = field(default_factory=dict)
+    # The machine that runs the worker of the default queue, if it is not this one.
+    machine: Machine | None = None
 
     def service(self, name: str) -> Service:
         return Service(name, self.home / "services")
@@ -59,7 +61,8 @@ class Cluster:
         environment = self.env | {"AIRFLOW_HOME": str(folder), "CLUSTER_HOST": name}
         # Known to the set-up alone.
         del environment["EQUIPOISE_SUPERUSER_URL_FILE"]
-        command = [*self.prefixes.get(name, []), sys.executable, "-m", "airflow", *COMMANDS[name]]
+        there = self.machine.prefix if self.machine and name == "worker-cpu" else []
+        command = [*there, sys.executable, "-m", "airflow", *COMMANDS[name]]
         self.service(name).start(command, environment)
 
     def log(self, name: str) -> str:
@@ -89,28 +92,28 @@ class Cluster:
 @contextmanager
 def cluster(
     folder: Path,
-    studies: Path,
-    data: Path,
     settings: Mapping[str, str] | None = None,
-    *,
-    host: str = "127.0.0.1",
-    prefixes: Mapping[str, list[str]] | None = None,
+    machine: Machine | None = None,
 ) -> Iterator[Cluster]:
     """Databases, broker and services, prepared and healthy; all ended without rest.
 
+    It has the small study's records and no study: a Flow brings its own.
+
     Args:
         settings: in place of the shipped ones with their timeouts scaled down.
-        host: the address where api-server, broker and PostgreSQL listen.
-        prefixes: of services that run elsewhere, the words before their command.
+        machine: runs the worker of the default queue, and reaches all else over its cable.
     """
+    host = machine.host if machine else "127.0.0.1"
     home = folder / "home"
+    (folder / "studies").mkdir()
+    write_people(folder / "data")
     with own_server(host, free_port()) as postgres, own_broker(folder / "broker", host) as broker:
         port = free_port()
         url = f"http://{host}:{port}"
-        env = _environment(home, studies, data, postgres, broker, url)
+        env = _environment(home, postgres, broker, url)
         env |= dict(settings or hurried()) | {"AIRFLOW__API__HOST": host}
         airflow = Airflow(home, env, url)
-        made = Cluster(home, env, postgres, broker, airflow, dict(prefixes or {}))
+        made = Cluster(home, env, postgres, broker, airflow, machine)
         code, said, errors = python("-m", "dags.cluster", "init", env=env, timeout_s=600)
         assert code == 0, said + errors
         try:
@@ -130,9 +133,7 @@ def log_in(airflow: Airflow) -> None:
         airflow.log_in(name, password)
 
 
-def _environment(
-    home: Path, studies: Path, data: Path, postgres: Server, broker: Broker, url: str
-) -> dict[str, str]:
+def _environment(home: Path, postgres: Server, broker: Broker, url: str) -> dict[str, str]:
     """What docker-compose.yml gives its services: hosts, paths, and files of secrets."""
     folder = home.parent / "secrets"
     server = f"{postgres.address}:{postgres.port}"
@@ -142,8 +143,8 @@ def _environment(
     secret(folder, "superuser_url", postgres.url)
     return clean_environment() | {
         "EQUIPOISE_HOME": str(home),
-        "EQUIPOISE_STUDIES": str(studies),
-        "EQUIPOISE_DATA": str(data),
+        "EQUIPOISE_STUDIES": str(home.parent / "studies"),
+        "EQUIPOISE_DATA": str(home.parent / "data"),
         "EQUIPOISE_DATABASE_URL_FILE": str(folder / "predictions_url"),
         "EQUIPOISE_SUPERUSER_URL_FILE": str(folder / "superuser_url"),
         "AIRFLOW_HOME": str(home / "airflow"),
