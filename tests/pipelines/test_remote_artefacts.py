@@ -24,6 +24,7 @@ from pipelines import remote_artefacts
 from pipelines.artefacts import MANIFEST, Artefact, ArtefactStore, Counts, Recipe
 from pipelines.errors import ArtefactCorrupt, ArtefactStoreUnavailable
 from pipelines.remote_artefacts import RemoteArtefacts
+from pipelines.remote_files import unavailable
 from tests.pipelines.s3_server import (
     CANARY_KEY,
     CANARY_SECRET,
@@ -459,7 +460,7 @@ def test_what_was_made_while_the_store_was_away_is_shared_by_the_next_attempt(
     assert one.shared is not None
 
     def away(name: str, source: Path) -> None:
-        raise remote_artefacts.unavailable(url, "ConnectionError")
+        raise unavailable(url, "ConnectionError")
 
     with monkeypatch.context() as patch:
         patch.setattr(one.shared.files, "put", away)
@@ -478,7 +479,7 @@ def test_what_waited_to_be_shared_and_was_altered_is_made_anew(
     assert one.shared is not None
 
     def away(name: str, source: Path) -> None:
-        raise remote_artefacts.unavailable(url, "ConnectionError")
+        raise unavailable(url, "ConnectionError")
 
     with monkeypatch.context() as patch:
         patch.setattr(one.shared.files, "put", away)
