@@ -1,13 +1,17 @@
 """No exception of a stage carries a value of a record."""
 
+import json
 import logging
 import traceback
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from dags.silence import without_values
 from pipelines.errors import EquipoiseError, GateClosed, RunFailed
+from tests.dags.installations import environment, python, study_text, write_studies
+from tests.dags.silenced import RECORD as RECORD_OF_A_STAGE
 
 RECORD = "patient 4711 weighs 93 kg"
 
@@ -98,3 +102,21 @@ def test_a_stop_from_outside_does_not_carry_what_was_being_handled() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         stopped()
     assert RECORD not in "".join(traceback.format_exception(caught.value))
+
+
+def test_no_task_of_a_flow_quotes_a_record_be_it_mapped_over_shards_or_not(tmp_path: Path) -> None:
+    studies = write_studies(tmp_path / "studies", one=study_text(schedule=None))
+    env = environment(tmp_path / "home", studies, toy=False) | {"EQUIPOISE_SHARDS": "2"}
+    code, output, errors = python("-m", "tests.dags.silenced", env=env)
+    assert code == 0, errors
+    said = json.loads(output.splitlines()[-1])
+    failed = {name: told for name, told in said.items() if told["error"] is not None}
+
+    assert {told["error"] for told in failed.values()} == {"RunFailed"}
+    assert all("unexpected ValueError" in told["printed"] for told in failed.values())
+    # The one that fails at nothing hands on what it is given.
+    assert {name.split(".")[1] for name in said.keys() - failed.keys()} <= {"take_reasons"}
+    assert {name.split(".")[1] for name, told in said.items() if told["mapped"]} >= {
+        "ingest_events"
+    }
+    assert RECORD_OF_A_STAGE not in output + errors
