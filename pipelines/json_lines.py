@@ -1,5 +1,6 @@
 """Files of one JSON object per line: a line torn by a power cut costs itself and no other."""
 
+import fcntl
 import json
 import logging
 import os
@@ -11,11 +12,15 @@ log = logging.getLogger(__name__)
 
 
 def append_line(file: Path, values: Mapping[str, Any]) -> None:
-    """Append one line in one write, so that two processes never mix their lines."""
+    """Append one line in one write, so that two processes never mix their lines.
+
+    Under a lock: on a drive that machines share, an append alone may land on another's line.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(values, sort_keys=True).encode() + b"\n"
     descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         # A torn last line is closed first: it would swallow this one.
         os.write(descriptor, line if _ends_whole(descriptor) else b"\n" + line)
     finally:
