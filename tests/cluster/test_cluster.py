@@ -9,10 +9,11 @@ from dags.processes import stop
 from pipelines.publication.postgres.cluster_databases import PIPELINE_ROLES
 from pipelines.stage import store
 from pipelines.stages.train_model import train_model
-from tests.cluster.faults import FAULTS, KILL, LOST, RETRY, wait_for_checkpoint
+from tests.cluster.faults import FAULTS, LOST, RETRY
 from tests.cluster.flow import CALM_SECONDS, Flow, wait_until
 from tests.cluster.keeper import kept
 from tests.cluster.settings import HURRIED, hurried, shipped
+from tests.cluster.strikes import KILL, wait_for_checkpoint
 from tests.cluster.topology import Cluster
 from tests.dags.installations import processes_of, python
 

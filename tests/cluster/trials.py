@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.cluster.faults import Fault, Strike
+from tests.cluster.faults import Fault
 from tests.cluster.flow import CALM_SECONDS, Flow, TooLong, wait_until
 from tests.cluster.inspection import Calm, model_of, published, violations
 from tests.cluster.keeper import kept
+from tests.cluster.strikes import Strike
 from tests.cluster.topology import Cluster, log_in
 
 # Of each fault of the matrix.
 TRIALS = int(os.environ.get("EQUIPOISE_FAULT_TRIALS", "1"))
 # Made anew in every trial that strikes them or what is before them.
-STAGES = ("train_model", "score_subjects")
+STAGES = ("train_model", "score_subjects", "merge_scores")
 
 
 @dataclass(frozen=True)
