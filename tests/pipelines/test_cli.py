@@ -143,7 +143,7 @@ def test_show_tells_of_a_study_that_never_ran(home: Path) -> None:
 
 def test_show_for_programs_is_json_with_releases_and_rows(home: Path) -> None:
     record_release("demo", release())
-    append_entry(entry("ingest_events", "ingest_events/cccccccccccccccc", rows_in=12, accepted=11))
+    append_entry(entry("merge_events", "merge_events/cccccccccccccccc", rows_in=12, accepted=11))
     code, output, errors = equipoise(home, "show", "demo", "--json")
     assert code == 0, errors
     shown = json.loads(output)
