@@ -20,8 +20,10 @@ from validation.data_evidence import (
     SplitSize,
 )
 from validation.estimates import Counts
-from validation.evidence import LineageEntry, ModelSummary, PopulationEvidence
+from validation.evidence import LineageEntry, ModelSummary, PopulationEvidence, TrainingCost
 from validation.flow import StepCounts, disclosed_flow
+
+TRAINING_LOG = "training_log.json"
 
 # An encoder that is no abbreviation.
 NAMES = {"attention": "LSTM with attention"}
@@ -61,7 +63,7 @@ def data_evidence(
 
 def model_summary(model: Path) -> ModelSummary:
     """Architecture, seeds and how training went, from the model's own files."""
-    words, log = _read(model / "model.json"), _read(model / "training_log.json")
+    words, log = _read(model / "model.json"), _read(model / TRAINING_LOG)
     released = {name: entry for name, entry in log.items() if name.startswith("seed_")}
     config = words["config"]
     return ModelSummary(
@@ -69,9 +71,26 @@ def model_summary(model: Path) -> ModelSummary:
         seeds=tuple(config["seeds"]),
         epochs=tuple(entry["best_epoch"] for entry in released.values()),
         clip_rate=fmean(epoch["clip_rate"] for e in log.values() for epoch in e["epochs"]),
+        training=training_cost(log),
         details={name: _plain(value) for name, value in config.items()}
         | {"form": words.get("form", TRAINED)}
         | {f"made with {name}": version for name, version in words["made_with"].items()},
+    )
+
+
+def training_cost(log: Mapping[str, Any]) -> TrainingCost | None:
+    """Of all networks in a training's log: seconds add up, the largest memory counts."""
+    costs = [entry.get("cost", {}) for entry in log.values()]
+    if not costs or not all("gpu_seconds" in cost for cost in costs):
+        return None
+    return TrainingCost(
+        file=TRAINING_LOG,
+        networks=len(costs),
+        device=costs[0]["device"],
+        processes=max(cost["processes"] for cost in costs),
+        seconds=sum(cost["seconds"] for cost in costs),
+        gpu_seconds=sum(cost["gpu_seconds"] for cost in costs),
+        peak_memory_bytes=max(cost["peak_memory_bytes"] for cost in costs),
     )
 
 

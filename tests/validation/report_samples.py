@@ -28,6 +28,7 @@ from validation.evidence import (
     ModelSummary,
     PredictionEvidence,
     PredictionSource,
+    TrainingCost,
 )
 from validation.gate import judge
 from validation.incumbent import IncumbentEvidence
@@ -256,6 +257,15 @@ def model_evidence(subjects: int = 6000, draws: int = 100) -> Evidence:
             seeds=(0, 1, 2),
             epochs=(11, 9, 14),
             clip_rate=0.031,
+            training=TrainingCost(
+                file="training_log.json",
+                networks=3,
+                device="cuda",
+                processes=2,
+                seconds=61.7,
+                gpu_seconds=123.4,
+                peak_memory_bytes=600 * 1024**2,
+            ),
             details={"channels": 19, "parameters": 12289},
         ),
         lineage=lineage(
