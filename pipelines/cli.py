@@ -14,6 +14,7 @@ from pipelines import (
     cli_keys,
     cli_operations,
     cli_people,
+    cli_reads,
     cli_store,
     cli_tuning,
 )
@@ -33,6 +34,7 @@ app.add_typer(cli_people.app)
 app.add_typer(cli_explanations.app)
 app.add_typer(cli_operations.app)
 app.add_typer(cli_keys.app)
+app.add_typer(cli_reads.app)
 app.add_typer(cli_store.app)
 app.add_typer(cli_tuning.app)
 app.add_typer(cli_store.database, name="database")

@@ -7,7 +7,11 @@ from typing import LiteralString
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from typer.testing import CliRunner
 
+from pipelines import cli_reads
+from pipelines.errors import DatabaseUnavailable
+from pipelines.publication.postgres.reads import list_reads
 from tests.publication.acting import Connection
 from tests.publication.servers import login
 from tests.publication.test_guards_postgres import insert
@@ -107,7 +111,7 @@ def test_what_a_reader_may_set_hides_no_read(
 
 
 def test_the_log_tells_what_was_asked_but_no_parameter(reader: Connection, log: Path) -> None:
-    """A pseudonym that a reader types into a statement is in the log; what is handed over is not."""
+    """A pseudonym typed into a statement is in the log; one that is handed over is not."""
     reader.execute("SELECT split FROM predictions WHERE subject_id = 1234567")
     reader.execute("SELECT split FROM predictions WHERE subject_id = %s", (7654321,))
     reader.rollback()
@@ -126,3 +130,31 @@ def test_the_planners_statistics_show_a_reader_no_row(reader: Connection, admin_
         ((known,),) = admin.execute(asked).fetchall()
     assert known > 0
     assert reader.execute(asked + " AND tablename = 'predictions'").fetchall() == [(0,)]
+
+
+def test_an_auditor_is_told_who_read_and_how_many_reads_were_taken_back(
+    reader: Connection, admin_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ends in (reader.commit, reader.rollback, reader.commit, reader.commit):
+        reader.execute("SELECT subject_id FROM predictions_current")
+        ends()
+    url = login(admin_url, "equipoise_test_counting", "equipoise_auditor")
+    monkeypatch.setenv("EQUIPOISE_DATABASE_URL", url)
+    (told,), taken_back = list_reads(url)
+
+    assert (told.reader, told.reads, taken_back) == (READER, 3, 1)
+    assert told.first_at < told.last_at
+    shown = CliRunner().invoke(cli_reads.app).output
+    assert READER in shown
+    assert "taken back: 1 more" in shown
+
+
+def test_only_an_auditor_is_told_who_read(reader: Connection, admin_url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match="lacks a right"):
+        list_reads(login(admin_url, READER))
+
+
+def test_of_files_nobody_knows_who_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EQUIPOISE_DATABASE_URL", raising=False)
+    with pytest.raises(DatabaseUnavailable, match="written down by nobody"):
+        cli_reads.reads()

@@ -272,10 +272,10 @@ def failures(installation: Installation) -> Iterator[tuple[str, int, int]]:
     killed = run("run", "killed", kills="models.training")
     yield "a killed training", killed, TrainingFailed.exit_code
     for what, changed in {
-        "a wrong password": {"host": "127.0.0.1", "password": installation.secrets[12]},
-        "no server": {"host": "127.0.0.1", "port": 1},
+        "a wrong password": f"password={installation.secrets[12]}",
+        "no server": "port=1",
     }.items():
-        url.write_text(make_conninfo(right, **changed))
+        url.write_text(make_conninfo(f"{right} host=127.0.0.1 {changed}"))
         yield what, run("run", STUDY), DatabaseUnavailable.exit_code
     url.write_text(right)
 

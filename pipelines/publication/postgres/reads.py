@@ -1,0 +1,40 @@
+"""Who read predictions, as the access log tells; the login is an auditor."""
+
+from datetime import datetime
+from typing import LiteralString
+
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.publication.postgres.connection import connect
+
+BY_READER: LiteralString = """
+SELECT reader, count(*), min(read_at), max(read_at) FROM access_log GROUP BY reader ORDER BY reader
+"""
+# A number is spent when a query begins, and not given back by a rollback.
+TAKEN_BACK: LiteralString = "SELECT coalesce(max(read_number), 0) - count(*) FROM access_log"
+
+
+class Reads(BaseModel):
+    """How often one login read predictions, and when first and last (UTC)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reader: str
+    reads: int
+    first_at: datetime
+    last_at: datetime
+
+
+def list_reads(url: str) -> tuple[tuple[Reads, ...], int]:
+    """Each reader, and how many reads were taken back: of those the server's log alone can tell.
+
+    Up to 32 numbers are lost as well when the server itself is killed.
+
+    Raises:
+        DatabaseUnavailable: the server cannot be used, or its login is no auditor.
+    """
+    with connect(url) as connection:
+        rows = connection.execute(BY_READER).fetchall()
+        ((taken_back,),) = connection.execute(TAKEN_BACK).fetchall()
+    names = tuple(Reads.model_fields)
+    return tuple(Reads(**dict(zip(names, row, strict=True))) for row in rows), int(taken_back)
