@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,10 +22,11 @@ from typing import Any
 import pytest
 
 from pipelines import remote_artefacts
-from pipelines.artefacts import MANIFEST, Artefact, ArtefactStore, Counts, Recipe
-from pipelines.errors import ArtefactCorrupt, ArtefactStoreUnavailable
+from pipelines.artefacts import MANIFEST, Artefact, ArtefactStore, Counts, Recipe, hash_file
+from pipelines.errors import ArtefactCorrupt, ArtefactStoreUnavailable, StudyInvalid
 from pipelines.remote_artefacts import RemoteArtefacts
-from pipelines.remote_files import unavailable
+from pipelines.remote_files import PART_BYTES, unavailable
+from pipelines.settings import settings
 from tests.pipelines.s3_server import (
     CANARY_KEY,
     CANARY_SECRET,
@@ -503,6 +505,59 @@ def test_a_copy_that_was_lost_or_spoiled_here_is_fetched_again(
     shutil.rmtree(path)
 
     assert contents(one.open(KEY)) == CONTENTS
+
+
+@pytest.mark.slow
+def test_a_transfer_holds_two_parts_in_memory_and_not_the_file(s3: str, tmp_path: Path) -> None:
+    files = RemoteArtefacts(s3).files
+    large = tmp_path / "large"
+    with large.open("wb") as stream:
+        stream.truncate(8 * PART_BYTES)
+    tracemalloc.start()
+    files.put("large", large)
+    assert files.get("large", tmp_path / "copy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert PART_BYTES <= peak < 3 * PART_BYTES
+    assert hash_file(tmp_path / "copy") == hash_file(large)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://AKIA:canary@bucket/prefix", "bucket/prefix", "s3://", "s3://bucket?key=canary"]
+)
+def test_an_address_that_is_none_or_holds_credentials_is_refused_and_not_said(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_ARTEFACTS_URL", url)
+    with pytest.raises(StudyInvalid, match="no address of a store") as refused:
+        settings()
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "1441", "five", ""])
+def test_minutes_between_checkpoints_are_some_and_at_most_a_day(
+    minutes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_CHECKPOINT_MINUTES", minutes)
+    with pytest.raises(StudyInvalid, match="no number of minutes"):
+        settings()
+
+
+def test_without_an_address_the_local_folder_is_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody pays for a client that is not used; Compose writes an empty variable for none."""
+    monkeypatch.setenv("EQUIPOISE_ARTEFACTS_URL", "")
+    monkeypatch.setenv("EQUIPOISE_ARTEFACTS", str(tmp_path / "own"))
+    program = (
+        "import sys; from pipelines.stage import store; print(store().shared, store().root);"
+        "print(sorted({'fsspec', 's3fs', 'botocore'} & set(sys.modules)))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
+    assert said == f"None {tmp_path / 'own'}\n[]\n"
 
 
 def test_what_killed_uploads_left_goes_after_a_day_and_artefacts_stay(
