@@ -28,7 +28,7 @@ class Search:
     """Finds any of ``planted`` in any of its written forms; counts what it looked at."""
 
     def __init__(self, planted: Iterable[str]) -> None:
-        self._of = {form.lower(): text for text in planted for form in _forms(text)}
+        self._of = {_lower(form): text for text in planted for form in _forms(text)}
         self._forms = list(self._of)
         self.bytes_read = 0
         self.files_read = 0
@@ -41,7 +41,7 @@ class Search:
         hits = texts.str.extract_many(self._forms, ascii_case_insensitive=True).to_list()
         self.bytes_read += sum(map(len, named.values()))
         found = {
-            name: {self._of[form.lower()] for form in forms}
+            name: {self._of[_lower(form)] for form in forms}
             for name, forms in zip(named, hits, strict=True)
         }
         return {name: of for name, of in found.items() if of}
@@ -62,18 +62,21 @@ def _forms(text: str) -> Iterator[str]:
     """How a text may be written: latin-1 stands for the bytes."""
     raw = text.encode()
     assert len(raw) >= LEAST_CHARACTERS, text
-    yield text
-    yield raw.hex()
-    yield quote(text, safe="")
-    yield quote(text)
-    yield quote_plus(text)
-    yield html.escape(text)
-    yield json.dumps(text)[1:-1]
-    yield json.dumps(text)[1:-1].replace("/", "\\/")
+    escaped = json.dumps(text)[1:-1]
+    written = (
+        *(text, raw.hex(), quote(text, safe=""), quote(text), quote_plus(text)),
+        *(html.escape(text), html.escape(text, quote=False), escaped, escaped.replace("/", "\\/")),
+    )
+    yield from (form.encode().decode("latin-1") for form in written)
     yield text.encode("utf-16-le").decode("latin-1")
     yield text.encode("utf-32-le").decode("latin-1")
     for shift in range(3):
         yield from _base64(raw, shift)
+
+
+def _lower(form: str) -> str:
+    """As bytes are lowered: letters beyond ASCII stay."""
+    return form.encode("latin-1").lower().decode("latin-1")
 
 
 def _base64(raw: bytes, shift: int) -> Iterator[str]:

@@ -89,7 +89,7 @@ class Installation:
         if words[0] == "run":
             command = [sys.executable, "-m", "dags.run", *words[1:]]
         clean = environment(self.home, self.studies, toy=False)
-        env = clean | self.given | {"OMP_NUM_THREADS": "1"} | variables
+        env = clean | self.given | {"OMP_NUM_THREADS": "1", "EQUIPOISE_SHARDS": "2"} | variables
         with (
             subprocess.Popen(
                 command,
