@@ -1,10 +1,10 @@
 """The lock of versions against what is installed, and the locks of files that are held."""
 
 import re
+import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import distributions
 from pathlib import Path
 
 from pipelines.doctor.finding import Finding, worst
@@ -32,17 +32,28 @@ def _other_versions(file: Path) -> Iterator[Finding]:
     locked: dict[str, set[str]] = {}
     for package in tomllib.loads(file.read_text(encoding="utf-8"))["package"]:
         if "version" in package:
-            locked.setdefault(_normal(package["name"]), set()).add(package["version"])
+            locked.setdefault(_normal(package["name"]), set()).add(_public(package["version"]))
     other = sorted(
-        f"{name} {one.version}"
-        for one in distributions()
-        if (name := _normal(one.metadata["Name"])) in locked
-        and one.version.split("+")[0] not in {version.split("+")[0] for version in locked[name]}
+        f"{name} {version}"
+        for name, version in _installed().items()
+        if name in locked and version not in locked[name]
     )
     if other:
         more = f" and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
         words = f"installed in another version than locked: {', '.join(other[:SHOWN])}{more}"
         yield Finding("lock", "fail", words, "Install what is locked: uv sync --locked")
+
+
+def _installed() -> dict[str, str]:
+    """Name -> version, of the folders' own names: to parse each description takes a second."""
+    folders = [path for entry in reversed(sys.path) for path in Path(entry).glob("*.dist-info")]
+    named = (folder.stem.split("-", 1) for folder in folders)
+    return {_normal(name): _public(version) for name, version in named}
+
+
+def _public(version: str) -> str:
+    """Without what a build adds of its own, as +cpu."""
+    return version.split("+")[0]
 
 
 def _normal(name: str) -> str:
