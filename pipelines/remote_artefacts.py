@@ -94,20 +94,20 @@ class RemoteArtefacts:
         return {"files": len(left), "bytes": sum(left.values())}
 
     def _unfinished(self, stage: str) -> dict[str, int]:
-        """Name below the stage -> bytes of the old files that belong to no artefact."""
+        """Name below the stage -> bytes, of uploads and attempts that wrote nothing for a day."""
         limit = datetime.now(UTC) - UNFINISHED_LIFETIME
         found, named = self.files.sizes(stage), set[str]()
         for key in self.keys(stage):
             named.add(f"{key}{ENDING}")
             files = (self.manifest(key) or {"files": {}})["files"]
             named |= {_address(key, name, file["sha256"]) for name, file in files.items()}
-        return {
-            name: size
-            for name, size in found.items()
-            if f"{stage}/{name}" not in named
-            and (at := self.files.written_at(f"{stage}/{name}")) is not None
-            and at < limit
-        }
+        left = {name: size for name, size in found.items() if f"{stage}/{name}" not in named}
+        # An upload and an attempt are one each: what is old of one under way stays.
+        newest: dict[str, datetime] = {}
+        for name in left:
+            at = self.files.written_at(f"{stage}/{name}") or datetime.now(UTC)
+            newest[_work_of(name)] = max(at, newest.get(_work_of(name), at))
+        return {name: size for name, size in left.items() if newest[_work_of(name)] < limit}
 
     def _checked(self, content: bytes, key: str) -> dict[str, Any]:
         manifest = read_manifest(content, key, f"{self.url}/{key}{ENDING}", self._remedy(key))
@@ -141,6 +141,12 @@ class RemoteArtefacts:
             f"Remove {self.url}/{key}{ENDING} and the folder {self.url}/{key}, and run again: the "
             "stage makes it anew from its inputs. Then ask who can write there."
         )
+
+
+def _work_of(name: str) -> str:
+    """Whose a file is: ``.work-<hash>/<attempt>``, or ``<hash>`` of the artefact of an upload."""
+    parts = name.split("/")
+    return "/".join(parts[: 2 if name.startswith(".work-") else 1])
 
 
 def _address(key: str, name: str, sha256: str) -> str:

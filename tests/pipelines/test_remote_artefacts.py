@@ -579,6 +579,23 @@ def test_what_killed_uploads_left_goes_after_a_day_and_artefacts_stay(
     assert contents(machine("two").open(KEY)) == CONTENTS
 
 
+@pytest.mark.parametrize(("last_hours_ago", "stays"), [(23, True), (25, False)])
+def test_checkpoints_go_when_their_attempt_kept_none_for_a_day_and_not_before(
+    tmp_path: Path, last_hours_ago: int, stays: bool
+) -> None:
+    """A network that was finished three days ago, and one of the same attempt."""
+    shared = RemoteArtefacts(f"file://{tmp_path / 'shared'}")
+    (tmp_path / "kept").write_bytes(b"1")
+    hours_ago = {"seed_0/000060.json": 72, "seed_1/000007.json": last_hours_ago}
+    for name, hours in hours_ago.items():
+        place = f"train_model/.work-00/attempt/checkpoints/{name}"
+        shared.files.put(place, tmp_path / "kept")
+        at = time.time() - 3600 * hours
+        os.utime(tmp_path / "shared" / place, (at, at))
+
+    assert shared.remove_unfinished()["files"] == (0 if stays else 2)
+
+
 class _Clock:
     """A day later."""
 
