@@ -2,6 +2,16 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from models.loop import plan_epoch
+from models.objectives import objective_of, teaching
+from models.parts import released_part
+from models.progress import Heartbeat
+from tests.models.generated_stores import make_learnable_store
+from tests.models.test_loop import SMALL, train_small
 
 CODE = """
 from models.progress import reporting
@@ -41,3 +51,35 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:  # the other end is closed
         return b""
+
+
+def test_within_an_epoch_every_step_is_told_of_where_steps_are_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How many are done, and no value of anything."""
+    monkeypatch.setattr("models.progress.HEARTBEAT_SECONDS", 0.0)
+    store, config = make_learnable_store(100), SMALL.model_copy(update={"max_epochs": 1})
+    train_small(store, tmp_path, config)
+    rows = teaching(objective_of(store, config, 1.0), store, released_part(store).train)
+    steps = len(plan_epoch(store, rows, config, (0, 1)))
+    assert steps > 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"seed_0: {step} of {steps} done" for step in range(1, steps + 1)
+    ]
+
+
+def test_between_heartbeats_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("models.progress.monotonic", lambda: now[0])
+    heartbeat, silent = Heartbeat("seed_0"), Heartbeat("seed_0", speaks=False)
+    for second in range(1, 181):
+        now[0] += 1.0
+        heartbeat.beat(second, 180)
+        silent.beat(second, 180)
+    assert capsys.readouterr().out.splitlines() == [
+        "seed_0: 60 of 180 done",
+        "seed_0: 120 of 180 done",
+        "seed_0: 180 of 180 done",
+    ]
