@@ -12,6 +12,7 @@ images are made here (tests/compose/stand_ins.py).
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prod", action="store_true", help="with docker-compose.prod.yml")
     parser.add_argument("--debian-mirror", help="for the base image made here")
     asked = parser.parse_args(arguments)
+    # Asked to end, it takes the stack down first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if shutil.which("docker") is None:
         print("There is no docker command: install Docker and Compose.", file=sys.stderr)
         return 1
