@@ -41,6 +41,10 @@ def change(studies: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     (studies / f"{STUDY}.yaml").write_text(yaml.safe_dump(raw))
 
 
+def with_seed(seed: int) -> Callable[[dict[str, Any]], None]:
+    return lambda raw: raw["model"].update(seeds=[seed])
+
+
 def let_a_month_pass() -> None:
     """All that lies there, and all that the journal tells, is a month older."""
     then = time.time() - MONTH_SECONDS
@@ -79,7 +83,7 @@ def test_after_a_prune_every_answer_report_and_lineage_is_there_and_a_run_makes_
     content = store().content_sha256(unaudited)
     audits = []
     for seed in (1, 0):
-        change(tmp_path / "studies", lambda raw, seed=seed: raw["model"].update(seeds=[seed]))
+        change(tmp_path / "studies", with_seed(seed))
         audits.append(train())
         release_model(STUDY, audits[-1])
         checks, scores, audit = score(DAYS[len(audits) - 1])
