@@ -33,6 +33,6 @@ def _not_all(found: str) -> ArtefactCorrupt:
     return ArtefactCorrupt(
         "What is to be merged is not all the shards of one table, made as the study is now.",
         where=found,
-        remedy="Run the flow again from the stage that makes the shards; the study, the release "
-        "and the number of shards must stay the same in between.",
+        remedy="Run the flow again from the stage that makes the shards; the study, the release, "
+        "the installed version and the number of shards must stay the same in between.",
     )
