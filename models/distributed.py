@@ -25,7 +25,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 
-from models.processes import ExchangeFailed, end_with_launcher, end_without_reader
+from models.processes import (
+    EXCHANGE_FILE,
+    ExchangeFailed,
+    end_with_launcher,
+    end_without_reader,
+)
 from models.seeds import mixed
 
 # While the first process fits challengers the others wait; a stuck one is noticed by its silence
@@ -63,7 +68,8 @@ def joined() -> Iterator[None]:
 
     Numbers on a CPU are exchanged by gloo, those on a GPU by nccl, each process having its own.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
         yield
         return
     end_with_launcher()
@@ -72,7 +78,14 @@ def joined() -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
-    distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+    place = os.environ.get(EXCHANGE_FILE)  # unset under a torchrun that somebody else started
+    distributed.init_process_group(
+        backend,
+        init_method=f"file://{place}" if place else "env://",
+        rank=int(os.environ["RANK"]),
+        world_size=world,
+        timeout=LONGEST_WAIT,
+    )
     yield
     wait_for_all()
     distributed.destroy_process_group()

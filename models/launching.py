@@ -1,6 +1,6 @@
 """Several processes for one training: `python -m models.launching --processes 2 models.training`.
 
-This is torchrun on one machine (`torchrun --standalone`), which starts the processes, says to each
+This is torchrun on one machine, which starts the processes, says to each
 which one it is, and ends all when one ends badly. It is called here and not by its own command
 for what it says and how it ends: a failure's last line is the training's own, a signal ends us as
 that signal, and nobody trains on when whoever started us is gone.
@@ -11,12 +11,14 @@ import logging
 import os
 import signal
 import sys
+import tempfile
+from types import FrameType
 
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from models.processes import end_without_reader
+from models.processes import EXCHANGE_FILE, end_without_reader
 
 # Gloo's sockets have no password: all of its processes are on this machine.
 LOOPBACK = "lo"
@@ -39,16 +41,34 @@ def main() -> int:
 def launch(processes: int, module: list[str]) -> int:
     """`module` and its arguments, in so many processes of this machine."""
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    alone = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(processes)]
-    try:
-        run.run(run.parse_args([*alone, "-m", *module]))  # type: ignore[no-untyped-call]
-    except ChildFailedError as error:
-        return _told(error)
-    except SignalException as end:
-        # The processes are ended by now; whoever waits for us is to see the signal.
-        signal.signal(end.sigval, signal.SIG_DFL)
-        os.kill(os.getpid(), end.sigval)
-    return 0
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _raise)  # until torchrun's own, which do the same
+    with tempfile.TemporaryDirectory(prefix="equipoise-launching-") as place:
+        os.environ[EXCHANGE_FILE] = f"{place}/exchange"
+        options = [
+            *("--nnodes", "1", "--nproc-per-node", str(processes), "--local-addr", "127.0.0.1"),
+            # Files of the owner's: torch's own store would listen on every interface, with
+            # pickles in it and without a password.
+            *("--rdzv-backend", "c10d", "--rdzv-id", "training"),
+            *("--rdzv-endpoint", f"{place}/rendezvous", "--rdzv-conf", "store_type=file"),
+            *("--log-dir", f"{place}/logs"),
+        ]
+        try:
+            run.run(run.parse_args([*options, "-m", *module]))  # type: ignore[no-untyped-call]
+        except ChildFailedError as error:
+            return _told(error)
+        except SignalException as end:
+            ended_by = end.sigval
+        else:
+            return 0
+    # The processes are ended by now; whoever waits for us is to see the signal.
+    signal.signal(ended_by, signal.SIG_DFL)
+    os.kill(os.getpid(), ended_by)
+    return 1
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise SignalException("ended", signal.Signals(number))
 
 
 def _told(error: ChildFailedError) -> int:

@@ -22,6 +22,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+# In the environment of processes that train together: where they find each other.
+EXCHANGE_FILE = "EQUIPOISE_EXCHANGE_FILE"
+
 # A process that lost the others waits so long to be ended with them.
 ENDED_TOGETHER_SECONDS = 10.0
 
