@@ -15,7 +15,7 @@ from tests.pipelines.s3_server import CANARY_KEY, CANARY_SECRET, S3Server, runni
 STUDY = "quick"
 # What docs/artefacts.md says that machines share beside the store, of what this study writes.
 SHARED = ("anchors", "approvals", "journal", "looks", "publication", "releases", "trials")
-SCORING_REUSES = {"ingest_events", "merge_events", "check_events"}
+SCORING_REUSES = {"merge_events", "check_events"}
 
 
 @pytest.fixture(scope="module")
