@@ -1,7 +1,8 @@
-"""``python -m tests.compose.run [--prod]``: the cluster for real, from the image to the table.
+"""``python -m tests.compose.run [--prod] [--quick]``: the cluster for real, from image to table.
 
-Builds the image, starts the stack, trains and scores nafld_diabetes through the API, reads the
-published table as an analyst, looks at what the containers may and show, and takes it all down.
+Builds the image, starts the stack, trains and scores nafld_diabetes (``--quick``: its records with
+a small network and a gate ajar) through the API, reads the published table as an analyst, looks
+at what the containers may and show, and takes it all down.
 Where no Docker daemon runs, root starts one of its own; where no registry is reachable, base
 images are made here (tests/compose/stand_ins.py).
 
@@ -20,14 +21,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from tests.compose.certificates import write_certificates
 from tests.compose.docker import Failed, daemon, docker
 from tests.compose.looks import look_at_containers, look_at_image, look_for_secrets
-from tests.compose.stack import Stack
+from tests.compose.stack import OURS, Stack
 from tests.compose.stand_ins import stand_ins
 from tests.compose.train_and_score import read_as_analyst, train_and_score
+from tests.dags.installations import quick_study, write_studies
 from tests.faults.airflow_services import Airflow, free_port
 
+STUDY = "nafld_diabetes"
 IMAGE = "equipoise:compose-test"
 REGISTRY_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 CONTAINER_USER = 50000
@@ -37,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run all of it; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.compose.run", description=__doc__)
     parser.add_argument("--prod", action="store_true", help="with docker-compose.prod.yml")
+    parser.add_argument("--quick", action="store_true", help="a network that trains in seconds")
+    parser.add_argument("--image", help="one that is built already")
     parser.add_argument("--debian-mirror", help="for the base image made here")
     asked = parser.parse_args(arguments)
     # Asked to end, it takes the stack down first.
@@ -47,7 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
     with _folder() as folder, daemon(folder), tempfile.TemporaryDirectory() as scratch:
         try:
             stack = _stack(Path(scratch), asked.prod, _images(folder, asked.debian_mirror))
-            _try(stack, asked.prod)
+            study = _with_quick_study(stack, Path(scratch)) if asked.quick else STUDY
+            if asked.image:
+                stack.variables["EQUIPOISE_IMAGE"] = asked.image
+            else:
+                _build(stack)
+            _try(stack, study, asked.prod)
         except Failed as failed:
             print(failed, file=sys.stderr)
             return 1
@@ -70,10 +82,24 @@ def _stack(scratch: Path, prod: bool, images: dict[str, str]) -> Stack:
     return Stack(f"equipoise-test-{os.getpid()}", scratch / "secrets", variables, files)
 
 
-def _try(stack: Stack, prod: bool) -> None:
+def _with_quick_study(stack: Stack, scratch: Path) -> str:
+    """Mount another folder of studies over the image's own; the name of its study."""
+    folder = write_studies(scratch / "studies", quick=quick_study())
+    folder.chmod(0o755)
+    mount = {"volumes": [f"{folder}:/opt/equipoise/studies:ro"]}
+    file = scratch / "studies.yml"
+    file.write_text(yaml.safe_dump({"services": dict.fromkeys(OURS, mount)}))
+    stack.files = (*stack.files, str(file))
+    return "quick"
+
+
+def _build(stack: Stack) -> None:
     with _step("build the image"):
         stack.compose("build")
-        look_at_image(IMAGE)
+
+
+def _try(stack: Stack, study: str, prod: bool) -> None:
+    image = stack.variables["EQUIPOISE_IMAGE"]
     try:
         with _step("start the stack"):
             stack.make_secrets(*(["--tls"] if prod else []))
@@ -83,12 +109,13 @@ def _try(stack: Stack, prod: bool) -> None:
             stack.wait_until_healthy()
         airflow = _airflow(stack, prod)
         with _step("train and score through the API"):
-            train_and_score(airflow, "nafld_diabetes")
+            train_and_score(airflow, study)
         with _step("read the table as an analyst"):
-            read_as_analyst(stack, "nafld_diabetes")
+            read_as_analyst(stack, study)
         with _step("look at containers, logs and processes"):
             look_at_containers(stack)
-            look_for_secrets(stack, IMAGE)
+            look_at_image(image)
+            look_for_secrets(stack, image)
     except BaseException:
         print(stack.compose("logs", "--tail", "40"), file=sys.stderr)
         raise

@@ -12,16 +12,17 @@ from typing import Any
 from tests.compose.docker import compose_command, docker, run
 from tests.dags.installations import ROOT
 
-SERVICES = (
+# Of our image, and what runs beside them for as long.
+OURS = (
+    "init",
     "api-server",
-    "broker",
-    "dag-processor",
-    "postgres",
     "scheduler",
+    "dag-processor",
     "triggerer",
     "worker-cpu",
     "worker-gpu",
 )
+SERVICES = (*OURS[1:], "broker", "postgres")
 READY_SECONDS = 600.0
 
 

@@ -12,13 +12,13 @@ import yaml
 
 from tests.compose.docker import has_daemon
 from tests.compose.run import main
+from tests.compose.stack import OURS
 from tests.dags.installations import ROOT
 
 FILES = ("docker-compose.yml", "docker-compose.prod.yml", "docker-compose.gpu.yml")
 LIMITS = ("mem_limit", "cpus", "pids_limit")
 # These end by themselves.
 ONE_SHOT = {"init", "volumes"}
-OURS = {"init", "api-server", "scheduler", "dag-processor", "triggerer", "worker-cpu", "worker-gpu"}
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -197,6 +197,6 @@ def _make_secrets(folder: Path, *options: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not has_daemon(), reason="no Docker daemon runs: make compose-test starts one")
-@pytest.mark.parametrize("options", [[], ["--prod"]])
+@pytest.mark.parametrize("options", [[], ["--prod", "--quick"]])
 def test_the_stack_trains_and_scores_to_a_table_that_an_analyst_reads(options: list[str]) -> None:
     assert main(options) == 0
