@@ -34,6 +34,8 @@ def pseudonyms(ids: pl.Series, key: bytes) -> pl.Series:
         int.from_bytes(hmac.digest(key, str(source_id).encode(), "sha256")[:8], "big") >> 1
         for source_id in unique
     ]
+    if not numbers:  # Polars would keep the type of the names
+        return ids.cast(pl.Int64)
     return ids.replace_strict(unique, pl.Series(numbers, dtype=pl.Int64), return_dtype=pl.Int64)
 
 

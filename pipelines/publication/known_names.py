@@ -65,6 +65,8 @@ def unknown_names(study: str, names: pl.Series) -> int:
 
 
 def _known_or_new(study: str, key: bytes, names: pl.Series) -> pl.Series:
+    if names.is_empty():  # Polars would keep the type of the names
+        return names.cast(pl.Int64)
     hashed = _hashed(study, names.unique())
     known = _read(study)
     if hashed.join(known, on="name_hash", how="anti").height:
