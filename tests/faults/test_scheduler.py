@@ -69,7 +69,7 @@ def test_the_trigger_form_takes_a_date_and_refuses_anything_else(airflow: Airflo
     run = airflow.ask(runs, {"logical_date": None, "conf": {"as_of": "2009-06-30"}})
     path = f"{runs}/{run['dag_run_id']}"
     wait_for(lambda: airflow.ask(path)["state"] in FINISHED)
-    task = airflow.ask(f"{path}/taskInstances/build_sequences")
+    task = airflow.ask(f"{path}/taskInstances/merge_sequences")
     assert task["state"] == "success"
     assert "2009-06-30" in json.dumps(task["rendered_fields"])
 

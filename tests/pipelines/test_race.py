@@ -213,8 +213,8 @@ def test_the_race_is_explained_before_the_training_that_waits_for_it(
 ) -> None:
     load(tmp_path, monkeypatch, "auto")
     stages = train_stages(STUDY)
-    assert list(stages)[2:5] == ["build_sequences", "race_models", "train_model"]
-    assert stages["train_model"] == ("build_sequences", "race_models")
+    assert list(stages)[2:5] == ["merge_sequences", "race_models", "train_model"]
+    assert stages["train_model"] == ("merge_sequences", "race_models")
 
 
 @pytest.mark.parametrize(
