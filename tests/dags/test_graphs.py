@@ -175,6 +175,7 @@ def test_what_only_a_person_can_change_is_not_tried_again(described: dict[str, A
         "SecretMissing": "fail",
         "PdfMissing": "fail",
         "CompressionImpossible": "fail",
+        "ArtefactStoreUnavailable": "retry",
         "DatabaseUnavailable": "retry",
         "StoreLocked": "retry",
         "TrainingFailed": "retry",
