@@ -122,15 +122,17 @@ def test_a_run_ends_with_the_code_of_its_failure_after_the_table_of_its_stages(
     home: Path,
 ) -> None:
     code, output, errors = equipoise(
-        home, "run", "demo", TOY_FAILURE="build_sequences LeakageFound"
+        home, "run", "demo", TOY_FAILURE="merge_sequences LeakageFound"
     )
     assert code == 21
-    assert "build_sequences failed: cause" in errors
+    assert "merge_sequences failed: cause" in errors
     table = output.split("\n\n")[1].splitlines()
     assert [line.split() for line in table] == [
         ["flow", "stage", "rows", "in", "accepted", "quarantined", "seconds", "counts"],
         ["train", "ingest_events", "1,200", "1,190", "10", "0.2", "made"],
+        ["train", "merge_events", "1,200", "1,190", "10", "0.2", "made"],
         ["train", "check_events", "1,200", "1,190", "10", "0.2", "made"],
+        ["train", "build_sequences", "1,200", "1,190", "10", "0.2", "made"],
     ]
 
 
