@@ -174,6 +174,8 @@ def test_what_only_a_person_can_change_is_not_tried_again(described: dict[str, A
         "ArtefactCorrupt": "fail",
         "SecretMissing": "fail",
         "PdfMissing": "fail",
+        "BackupInvalid": "fail",
+        "InstallationUnfit": "fail",
         "CompressionImpossible": "fail",
         "ArtefactStoreUnavailable": "retry",
         "DatabaseUnavailable": "retry",
