@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def measure(folder: Path, events: int, shards: int, private: bool) -> Iterator[C
     yield from _stage("check_events", [[merged[0]]], events)
 
 
-def _stage(stage: str, calls: list[list[object]], events: int) -> Iterator[Cost]:
+def _stage(stage: str, calls: list[list[object]], events: int) -> Generator[Cost, None, list[str]]:
     """Run a stage once per list of arguments, each in a child; returns the keys."""
     keys, seconds, gigabytes = [], [], []
     for arguments in calls:

@@ -4,7 +4,7 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -311,6 +311,20 @@ def test_tables_without_copies_meet_the_contract() -> None:
     tables = good_tables()
     tables["copies"] = tables["copies"].clear()
     assert failures(tables) == []
+
+
+def test_events_in_parts_are_judged_as_the_table_whole() -> None:
+    tables = good_tables()
+    broken = tables["events"].with_columns(
+        numeric_value=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit(1e6, pl.Float32))
+    )
+    for events in (tables["events"], broken):
+        # A subject's events are in one part.
+        parts = iter(events.partition_by("subject_id", maintain_order=True))
+        whole: dict[TableName, pl.DataFrame] = {**tables, "events": events}
+        in_parts: dict[TableName, pl.DataFrame | Path | Iterator[pl.DataFrame]] = {**whole}
+        in_parts["events"] = parts
+        assert check_tables(in_parts, CONTRACT) == check_tables({**whole}, CONTRACT)
 
 
 def test_parquet_files_and_folders_of_shards_are_read_alike(tmp_path: Path) -> None:
