@@ -30,7 +30,7 @@ from pipelines.stages.predict_holdout import predict_holdout, scores_of
 from pipelines.stages.publish_predictions import publish_predictions
 from pipelines.stages.release_model import release_model
 from pipelines.stages.train_model import train_model
-from pipelines.whole_stages import whole_scores, whole_sequences
+from pipelines.whole_stages import whole_events, whole_scores, whole_sequences
 from tests.dags.installations import quick_study
 from validation.evidence import load_evidence
 
