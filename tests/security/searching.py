@@ -110,7 +110,7 @@ def _table(frame: pl.DataFrame) -> bytes:
 
 
 def _sqlite(file: Path) -> Iterator[bytes]:
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as database:
         database.text_factory = bytes
         names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (name,) in names:
