@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from pipelines.stage import store
 from pipelines.stages.train_model import train_model
 from tests.cluster.faults import FAULTS, LOST, RETRY
 from tests.cluster.flow import CALM_SECONDS, ENDED, Flow, wait_until
+from tests.cluster.inspection import weights
 from tests.cluster.keeper import kept
 from tests.cluster.settings import HURRIED, hurried, shipped
 from tests.cluster.strikes import KILL, wait_for_checkpoint
@@ -97,8 +99,8 @@ def test_the_cluster_ends_with_all_it_started(running_cluster: Cluster) -> None:
     assert processes_of(running_cluster.home) == []
 
 
-def _weights(cluster: Cluster, patch: pytest.MonkeyPatch, *, again: bool) -> str:
-    """The content of the model that the cluster trained, or of one trained here without a break."""
+def _weights(cluster: Cluster, patch: pytest.MonkeyPatch, *, again: bool) -> dict[str, str]:
+    """The network that the cluster trained, or of one trained here without a break."""
     patch.setenv("EQUIPOISE_HOME", str(cluster.home))
     patch.setenv("EQUIPOISE_STUDIES", cluster.env["EQUIPOISE_STUDIES"])
     patch.setenv("EQUIPOISE_DATA", cluster.env["EQUIPOISE_DATA"])
@@ -109,16 +111,16 @@ def _weights(cluster: Cluster, patch: pytest.MonkeyPatch, *, again: bool) -> str
     ]
     key = f"train_model/{model.name}"
     if not again:
-        return store().content_sha256(key)
+        return weights(store(), key)
     inputs: dict[str, str] = store().manifest(key)["recipe"]["inputs"]
     other = cluster.home.parent / "uninterrupted"
     (other / "artefacts").mkdir(parents=True)
-    name = "build_sequences"
+    name = Path(inputs["sequences"]).parent.name
     (other / "artefacts" / name).symlink_to(cluster.home / "artefacts" / name)
     patch.setenv("EQUIPOISE_HOME", str(other))
     patch.setenv("OMP_NUM_THREADS", cluster.env["OMP_NUM_THREADS"])
     assert train_model(STUDY, inputs["sequences"]) == key
-    return store().content_sha256(key)
+    return weights(store(), key)
 
 
 def _epochs(cluster: Cluster) -> list[int]:
