@@ -4,7 +4,6 @@ They lie in a local folder. Where machines share a store, that folder holds copi
 verified when it is fetched and whenever it is read.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -18,14 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.durable import PRIVATE_FOLDER_MODE, fsync_path, private_folder
 from pipelines.errors import ArtefactCorrupt, ArtefactStoreUnavailable
+from pipelines.manifests import (
+    MANIFEST,
+    content_of,
+    corrupt_file,
+    hash_file,
+    hash_json,
+    read_manifest,
+    remedy_here,
+    require_files,
+    sync_folder,
+)
 
 if TYPE_CHECKING:
     from pipelines.remote_artefacts import RemoteArtefacts
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
-LOG_ENDING = "_log.json"
 DRAFT_LIFETIME_SECONDS = 24 * 3600
 
 Counts = dict[str, int]
@@ -72,18 +80,6 @@ class Artefact:
     made: bool
     seconds: float
     counts: Counts
-
-
-def hash_json(value: Any) -> str:
-    """The sha256 of the canonical JSON of a value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def hash_file(path: Path) -> str:
-    """The sha256 of a file's bytes, read in blocks."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class ArtefactStore:
@@ -145,15 +141,15 @@ class ArtefactStore:
         try:
             content = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            raise _corrupt_here(file, "is missing") from None
-        return read_manifest(content, key, str(file), _remedy_here(file))
+            raise corrupt_file(file, "is missing") from None
+        return read_manifest(content, key, str(file), remedy_here(file))
 
     def content_sha256(self, key: str) -> str:
         """One hash over the names and hashes of an artefact's files, logs of timings left out.
 
         The same bytes made twice, on another day, are the same content.
         """
-        return _content(self.manifest(key))
+        return content_of(self.manifest(key))
 
     def make(self, recipe: Recipe, write: Callable[[Path], Counts]) -> Artefact:
         """Reuse the artefact of ``recipe``, or let ``write`` fill a draft and rename it into place.
@@ -226,7 +222,7 @@ class ArtefactStore:
         try:
             self._unshared(key).rename(draft)
             content = (draft / MANIFEST).read_bytes()
-            require_files(draft, read_manifest(content, key, str(draft), _remedy_here(draft)))
+            require_files(draft, read_manifest(content, key, str(draft), remedy_here(draft)))
         except (FileNotFoundError, ArtefactCorrupt) as error:
             log.info("%s is made anew: what was kept is gone (%s)", key, type(error).__name__)
             return None
@@ -255,60 +251,10 @@ class ArtefactStore:
         if self.shared is None or self.shared.push(key, self.path(key)):
             return
         there = self.shared.manifest(key)
-        if there is not None and _content(there) != self.content_sha256(key):
-            raise _corrupt_here(
+        if there is not None and content_of(there) != self.content_sha256(key):
+            raise corrupt_file(
                 self.path(key) / MANIFEST, "is of other bytes than in the shared store"
             )
-
-
-def read_manifest(content: bytes, key: str, where: str, remedy: str) -> dict[str, Any]:
-    """The manifest of ``key`` from its bytes.
-
-    Raises:
-        ArtefactCorrupt: they are no manifest, or that of another key.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads(content)
-        belongs = hash_json(manifest["recipe"])[:16] == Path(key).name
-    except (ValueError, KeyError, TypeError):
-        raise corrupt(f"{MANIFEST} cannot be read as JSON", where, remedy) from None
-    if not belongs:
-        raise corrupt(f"{MANIFEST} does not belong to this key", where, remedy)
-    return manifest
-
-
-def require_files(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Compare every file with the manifest.
-
-    Raises:
-        ArtefactCorrupt: one is missing or is not the one that was written.
-    """
-    for name, expected in manifest["files"].items():
-        file = folder / name
-        if not file.is_file():
-            raise _corrupt_here(file, "is missing")
-        if hash_file(file) != expected["sha256"]:
-            raise _corrupt_here(file, "is not the file that was written (its sha256 differs)")
-
-
-def corrupt(found: str, where: str, remedy: str) -> ArtefactCorrupt:
-    """The error for an artefact, here or in the shared store, that is not as it was written."""
-    return ArtefactCorrupt(f"An artefact cannot be trusted: {found}.", where=where, remedy=remedy)
-
-
-def _corrupt_here(file: Path, found: str) -> ArtefactCorrupt:
-    return corrupt(f"{file.name} {found}", str(file), _remedy_here(file))
-
-
-def _remedy_here(file: Path) -> str:
-    return f"Delete {file.parent} and run again: it is fetched, or made anew from its inputs."
-
-
-def _content(manifest: Mapping[str, Any]) -> str:
-    files = manifest["files"]
-    return hash_json(
-        {name: file["sha256"] for name, file in files.items() if not name.endswith(LOG_ENDING)}
-    )
 
 
 def _write_manifest(draft: Path, recipe: Recipe, counts: Counts, seconds: float) -> None:
@@ -329,12 +275,6 @@ def _write_manifest(draft: Path, recipe: Recipe, counts: Counts, seconds: float)
     }
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
     sync_folder(draft)
-
-
-def sync_folder(folder: Path) -> None:
-    """Force all that is below a folder onto the disk."""
-    for path in [*folder.rglob("*"), folder]:
-        fsync_path(path)
 
 
 def _rename(draft: Path, final: Path) -> None:

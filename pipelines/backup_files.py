@@ -10,10 +10,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.artefacts import hash_file
 from pipelines.durable import PRIVATE_FILE_MODE, fsync_path, private_folder
 from pipelines.errors import BackupInvalid
 from pipelines.identity import Sha256, UtcMoment
+from pipelines.manifests import hash_file
 
 LIST = "backup.json"
 

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipelines.artefacts import hash_file
 from pipelines.durable import fsync_path
 from pipelines.errors import ArtefactStoreUnavailable
+from pipelines.manifests import hash_file
 from pipelines.remote_files import RemoteFiles
 from pipelines.settings import settings
 from pipelines.stage import store

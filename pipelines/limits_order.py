@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.artefacts import hash_json
 from pipelines.errors import ArtefactCorrupt
 from pipelines.identity import Key, Sha256, StudyName, UtcMoment
 from pipelines.ledger import Ledger, corrupt
+from pipelines.manifests import hash_json
 from pipelines.provenance import policy_sha256
 from pipelines.settings import settings
 from pipelines.stage import store

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipelines.artefacts import hash_file, hash_json
 from pipelines.errors import ArtefactCorrupt, NoRelease
+from pipelines.manifests import hash_file, hash_json
 from pipelines.releases import Release, current_release, list_releases
 from pipelines.stage import store
 from pipelines.study import Study

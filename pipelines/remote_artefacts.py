@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines.artefacts import MANIFEST, corrupt, hash_file, read_manifest, sync_folder
 from pipelines.durable import PRIVATE_FILE_MODE, private_folder
-from pipelines.remote_files import RemoteFiles, remote_files, unavailable
+from pipelines.manifests import MANIFEST, corrupt, hash_file, read_manifest, sync_folder
+from pipelines.remote_files import RemoteFiles, unavailable
+from pipelines.remote_places import remote_files
 
 ENDING = ".json"
 # An upload, or an attempt at a training, that wrote nothing for so long was killed.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.artefacts import hash_json
 from pipelines.limits_order import looks_before
+from pipelines.manifests import hash_json
 from pipelines.provenance import policy_sha256
 from pipelines.stage import store
 from pipelines.study import Study

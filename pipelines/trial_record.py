@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.artefacts import hash_json
 from pipelines.domains import load_domain
 from pipelines.errors import ArtefactCorrupt
+from pipelines.manifests import hash_json
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study
 from pipelines.trials import Trial, TrialLedger, overfitting_of, record_trial, trials_of

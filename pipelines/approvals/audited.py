@@ -8,8 +8,8 @@ from typing import Any
 from pipelines.approvals.audit_drift import drifted
 from pipelines.approvals.bound_bytes import binding_of
 from pipelines.approvals.request import Binding
-from pipelines.artefacts import hash_file
 from pipelines.errors import GateClosed
+from pipelines.manifests import hash_file
 from pipelines.provenance import broken_links, changed_since
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study, load_study

@@ -5,9 +5,9 @@ from typing import TypeVar
 
 from pipelines.approvals.audit_drift import drifted
 from pipelines.approvals.request import Binding
-from pipelines.artefacts import hash_file
 from pipelines.errors import EquipoiseError
 from pipelines.identity import Verdict
+from pipelines.manifests import hash_file
 from pipelines.provenance import data_sha256, policy_sha256
 from pipelines.stage import open_inputs, store
 from pipelines.study import Study, load_study

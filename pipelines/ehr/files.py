@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import hash_file
 from pipelines.ehr.config import FilesSource
 from pipelines.errors import SourceMissing
+from pipelines.manifests import hash_file
 from pipelines.settings import settings
 from pipelines.source_files import scan_text
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import hash_file
 from pipelines.ehr.config import RdatasetsSource
 from pipelines.errors import SourceMissing
+from pipelines.manifests import hash_file
 
 
 def fingerprint(source: RdatasetsSource) -> dict[str, str]:

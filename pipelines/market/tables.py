@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import hash_file
 from pipelines.errors import SourceMissing
+from pipelines.manifests import hash_file
 from pipelines.market.config import TableFile
 from pipelines.settings import settings
 from pipelines.source_files import read_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.artefacts import Counts, Recipe, hash_file
+from pipelines.artefacts import Counts, Recipe
 from pipelines.compression import UNCOMPRESSED, against_uncompressed, uncompressed_predictions
 from pipelines.declaration import declaration_of, own_words
 from pipelines.errors import GateClosed
@@ -16,6 +16,7 @@ from pipelines.evidence import data_evidence, is_point_in_time, lineage, model_s
 from pipelines.incumbent_evidence import against_incumbent
 from pipelines.incumbents import NOT_READABLE, NOTHING_STANDS, incumbent_of
 from pipelines.limits_order import note_look, order_of_limits
+from pipelines.manifests import hash_file
 from pipelines.merged_sequences import OTHER_LABELS
 from pipelines.mitigation_evidence import Mitigated, mitigated, write_table
 from pipelines.patient_harm_evidence import with_tests

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import Counts, hash_file
+from pipelines.artefacts import Counts
 from pipelines.errors import ArtefactCorrupt, PublicationGateClosed
 from pipelines.evidence import lineage, unknown_events
+from pipelines.manifests import hash_file
 from pipelines.provenance import release_of
 from pipelines.releases import Release
 from pipelines.source_code import data_hashes

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import hash_file
 from pipelines.domains import load_domain
 from pipelines.errors import PublicationGateClosed
 from pipelines.evidence import is_point_in_time
 from pipelines.journal import JournalEntry, append_entry
+from pipelines.manifests import hash_file
 from pipelines.provenance import release_of
 from pipelines.publication.contract import COLUMNS, THRESHOLD, AuditReference, Publication
 from pipelines.publication.crosswalk import read_crosswalk

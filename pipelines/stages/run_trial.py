@@ -10,8 +10,9 @@ import optuna
 from pydantic import ValidationError
 
 from models.config import ModelConfig
-from pipelines.artefacts import Counts, Recipe, hash_json
+from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import StudyInvalid, TrainingFailed
+from pipelines.manifests import hash_json
 from pipelines.out_of_sample import Epoch, cross_validate
 from pipelines.stage import open_inputs, recipe_of, run_stage, store
 from pipelines.stages import plan_trials

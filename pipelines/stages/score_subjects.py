@@ -4,9 +4,10 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.artefacts import Counts, hash_file
+from pipelines.artefacts import Counts
 from pipelines.domains import load_domain
 from pipelines.errors import ArtefactCorrupt
+from pipelines.manifests import hash_file
 from pipelines.releases import Release
 from pipelines.score_recipes import ScoreRecipes
 from pipelines.shards import WHOLE, Shard

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 import yaml
 
-from pipelines.artefacts import hash_file
 from pipelines.errors import ArtefactCorrupt, GateClosed, NoRelease, PublicationGateClosed
 from pipelines.event_store import read_events
 from pipelines.explain import explain_study
 from pipelines.journal import read_entries
+from pipelines.manifests import hash_file
 from pipelines.publication.crosswalk import read_crosswalk
 from pipelines.publication.store import open_store
 from pipelines.releases import current_release, withdraw_release

@@ -5,10 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipelines.artefacts import Counts, Recipe, hash_file
+from pipelines.artefacts import Counts, Recipe
 from pipelines.declaration import own_words
 from pipelines.errors import NoRelease, SourceMissing
 from pipelines.incumbents import incumbent_of
+from pipelines.manifests import hash_file
 from pipelines.publication.duckdb import publish
 from pipelines.publication.store import open_store
 from pipelines.releases import current_release

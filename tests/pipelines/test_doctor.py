@@ -16,7 +16,7 @@ from socket import AF_INET, SOCK_STREAM, socket
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.artefacts import MANIFEST, ArtefactStore, Recipe
+from pipelines.artefacts import ArtefactStore, Recipe
 from pipelines.cli import app
 from pipelines.doctor.clock import clock, time_zones
 from pipelines.doctor.database import database_rights
@@ -28,6 +28,7 @@ from pipelines.doctor.machine import disk, gpu, python
 from pipelines.doctor.services import executor, ports
 from pipelines.errors import InstallationUnfit
 from pipelines.journal import JournalEntry, append_entry
+from pipelines.manifests import MANIFEST
 from pipelines.settings import Settings, settings
 
 TERABYTE = 10**12

@@ -20,8 +20,9 @@ from models.config import ModelConfig
 from models.training import train
 from pipelines.errors import ArtefactStoreUnavailable
 from pipelines.kept_workspaces import kept_for_others, remove_workspace
-from pipelines.remote_files import RemoteFiles, remote_files, unavailable
+from pipelines.remote_files import RemoteFiles, unavailable
 from pipelines.remote_folder import RemoteFolder
+from pipelines.remote_places import remote_files
 from pipelines.stage import store
 from tests.models.generated_stores import make_learnable_store, write_store
 from tests.pipelines.s3_server import S3Server, running_server, use_server

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.artefacts import hash_file
 from pipelines.errors import ArtefactCorrupt, StudyInvalid
+from pipelines.manifests import hash_file
 from pipelines.mitigation_evidence import TABLE, mitigated, write_table
 from pipelines.performance import Performance, performance_of
 from pipelines.stages.audit_predictions import _decided

@@ -22,10 +22,12 @@ from typing import Any
 import pytest
 
 from pipelines import remote_artefacts
-from pipelines.artefacts import MANIFEST, Artefact, ArtefactStore, Counts, Recipe, hash_file
+from pipelines.artefacts import Artefact, ArtefactStore, Counts, Recipe
 from pipelines.errors import ArtefactCorrupt, ArtefactStoreUnavailable, StudyInvalid
+from pipelines.manifests import MANIFEST, hash_file
 from pipelines.remote_artefacts import RemoteArtefacts
-from pipelines.remote_files import PART_BYTES, unavailable
+from pipelines.remote_files import unavailable
+from pipelines.remote_objects import PART_BYTES
 from pipelines.settings import settings
 from tests.pipelines.s3_server import (
     CANARY_KEY,
