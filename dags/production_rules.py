@@ -214,6 +214,18 @@ def web(configuration: Configuration) -> Found:
         )
 
 
+def object_store(configuration: Configuration) -> Found:
+    """Artefacts are records of people on their way."""
+    told = configuration.environment
+    is_used = told.get("EQUIPOISE_ARTEFACTS_URL", "").startswith("s3:")
+    if is_used and told.get("AWS_ENDPOINT_URL", "").startswith("http:"):
+        yield UnsafeSetting(
+            "The store of artefacts is reached without TLS.",
+            where="AWS_ENDPOINT_URL",
+            remedy="Name a store that speaks TLS by EQUIPOISE_S3_ENDPOINT=https://….",
+        )
+
+
 RULES: tuple[Callable[[Configuration], Found], ...] = (
     auth_manager,
     executor,
@@ -226,6 +238,7 @@ RULES: tuple[Callable[[Configuration], Found], ...] = (
     secrets_in_the_environment,
     secret_files,
     web,
+    object_store,
 )
 
 

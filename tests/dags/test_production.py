@@ -347,6 +347,17 @@ def test_an_api_of_this_machine_alone_needs_no_tls(installation: Installation) -
     assert installation.refused() == []
 
 
+def test_a_store_of_artefacts_without_tls_is_refused_where_it_is_used(
+    installation: Installation,
+) -> None:
+    installation.set("AWS_ENDPOINT_URL", "http://object-store:8333")
+    assert installation.refused() == []
+    installation.set("EQUIPOISE_ARTEFACTS_URL", "s3://equipoise/artefacts")
+    assert [place for place, _ in installation.refused()] == ["AWS_ENDPOINT_URL"]
+    installation.set("AWS_ENDPOINT_URL", "https://object-store:8333")
+    assert installation.refused() == []
+
+
 def test_the_command_tells_all_at_once_with_remedies_and_no_secret(
     installation: Installation,
 ) -> None:
