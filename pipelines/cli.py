@@ -122,7 +122,10 @@ def report(
     from pipelines.stage import store
 
     entries = [entry for entry in read_entries(study) if entry.stage == "audit_model"]
-    if not entries or not store().has(entries[-1].key):
+    there = bool(entries) and store().has(entries[-1].key)
+    name = "report.json" if as_json else "report.html"
+    path = store().open(entries[-1].key) / name if there else settings().artefacts_dir
+    if not path.is_file():
         raise SourceMissing(
             f"{study} has no audit report yet.",
             where=str(settings().artefacts_dir / "audit_model"),
@@ -130,7 +133,6 @@ def report(
         )
     from pipelines.approvals.answered_report import pdf_with_answers, report_with_answers
 
-    path = store().open(entries[-1].key) / "report.json"
     if not as_json:
         path = (pdf_with_answers if as_pdf else report_with_answers)(entries[-1].key)
     print(path)

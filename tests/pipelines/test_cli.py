@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from pipelines.approvals.record import ApprovalRecord
+from pipelines.artefacts import Counts, Recipe
 from pipelines.console import print_table
 from pipelines.errors import NoRelease
 from pipelines.journal import JournalEntry, append_entry
@@ -20,6 +21,7 @@ from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.store import open_store
 from pipelines.releases import Release, current_release, list_releases, record_release
 from pipelines.settings import settings
+from pipelines.stage import store
 from tests.dags.installations import environment, python, study_text, write_studies
 from tests.pipelines.publication_examples import STUDY, publish_number
 
@@ -46,6 +48,20 @@ def equipoise(home: Path, *arguments: str, **further: str) -> tuple[int, str, st
 
 def entry(stage: str, key: str, **counts: int) -> JournalEntry:
     return JournalEntry("demo", stage, key, made=True, seconds=1.0, counts=counts, flow="train")
+
+
+def audited(**files: str) -> Path:
+    """The artefact of an audit with these files in it, in the journal too."""
+
+    def write(draft: Path) -> Counts:
+        for name, text in files.items():
+            (draft / name.replace("_", ".")).write_text(text)
+        return {}
+
+    recipe = Recipe("audit_model", {}, {}, {"files": files}, {}, {})
+    artefact = store().make(recipe, write)
+    append_entry(entry("audit_model", artefact.key))
+    return artefact.path
 
 
 def release() -> Release:
@@ -189,23 +205,17 @@ def test_there_is_nothing_to_withdraw_from_a_study_without_a_release(home: Path)
 def test_the_newest_report_is_named_and_its_absence_is_an_error_of_its_own(home: Path) -> None:
     assert equipoise(home, "report", "demo", "--no-open")[0] == 11
     for number in (1, 2):
-        key = f"audit_model/{number * 11111111:016d}"
-        folder = home / "artefacts" / key
-        folder.mkdir(parents=True)
-        (folder / "report.html").write_text("<html></html>")
-        append_entry(entry("audit_model", key))
+        folder = audited(report_html=f"<html>{number}</html>")
     code, output, _ = equipoise(home, "report", "demo", "--no-open")
     assert code == 0
     assert output == f"{folder / 'report.html'}\n"
 
 
 def test_the_report_is_printed_as_pdf_or_named_for_programs(home: Path) -> None:
-    folder = home / "artefacts" / "audit_model" / "0123456789abcdef"
-    folder.mkdir(parents=True)
-    (folder / "report.html").write_text("<html><title>A report</title><p>Words</p></html>")
-    append_entry(entry("audit_model", "audit_model/0123456789abcdef"))
+    page = "<html><title>A report</title><p>Words</p></html>"
+    audited(report_html=page)
     assert equipoise(home, "report", "demo", "--json")[0] == 11
-    (folder / "report.json").write_text("{}")
+    folder = audited(report_html=page, report_json="{}")
     assert equipoise(home, "report", "demo", "--json")[1] == f"{folder / 'report.json'}\n"
 
     code, output, errors = equipoise(home, "report", "demo", "--pdf", "--no-open")
@@ -219,10 +229,7 @@ def test_the_report_is_printed_as_pdf_or_named_for_programs(home: Path) -> None:
 def test_without_what_prints_a_report_the_command_says_what_to_install(
     home: Path, tmp_path: Path
 ) -> None:
-    folder = home / "artefacts" / "audit_model" / "0123456789abcdef"
-    folder.mkdir(parents=True)
-    (folder / "report.html").write_text("<html></html>")
-    append_entry(entry("audit_model", "audit_model/0123456789abcdef"))
+    audited(report_html="<html></html>")
     broken = tmp_path / "without"
     broken.mkdir()
     (broken / "weasyprint.py").write_text("raise ImportError")
