@@ -14,10 +14,10 @@ export UV_COMPILE_BYTECODE = 1
 export DO_NOT_TRACK = 1
 export GX_ANALYTICS_ENABLED = false
 
-.PHONY: help setup run test check up down report faults benchmarks clean
+.PHONY: help setup run test check up down report faults compose-test sbom benchmarks clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 # uv itself is fetched with pip where the machine has none.
 .venv-uv/bin/uv:
@@ -39,15 +39,25 @@ report: setup  ## open the newest report of STUDY
 test: setup  ## the tests
 	$(IN) pytest -m "not slow"
 
-faults: setup  ## the long trials: every repetition of killed trainings and publishers
+faults: setup  ## the long trials: every repetition of killed services, trainings and publishers
 	$(IN) pytest -m slow
 
-check: setup  ## ruff, mypy, import-linter, lock
+compose-test: setup  ## docker-compose.yml for real: built, trained, scored, read, taken down (as root)
+	$(IN) python -m tests.compose.run
+
+check: setup  ## ruff, mypy, import-linter, lock, known vulnerabilities, workflows
 	$(UV) lock --check --quiet
+	$(UV) export --locked --no-emit-project --format requirements-txt --quiet --output-file .venv/locked.txt
+	$(IN) python -m tests.security.dependency_audit .venv/locked.txt
+	$(IN) zizmor --offline --pedantic --quiet .github/workflows
 	$(IN) ruff check .
 	$(IN) ruff format --check .
 	$(IN) mypy
 	$(IN) lint-imports
+
+sbom: setup  ## the bill of materials, var/sbom.json
+	@mkdir -p var
+	$(UV) export --locked --no-emit-project --format cyclonedx1.5 --quiet --output-file var/sbom.json
 
 up: setup  ## start Airflow (scheduler, web page) on this machine
 	$(IN) python -m dags.services up
@@ -68,6 +78,8 @@ benchmarks: setup  ## every figure of README and docs
 	$(IN) python -m benchmarks.disclosure_attack
 	$(IN) python -m benchmarks.mutation_score
 	$(IN) python -m benchmarks.publication_load
+	$(IN) python -m benchmarks.sharded_events
+	$(IN) python -m benchmarks.sharded_sequences --home var/benchmarks/sharded
 
 clean:  ## remove environments, artefacts and tables
 	rm -rf .venv .venv-uv var .mypy_cache .ruff_cache .pytest_cache .hypothesis

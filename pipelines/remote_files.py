@@ -57,5 +57,3 @@ def unavailable(url: str, what: str) -> ArtefactStoreUnavailable:
         "endpoint and credentials (AWS_ENDPOINT_URL, AWS_SHARED_CREDENTIALS_FILE and the like) "
         "with the rights to list, read, write and delete. Nothing is lost: run again.",
     )
-
-

@@ -12,5 +12,3 @@ def remote_files(url: str) -> RemoteFiles:
     if url.startswith("file://"):
         return RemoteFolder(Path(url.removeprefix("file://")), url)
     return ObjectFiles(url)
-
-
