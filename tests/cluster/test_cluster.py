@@ -19,7 +19,7 @@ from tests.cluster.strikes import KILL, wait_for_checkpoint
 from tests.cluster.topology import Cluster
 from tests.dags.installations import processes_of, python
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 STUDY = "killed"
 
