@@ -110,8 +110,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[
     env = environment(home, write_studies(home.parent / "studies", market=market_text(AFTER_XNYS)))
     code, output, errors = python("-m", "tests.dags.exchange_runs", env=env)
     assert code == 0, output + errors
-    lines = [line for line in calls(home) if line.startswith("build_scoring_sequences")]
-    given = [json.loads(line.split(" ", 1)[1])[1] for line in lines]
+    lines = [line for line in calls(home) if line.startswith("merge_sequences ")]
+    given = [json.loads(line.split(" ", 1)[1])[-1] for line in lines]
     return json.loads(output.splitlines()[-1]), given
 
 
