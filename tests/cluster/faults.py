@@ -16,7 +16,8 @@ from tests.cluster.topology import Cluster
 class Fault:
     """strikes: the task that runs meanwhile, as (flow, task); bound: of the recovery, by name.
 
-    ``bound`` names the settings (seconds) whose sum a flow may take longer than a calm one.
+    ``bound`` names the settings (seconds) whose sum a flow may take longer than a calm one;
+    ``ends`` is what it must come to, and ``error`` what the log of the task that failed names.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Fault:
     act: Callable[[Strike], None]
     bound: tuple[str, ...]
     scorings: int = 1
+    ends: str = "success"
+    error: str = ""
     # Entered before the flow is started and left after what it came to was looked at.
     around: Callable[[Cluster], AbstractContextManager[None]] = lambda _: nullcontext()
     marks: tuple[pytest.MarkDecorator, ...] = ()
@@ -72,4 +75,14 @@ FAULTS = (
     Fault("network cut at the end", PUBLISHING, do.cut_network(45), LOST + RETRY, marks=ROOT),
     Fault("disk full", TRAINING, do.fill_disk, RETRY, around=do.little_room, marks=ROOT),
     Fault("scorings overlap", SCORING, do.overlap, (), scorings=3),
+    Fault(
+        "disk stays full",
+        TRAINING,
+        do.fill_disk_for_good,
+        (*RETRY, *RETRY),
+        ends="failure",
+        error="RunFailed",
+        around=do.little_room,
+        marks=ROOT,
+    ),
 )

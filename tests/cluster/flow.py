@@ -12,7 +12,7 @@ from tests.cluster.topology import Cluster
 
 ENDED = {"success", "failed"}
 # Long enough to be killed in the midst of.
-EPOCHS = 25
+EPOCHS = 20
 # What a run needs without a fault, on a machine that does much else.
 CALM_SECONDS = 420.0
 Row = tuple[object, ...]
@@ -66,6 +66,16 @@ class Flow:
     def tries(self) -> dict[str, int]:
         """Of tasks that were begun more than once, how often."""
         return {task: number for _, task, _, _, number in self.tasks() if number > 1}
+
+    def log_of_failures(self) -> str:
+        """What the tasks that failed wrote, in all their attempts."""
+        folder = self.cluster.home / "airflow" / "logs"
+        failed = {(dag, task) for dag, task, state, *_ in self.tasks() if state == "failed"}
+        return "".join(
+            file.read_text(errors="replace")
+            for dag, task in failed
+            for file in folder.glob(f"dag_id={dag}/**/task_id={task}/**/attempt=*.log")
+        )
 
     def has_ended(self, scorings: int = 1) -> bool:
         """Training has ended, and so have so many scorings if it released."""

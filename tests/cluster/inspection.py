@@ -22,10 +22,14 @@ LEFT_OUT = frozenset(
 
 @dataclass(frozen=True)
 class Calm:
-    """What a run without a fault came to: the rows that a reader sees, and the network's files."""
+    """What a run without a fault came to: the rows that a reader sees, and the network's files.
+
+    ``seconds`` are those of the whole flow, of which nothing was there.
+    """
 
     rows: list[Row]
     model: dict[str, str]
+    seconds: float
 
 
 def published(cluster: Cluster, study: str) -> list[Row]:
@@ -95,7 +99,7 @@ def _half_published(cluster: Cluster, study: str) -> list[str]:
 
 def temporary_files(home: Path) -> list[Path]:
     """Drafts of artefacts and of other files that a killed process left."""
-    return [*home.rglob(".draft-*"), *home.glob("releases/**/.*.tmp*")]
+    return [*home.rglob(".draft-*"), *home.rglob(".unshared-*"), *home.rglob(".*.draft")]
 
 
 def _old_temporary_files(home: Path) -> list[Path]:

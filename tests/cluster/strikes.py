@@ -147,13 +147,16 @@ def little_room(cluster: Cluster) -> AbstractContextManager[None]:
 
 def fill_disk(strike: Strike) -> None:
     """Not a byte is free until a task has failed for it; then somebody makes room."""
-    ballast = strike.cluster.home / "artefacts" / "ballast"
-    with ballast.open("wb") as stream, suppress(OSError):
+    fill_disk_for_good(strike)
+    wait_until(lambda: "up_for_retry" in {task[2] for task in strike.flow.tasks()}, 300)
+    _ballast(strike).unlink()
+
+
+def fill_disk_for_good(strike: Strike) -> None:
+    """Not a byte is free, and nobody makes room."""
+    with _ballast(strike).open("wb", buffering=0) as stream, suppress(OSError):
         while True:
             stream.write(bytes(4096))
-            stream.flush()
-    wait_until(lambda: "up_for_retry" in {task[2] for task in strike.flow.tasks()}, 300)
-    ballast.unlink()
 
 
 def cut_network(seconds: float) -> Callable[[Strike], None]:
@@ -168,10 +171,15 @@ def cut_network(seconds: float) -> Callable[[Strike], None]:
     return act
 
 
-def wait_for_checkpoint(flow: Flow) -> None:
-    """Wait until the training has something to go on from."""
+def wait_for_checkpoint(flow: Flow, epochs: int = 2) -> None:
+    """Wait until so many epochs are kept: their JSON is written last, number 0 before them all."""
     folder = flow.cluster.home / "artefacts" / "train_model"
-    wait_until(lambda: any(folder.glob(".work-*/checkpoints/**/*.safetensors")), 300)
+    words = f".work-*/checkpoints/*/{'[0-9]' * 6}.json"
+    wait_until(lambda: any(int(file.stem) >= epochs for file in folder.glob(words)), 300)
+
+
+def _ballast(strike: Strike) -> Path:
+    return strike.cluster.home / "artefacts" / "ballast"
 
 
 def _task_processes(strike: Strike) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pipelines.publication.postgres.cluster_databases import PIPELINE_ROLES
 from pipelines.stage import store
 from pipelines.stages.train_model import train_model
 from tests.cluster.faults import FAULTS, LOST, RETRY
-from tests.cluster.flow import CALM_SECONDS, ENDED, Flow, wait_until
+from tests.cluster.flow import CALM_SECONDS, ENDED, EPOCHS, Flow, wait_until
 from tests.cluster.inspection import weights
 from tests.cluster.keeper import kept
 from tests.cluster.settings import HURRIED, hurried, shipped
@@ -19,7 +19,7 @@ from tests.cluster.strikes import KILL, wait_for_checkpoint
 from tests.cluster.topology import Cluster
 from tests.dags.installations import processes_of, python
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = pytest.mark.faults
 
 STUDY = "killed"
 
@@ -40,7 +40,9 @@ def test_a_killed_machines_training_goes_on_elsewhere_to_the_same_weights(
     wait_until(lambda: flow.state(flow.train, "train_model") == "success", bound + CALM_SECONDS)
     assert {first, flow.host("train_model")} == {"worker-gpu-1", "worker-gpu-2"}
     assert flow.tries() == {"train_model": 2}
-    assert _epochs(running_cluster)[0] > 1
+    went_on = _epochs(running_cluster)
+    assert went_on[0] > 2
+    assert went_on == [*range(went_on[0], EPOCHS + 1)]
     assert _weights(running_cluster, monkeypatch, again=False) == _weights(
         running_cluster, monkeypatch, again=True
     )

@@ -132,3 +132,37 @@ def test_a_server_that_is_away_is_waited_for_and_then_told_without_its_password(
     with pytest.raises(DatabaseUnavailable, match="OperationalError") as refused:
         wait_for(address, seconds=0)
     assert "sesame" not in str(refused.value)
+
+
+def test_the_tasks_login_may_neither_verify_nor_erase_nor_see_who_read(server: Server) -> None:
+    make(server)
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute("GRANT equipoise_auditor, equipoise_eraser TO pipeline")
+    make(server)
+    with psycopg.connect(server.url) as admin:
+        granted = (
+            "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = 'pipeline'::regrole"
+        )
+        found = {name for (name,) in admin.execute(granted)}
+    assert found == {"equipoise_writer", "equipoise_analyst"}
+
+
+def test_the_login_of_the_backup_reads_all_of_its_database_and_changes_nothing(
+    server: Server,
+) -> None:
+    addresses = (url(server, "airflow", "airflow"), url(server, "pipeline", "equipoise"))
+    backup = url(server, "backup", "equipoise")
+    make_databases(server.url, *addresses, backup)
+    assert not connects(url(server, "backup", "airflow"))
+    with psycopg.connect(backup, autocommit=True) as connection:
+        connection.execute("SELECT * FROM equipoise.predictions, equipoise.event_log")
+        for refused in (
+            "DELETE FROM equipoise.predictions",
+            "INSERT INTO equipoise.study_grants VALUES ('backup', '*')",
+            "SET ROLE equipoise_owner",
+            "CREATE ROLE other",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(refused)
+    with pytest.raises(DatabaseUnavailable, match="share a login"):
+        make_databases(server.url, *addresses, url(server, "pipeline", "equipoise"))
