@@ -292,11 +292,15 @@ def main() -> int:
     parser.add_argument("--processes", type=int, help="networks at a time; as many as fit")
     parser.add_argument("--mitigation", type=Path, help="JSON of a TrainingMitigation")
     parser.add_argument("--groups", type=Path, help="the group of each example, for it")
+    parser.add_argument("--device", help="cpu or cuda: refused at once where torch has another")
     told = parser.parse_args()
     config = ModelConfig.model_validate_json(told.config.read_text())
     processes = told.processes or fitting_processes(config.threads)
 
     def work() -> None:
+        if told.device not in (None, best_device().type):
+            found = f"the machine has {told.device} and torch finds {best_device().type} alone"
+            raise TrainingImpossible(f"{found}: give torch a build that fits, or hide the GPU")
         with joined():
             if told.mitigation is None:
                 train(told.sequences, config, told.output, told.checkpoints, processes)

@@ -1,13 +1,12 @@
 """Run one stage: its recipe, its artefact, its line in the journal."""
 
 import logging
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.artefacts import Artefact, ArtefactStore, Counts, Recipe
+from pipelines.gpus import visible_gpus
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.settings import Settings, settings
 from pipelines.source_code import library_versions, source_hashes
@@ -33,12 +32,8 @@ def store_of(known: Settings) -> ArtefactStore:
 
 
 def device_class() -> str:
-    """``cuda`` where NVIDIA's driver lists a GPU, else ``cpu``; asked without importing torch."""
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return "cpu"
-    listed = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)
-    return "cuda" if listed.returncode == 0 and "GPU 0" in listed.stdout else "cpu"
+    """``cuda`` where a GPU is there and not hidden, else ``cpu``; asked without importing torch."""
+    return "cuda" if visible_gpus() else "cpu"
 
 
 def open_inputs(inputs: Mapping[str, str]) -> dict[str, Path]:

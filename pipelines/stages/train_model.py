@@ -105,6 +105,7 @@ def _train(
         *("--config", str(settings_file)),
         *("--output", str(draft)),
         *("--checkpoints", str(workspace / "checkpoints")),
+        *("--device", device_class()),
         *_mitigation(mitigation, sequences, workspace),
     ]
     with one_attempt_at_a_time(workspace) as lock, kept_for_others(key, workspace):
@@ -136,5 +137,6 @@ def _require_device(model: Path) -> None:
         raise TrainingFailed(
             f"The machine has {device_class()} and torch trained on {used}.",
             where="python -m models.training",
-            remedy="Give torch a build and a driver that fit the device, or hide the device.",
+            remedy="Give torch a build and a driver that fit the device, or hide the device: "
+            "CUDA_VISIBLE_DEVICES= .",
         )

@@ -11,8 +11,10 @@ from types import FrameType
 
 import pytest
 
+from models.config import ModelConfig
 from pipelines.errors import StudyInvalid, TrainingFailed, TrainingInterrupted
 from pipelines.gpus import visible_gpus
+from pipelines.stage import device_class
 from pipelines.training_process import (
     end_trainings,
     one_attempt_at_a_time,
@@ -189,6 +191,7 @@ def test_gpus_are_counted_as_cuda_sees_them(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert visible_gpus() == gpus
+    assert device_class() == ("cuda" if gpus else "cpu")
     assert training_processes() == max(1, gpus)
 
 
@@ -217,3 +220,16 @@ def test_one_process_trains_by_the_command_it_always_had() -> None:
         *(sys.executable, "-m", "models.launching", "--processes", "2"),
         *("models.training", "--a", "b"),
     ]
+
+
+@pytest.mark.skipif(device_class() == "cuda", reason="torch finds the GPU that is expected")
+def test_a_device_that_torch_does_not_find_is_refused_before_anything_is_read(
+    lock: int, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(ModelConfig().model_dump_json())
+    places = ("--sequences", "--output", "--checkpoints")
+    arguments = [word for place in places for word in (place, str(tmp_path / "absent"))]
+    arguments += ["--config", str(tmp_path / "config.json"), "--device", "cuda"]
+    with pytest.raises(TrainingFailed, match="the machine has cuda and torch finds cpu alone"):
+        run_training(training_command(arguments), lock)
+    assert not (tmp_path / "absent").exists()
