@@ -164,6 +164,7 @@ class ArtefactStore:
         started = time.monotonic()
         key, final = recipe.key, self.path(recipe.key)
         if final.exists() or self._fetched(key):
+            _sweep_drafts(final.parent)
             counts = self.manifest(key)["counts"]
             path = self.open(key)
             self._require_shared(key)
@@ -172,6 +173,13 @@ class ArtefactStore:
         self._keep(key, draft)
         counts = self.manifest(key)["counts"]
         return Artefact(key, final, True, time.monotonic() - started, counts)
+
+    def sweep(self, stage: str) -> None:
+        """Remove what killed processes left of a stage more than a day ago.
+
+        ``make`` does so too: this is for a stage that has nothing to make.
+        """
+        _sweep_drafts(self.root / stage)
 
     def workspace(self, key: str) -> Path:
         """A folder that outlives a killed attempt at ``key``: checkpoints live here."""
@@ -191,8 +199,13 @@ class ArtefactStore:
         draft = self._draft(recipe.key)
         draft.mkdir(mode=PRIVATE_FOLDER_MODE)
         draft.chmod(PRIVATE_FOLDER_MODE)  # whatever the umask took away
-        counts = write(draft)
-        _write_manifest(draft, recipe, counts, time.monotonic() - started)
+        try:
+            counts = write(draft)
+            _write_manifest(draft, recipe, counts, time.monotonic() - started)
+        except BaseException:
+            # What filled the disk must not fill it for the next attempt; and it may name people.
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         return draft
 
     def _keep(self, key: str, draft: Path) -> None:

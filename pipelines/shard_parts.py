@@ -1,4 +1,4 @@
-"""What a merging stage is handed: the keys of all shards, in whatever order they were made."""
+"""Shards and what is merged of them: the keys of all shards, in whatever order they were made."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +6,15 @@ from pipelines.artefacts import Recipe
 from pipelines.errors import ArtefactCorrupt
 from pipelines.shards import Shard, shards
 from pipelines.stage import store
+
+
+def is_merged(stage: str, merged: Recipe) -> bool:
+    """Whether all shards are merged already, so that a shard's stage has nothing to make.
+
+    What killed attempts at it left goes after a day all the same: of events it names people.
+    """
+    store().sweep(stage)
+    return store().has(merged.key)
 
 
 def in_order(parts: Sequence[str], recipe_of_shard: Callable[[Shard], Recipe]) -> list[str]:

@@ -15,8 +15,9 @@ from pipelines.publication.store import open_store
 from pipelines.replay import Stored
 from pipelines.sequence_recipes import SequenceRecipes
 from pipelines.settings import settings
+from pipelines.shard_parts import is_merged
 from pipelines.shards import WHOLE, Shard
-from pipelines.stage import open_inputs, run_stage, store
+from pipelines.stage import open_inputs, run_stage
 
 
 def build_sequences(
@@ -39,9 +40,9 @@ def build_sequences(
         # Before anything can refuse: what people withdrew must be out of the readers' sight.
         open_store(settings()).finish_changes()
     recipes = SequenceRecipes.of(study, events, as_of)
-    merged = recipes.merged().key
-    if store().has(merged):
-        return merged
+    merged = recipes.merged()
+    if is_merged("build_sequences", merged):
+        return merged.key
     recipe = recipes.shard(part)
     return run_stage(
         study, recipe, lambda draft: _write(recipes, part, open_inputs(recipes.inputs), draft)

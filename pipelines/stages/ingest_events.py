@@ -11,7 +11,7 @@ import polars as pl
 
 from pipelines.artefacts import Counts, Recipe
 from pipelines.domains import load_domain, source_module
-from pipelines.errors import StudyInvalid
+from pipelines.errors import SourceInvalid, StudyInvalid
 from pipelines.event_store import write_events
 from pipelines.events import Pseudonymise, ingest
 from pipelines.ingested_tables import write_tables
@@ -20,6 +20,7 @@ from pipelines.publication.crosswalk import has_crosswalk, write_crosswalk
 from pipelines.publication.known_names import first_key, pseudonymiser
 from pipelines.row_accounts import added_up
 from pipelines.settings import settings
+from pipelines.shard_parts import is_merged
 from pipelines.shards import WHOLE, Shard
 from pipelines.stage import CORE_LIBRARIES, recipe_of, run_stage, store
 from pipelines.study import Study, load_study
@@ -39,7 +40,7 @@ def ingest_events(study: str, shard: str = "0/1") -> str:
 
     Raises:
         SourceMissing: the source is not there.
-        SourceInvalid: the source is not what the study describes.
+        SourceInvalid: the source is not what the study describes, or changed while it was read.
         SecretMissing: the pseudonym key is gone, and pseudonyms made with it are kept.
         StudyInvalid: the words name no shard, or the study's domain has one alone.
     """
@@ -52,9 +53,9 @@ def ingest_events(study: str, shard: str = "0/1") -> str:
             remedy="Ingest it whole: shard 0/1.",
         )
     source = Source.of(spec)
-    if store().has(source.merged().key):
+    if is_merged("ingest_events", source.merged()):
         return source.merged().key
-    return run_stage(study, source.shard(of), lambda draft: _write(spec, of, draft)).key
+    return run_stage(study, source.shard(of), lambda draft: _write(source, of, draft)).key
 
 
 def recipe_for(study: str, shard: str = "0/1") -> Recipe:
@@ -101,7 +102,8 @@ def pseudonymise_of(spec: Study) -> Pseudonymise:
     return pseudonymiser(spec.name, _key(spec))
 
 
-def _write(spec: Study, shard: Shard, draft: Path) -> Counts:
+def _write(source: Source, shard: Shard, draft: Path) -> Counts:
+    spec = source.spec
     domain, pseudonymise = load_domain(spec.domain), pseudonymise_of(spec)
     subjects, quarantine, pairs, accounts = [], [], [], []
     source_rows: Mapping[Any, int] = {}
@@ -117,8 +119,19 @@ def _write(spec: Study, shard: Shard, draft: Path) -> Counts:
     rows = [[file, part, count] for (file, part), count in source_rows.items()]
     (draft / SOURCE_ROWS).write_text(json.dumps(rows, indent=1))
     counts = write_tables(draft, pl.concat(subjects), pl.concat(quarantine), added_up(accounts))
+    _require_unchanged(source)
     write_crosswalk(spec.name, pl.concat(pairs), settings())
     return counts
+
+
+def _require_unchanged(source: Source) -> None:
+    """The files that were read are those whose hashes are in the recipe."""
+    if Source.of(source.spec) != source:
+        raise SourceInvalid(
+            "A file of the source, or the pseudonym key, changed while it was read.",
+            where=f"{source.spec.name}, ingest_events",
+            remedy="Run the flow again when the source is whole: nothing of this reading is kept.",
+        )
 
 
 def _key(spec: Study) -> bytes:

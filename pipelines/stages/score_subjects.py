@@ -10,9 +10,10 @@ from pipelines.errors import ArtefactCorrupt
 from pipelines.manifests import hash_file
 from pipelines.releases import Release
 from pipelines.score_recipes import ScoreRecipes
+from pipelines.shard_parts import is_merged
 from pipelines.shards import WHOLE, Shard
 from pipelines.splits import SPLIT_NAMES, SPLITS, DeclaredSplit, GroupedSplit, WalkForward
-from pipelines.stage import open_inputs, run_stage, store
+from pipelines.stage import open_inputs, run_stage
 from pipelines.stages.predict_holdout import scores_of_shard
 from validation.evidence import load_evidence
 from validation.mitigation.records import THRESHOLD
@@ -35,9 +36,9 @@ def score_subjects(study: str, sequences: str, shard: str = str(WHOLE)) -> str:
         ArtefactCorrupt: the released model is not the one that was audited.
     """
     part, recipes = Shard.read(shard), ScoreRecipes.of(study, sequences)
-    merged = recipes.merged().key
-    if store().has(merged):
-        return merged
+    merged = recipes.merged()
+    if is_merged("score_subjects", merged):
+        return merged.key
     recipe = recipes.shard(part)
     return run_stage(
         study, recipe, lambda draft: _write(recipes, part, open_inputs(recipe.inputs), draft)

@@ -91,7 +91,7 @@ def test_a_stage_that_fails_leaves_no_artefact_and_the_next_attempt_succeeds(
 
     with pytest.raises(OSError, match="disk full"):
         store.make(recipe(), fail)
-    assert not store.path(recipe().key).exists()
+    assert list(store.root.rglob("rows.txt")) == []
     assert store.make(recipe(), write).made
 
 
@@ -118,6 +118,12 @@ def test_drafts_of_killed_processes_are_swept_after_a_day(store: ArtefactStore) 
     store.make(recipe(), write)
 
     assert (old.exists(), young.exists()) == (False, True)
+    for look in (lambda: store.make(recipe(), write), lambda: store.sweep("build_sequences")):
+        old.mkdir()
+        os.utime(old, (yesterday, yesterday))
+        look()
+        assert (old.exists(), young.exists()) == (False, True)
+    store.sweep("a_stage_without_a_folder")
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])

@@ -1,6 +1,7 @@
 """Events made in shards: the same tables for any number of them, in any order, tried again."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import polars as pl
 import pytest
@@ -22,7 +24,7 @@ from pipelines.errors import SourceInvalid, StudyInvalid
 from pipelines.event_store import bucket_of, event_files, event_parts, read_events, read_subjects
 from pipelines.events import Ingested, ingest
 from pipelines.ingested_tables import read_accounts
-from pipelines.publication.crosswalk import read_crosswalk
+from pipelines.publication.crosswalk import has_crosswalk, read_crosswalk
 from pipelines.row_accounts import FileAccount, added_up, require_all_rows
 from pipelines.settings import settings as installation
 from pipelines.shards import BUCKETS, WHOLE, Shard, shards
@@ -96,6 +98,36 @@ def test_what_there_is_of_all_shards_is_not_made_in_shards_again(
     assert ingest_events("clinic", "2/3") == key
     assert merge_events("clinic", [key, key, key]) == key
     assert len(store().keys("ingest_events")) == 1
+
+
+def test_the_copy_of_the_source_that_a_killed_attempt_left_goes_though_all_is_merged(
+    home: Callable[[str], Path],
+) -> None:
+    left = home("one") / "artefacts" / "ingest_events" / ".draft-0123456789abcdef-1-x" / "work"
+    key = made_in(1)
+    left.mkdir(parents=True)
+    os.utime(left.parent, (0, 0))
+    assert ingest_events("clinic", "2/3") == key
+    assert not left.parent.exists()
+
+
+def test_a_shard_of_a_source_that_is_replaced_while_it_is_read_is_not_kept(
+    home: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home("one")
+    others = many_rows(PEOPLE, ROWS + 1)
+
+    def replaced(*given: Any) -> Any:
+        write_source(tmp_path / "data" / "clinic", "parquet", *others, PEOPLE)
+        return ingest(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.stages.ingest_events.ingest", replaced)
+        with pytest.raises(SourceInvalid, match="changed while it was read"):
+            ingest_events("clinic", "0/1")
+    assert store().keys("ingest_events") == []
+    assert not has_crosswalk("clinic", installation())
+    made_in(1)
 
 
 def test_parts_that_are_not_all_shards_of_the_source_are_not_merged(
