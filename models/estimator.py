@@ -1,6 +1,9 @@
 """What a model directory says in model.json: the released estimator and those of the windows."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -164,5 +167,19 @@ def read_network(path: Path, scaler: Scaler, config: ModelConfig, outputs: int) 
     return network.eval()
 
 
+_cpu_alone: ContextVar[bool] = ContextVar("cpu_alone", default=False)
+
+
+@contextmanager
+def on_cpu() -> Iterator[None]:
+    """Within the block the CPU is the best device, whatever the machine has."""
+    before = _cpu_alone.set(True)
+    try:
+        yield
+    finally:
+        _cpu_alone.reset(before)
+
+
 def best_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    use_gpu = torch.cuda.is_available() and not _cpu_alone.get()
+    return torch.device("cuda" if use_gpu else "cpu")

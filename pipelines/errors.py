@@ -93,6 +93,12 @@ class NoTrialKeepsConstraints(EquipoiseError):
     exit_code = 28
 
 
+class ReleaseChanged(EquipoiseError):
+    """Another release stands than the one that a run began with: the run is to begin anew."""
+
+    exit_code = 29
+
+
 class ArtefactCorrupt(EquipoiseError):
     """A file of an artefact is missing or is not the file that was written."""
 

@@ -10,7 +10,7 @@ from pipelines.domains import load_domain, source_module
 from pipelines.provenance import standing_release
 from pipelines.releases import Release
 from pipelines.shards import Shard
-from pipelines.stage import device_class, recipe_of
+from pipelines.stage import recipe_of
 from pipelines.study import Study, load_study
 
 
@@ -66,5 +66,5 @@ class ScoreRecipes:
                 source_module(spec.domain),
                 *modules,
             ),
-            device=device_class(),
+            device="cpu",  # see scores_of_shard
         )

@@ -1,11 +1,16 @@
 """Shards and what is merged of them: the keys of all shards, in whatever order they were made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from pipelines.artefacts import Recipe
-from pipelines.errors import ArtefactCorrupt
+from pipelines.errors import ArtefactCorrupt, ReleaseChanged
+from pipelines.manifests import hash_json
 from pipelines.shards import Shard, shards
 from pipelines.stage import store
+
+# What the recipes of shards name of the release that stands.
+OF_RELEASE = frozenset({"release_id", "vocabulary", "model", "trained_on", "audit"})
 
 
 def is_merged(stage: str, merged: Recipe) -> bool:
@@ -24,6 +29,7 @@ def in_order(parts: Sequence[str], recipe_of_shard: Callable[[Shard], Recipe]) -
         recipe_of_shard: the recipe that a shard's task would use now.
 
     Raises:
+        ReleaseChanged: they are all the shards, of which some were made by another release.
         ArtefactCorrupt: one is missing, or was made of something else.
     """
     if not parts:
@@ -32,10 +38,31 @@ def in_order(parts: Sequence[str], recipe_of_shard: Callable[[Shard], Recipe]) -
     if "shard" not in config:
         raise _not_all(parts[0])
     count = Shard.read(config["shard"]).of
-    expected = [recipe_of_shard(shard).key for shard in shards(count)]
-    if set(expected) != set(parts):
-        raise _not_all(parts[0])
-    return expected
+    recipes = [recipe_of_shard(shard) for shard in shards(count)]
+    expected = [recipe.key for recipe in recipes]
+    if set(expected) == set(parts):
+        return expected
+    found = [store().manifest(key)["recipe"] for key in parts]
+    if _without_release(found) == _without_release(recipe.as_dict() for recipe in recipes):
+        raise ReleaseChanged(
+            "The release that stands is not the one that all shards were made by.",
+            where=recipes[0].stage,
+            remedy="Nothing of them is published. A release that was made meanwhile starts a run "
+            "of its own; after a withdrawal, run the flow again from its start.",
+        )
+    raise _not_all(parts[0])
+
+
+def _without_release(recipes: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The hash of each recipe, whatever release it is by."""
+    return {
+        hash_json(recipe | {part: _rest(recipe[part]) for part in ("config", "inputs")})
+        for recipe in map(dict, recipes)
+    }
+
+
+def _rest(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name not in OF_RELEASE}
 
 
 def _not_all(found: str) -> ArtefactCorrupt:

@@ -23,6 +23,7 @@ def merge_scores(study: str, sequences: str, parts: Sequence[str]) -> str:
 
     Raises:
         NoRelease: no release stands that the study as it is now may use.
+        ReleaseChanged: another release stands than the one that the shards were made by.
         ArtefactCorrupt: the parts are not all the shards of these sequences by this release.
     """
     recipes = ScoreRecipes.of(study, sequences)

@@ -23,6 +23,7 @@ def merge_sequences(study: str, events: str, parts: Sequence[str], as_of: str | 
 
     Raises:
         LeakageFound: the future or another split reached a feature; the findings stay.
+        ReleaseChanged: another release stands than the one that the shards were made by.
         ArtefactCorrupt: the parts are not all the shards of these events.
     """
     recipes = SequenceRecipes.of(study, events, as_of)

@@ -78,15 +78,18 @@ def scores_of(sequences: Path, model: Path) -> Mapping[str, npt.NDArray[np.float
 def scores_of_shard(
     sequences: Path, model: Path, first: int, last: int
 ) -> Mapping[str, npt.NDArray[np.float64]]:
-    """Columns of the released scores of the subjects from ``first`` to ``last``, in their order;
-    see ``models.bucket_scoring.score_by_bucket``.
+    """Columns of the released scores of the subjects from ``first`` to ``last``, in their order,
+    by the CPU; see ``models.bucket_scoring.score_by_bucket``.
 
     Raises:
         ArtefactCorrupt: the model or the sequences cannot be read, or do not belong together.
     """
     from models.bucket_scoring import score_by_bucket
+    from models.estimator import on_cpu
 
-    return _asked(partial(score_by_bucket, first=first, last=last), sequences, model)
+    # Shards are scored by whatever machines are free: the bits are not to tell by which.
+    with on_cpu():
+        return _asked(partial(score_by_bucket, first=first, last=last), sequences, model)
 
 
 def _refitted_scalers(sequences: Path, model: Path) -> Mapping[str, bool]:
