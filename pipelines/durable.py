@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from pipelines.errors import StoreLocked
 
@@ -45,7 +47,7 @@ def only_writer(lock_file: Path, wait_seconds: float) -> Iterator[None]:
     Raises:
         StoreLocked: another process held it for all of ``wait_seconds``.
     """
-    with lock_file.open("a+") as stream:
+    with _opened_for_its_owner(lock_file) as stream:
         deadline = time.monotonic() + wait_seconds
         while not _locked(stream.fileno()):
             if time.monotonic() >= deadline:
@@ -56,6 +58,15 @@ def only_writer(lock_file: Path, wait_seconds: float) -> Iterator[None]:
         stream.write(str(os.getpid()))
         stream.flush()
         yield
+
+
+def _opened_for_its_owner(lock_file: Path) -> TextIO:
+    """Locks lie among secrets: whatever the process's umask, nobody else opens one."""
+    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_FILE_MODE)
+    found = os.fstat(descriptor)
+    if stat.S_IMODE(found.st_mode) != PRIVATE_FILE_MODE and found.st_uid == os.geteuid():
+        os.fchmod(descriptor, PRIVATE_FILE_MODE)
+    return os.fdopen(descriptor, "a+", encoding="utf-8")
 
 
 def _locked(descriptor: int) -> bool:

@@ -10,10 +10,12 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.doctor.finding import Finding, worst
 from pipelines.doctor.machine import there
+from pipelines.pseudonyms import KEY_FILE, RETIRED_FILE
 from pipelines.publication.folders import PublicationFolders
 from pipelines.settings import Settings
 
 KEYS = "secrets"
+TOMBSTONES = "tombstones"
 OTHERS = 0o077
 
 
@@ -80,11 +82,21 @@ def _is_mounted(path: Path) -> bool:
 
 
 def _missing(installation: Settings) -> Iterator[Finding]:
+    """Names are kept of records that are not public alone: the installation's key made theirs.
+
+    Names and tombstones of a study are both found again by the study's own key.
+    """
     crosswalk = PublicationFolders(installation.publication_dir).private / "crosswalk"
-    rests = crosswalk.exists() and any(crosswalk.glob("*.names"))
-    if rests and not any(installation.secrets_dir.rglob("*.key")):
+    known = {file.stem for file in crosswalk.glob("[!.]*.names")}
+    hashed = known | {file.stem for file in crosswalk.glob("[!.]*.erased")}
+    keys = installation.secrets_dir
+    wanted = [keys / KEY_FILE] if known or (keys / RETIRED_FILE).exists() else []
+    wanted += [keys / TOMBSTONES / f"{study}.key" for study in sorted(hashed)]
+    gone = [str(file.relative_to(keys)) for file in wanted if not file.is_file()]
+    if gone:
         remedy = "Restore the folder of secrets from its backup: a new key is another's."
-        yield Finding(KEYS, "fail", "people are known by keys that are gone", remedy)
+        words = f"people are known by keys that are gone: {', '.join(gone)}"
+        yield Finding(KEYS, "fail", words, remedy)
 
 
 def _in_the_environment() -> Iterator[Finding]:

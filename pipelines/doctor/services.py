@@ -2,12 +2,14 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, requires, version
 from socket import AF_INET, SOCK_STREAM, socket
 
@@ -49,11 +51,20 @@ def ports(installation: Settings) -> Finding:
 
 
 def _is_airflow(port: int) -> bool:
+    return any(_is_healthy(f"{scheme}://{HOST}:{port}") for scheme in ("http", "https"))
+
+
+def _is_healthy(address: str) -> bool:
+    # Nothing is told to who answers, and the certificate is for another name than this address.
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
     try:
-        url = f"http://{HOST}:{port}/api/v2/monitor/health"
-        with urllib.request.urlopen(url, timeout=HEALTH_SECONDS) as answer:
+        url = f"{address}/api/v2/monitor/health"
+        with urllib.request.urlopen(  # noqa: S310 - our own address, http or https
+            url, timeout=HEALTH_SECONDS, context=unchecked
+        ) as answer:
             return "scheduler" in json.load(answer)
-    except (urllib.error.URLError, OSError, ValueError):
+    except (urllib.error.URLError, HTTPException, OSError, ValueError):
         return False
 
 

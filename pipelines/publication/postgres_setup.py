@@ -26,6 +26,7 @@ from pipelines.publication.postgres.roles import (
     reading_rights,
     right_statements,
     role_statements,
+    sequence_statements,
 )
 from pipelines.publication.postgres.roles import READ_FUNCTIONS as ASKED
 from pipelines.publication.schema import CONTRACT, REASON_COLUMNS, REASON_GUARDS
@@ -114,10 +115,12 @@ def _views() -> list[str]:
 
 
 def _upgrade(connection: psycopg.Connection) -> State:
-    if connection.execute(HAS_REASONS).fetchall() != [(0,)]:
-        return "was there already"
     connection.execute(f"SET LOCAL ROLE {OWNER}")
     connection.execute(f"SET LOCAL search_path = {SCHEMA}, pg_temp")
+    for statement in sequence_statements():
+        connection.execute(statement)
+    if connection.execute(HAS_REASONS).fetchall() != [(0,)]:
+        return "was there already"
     for statement in upgrade_statements():
         connection.execute(statement)
     return "upgraded"

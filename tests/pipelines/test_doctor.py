@@ -3,16 +3,20 @@
 import json
 import os
 import re
+import ssl
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from fcntl import LOCK_EX, flock
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
+from threading import Thread
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -26,10 +30,18 @@ from pipelines.doctor.folders import secrets, write_permission
 from pipelines.doctor.locks import LOCKED_VERSIONS, lock
 from pipelines.doctor.machine import disk, gpu, python
 from pipelines.doctor.services import executor, ports
+from pipelines.durable import only_writer, private_folder
 from pipelines.errors import InstallationUnfit
 from pipelines.journal import JournalEntry, append_entry
 from pipelines.manifests import MANIFEST
+from pipelines.pseudonyms import pseudonym_key, replace_key
+from pipelines.publication.crosswalk import forget_pair, write_crosswalk
+from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.known_names import pseudonymiser
+from pipelines.publication.tombstones import subject_hash
+from pipelines.publication.writer import open_writer
 from pipelines.settings import Settings, settings
+from tests.publication.tls import make_authority
 
 TERABYTE = 10**12
 
@@ -189,12 +201,34 @@ def _a_folder_for_all(home: Settings, patch: pytest.MonkeyPatch) -> None:
     home.secrets_dir.chmod(0o755)
 
 
-def _a_key_that_is_gone(home: Settings, patch: pytest.MonkeyPatch) -> None:
-    crosswalk = home.publication_dir / "private" / "crosswalk"
-    crosswalk.mkdir(parents=True)
-    for folder in (crosswalk, crosswalk.parent):
-        folder.chmod(0o700)
-    (crosswalk / "toy.names").touch(0o600)
+def _known(home: Settings, *, gone: str) -> None:
+    """A person known by a pseudonym, as a run leaves it; then one of the keys is gone."""
+    key = pseudonym_key(records_are_public=False)
+    pseudonymiser("toy", key)(pl.Series(["Ada"]))
+    assert secrets(home).state == "ok"
+    (home.secrets_dir / gone).unlink()
+
+
+def _a_pseudonym_key_that_is_gone(home: Settings, patch: pytest.MonkeyPatch) -> None:
+    _known(home, gone="pseudonym.key")
+    assert (home.secrets_dir / "tombstones" / "toy.key").exists()
+
+
+def _a_studys_key_that_is_gone(home: Settings, patch: pytest.MonkeyPatch) -> None:
+    _known(home, gone="tombstones/toy.key")
+
+
+def _an_erased_persons_key_that_is_gone(home: Settings, patch: pytest.MonkeyPatch) -> None:
+    forget_pair("public", 7, subject_hash("public", 7), home)
+    assert secrets(home).state == "ok"
+    (home.secrets_dir / "tombstones" / "public.key").unlink()
+
+
+def _a_rotated_key_that_is_gone(home: Settings, patch: pytest.MonkeyPatch) -> None:
+    pseudonym_key(records_are_public=False)
+    replace_key()
+    assert secrets(home).state == "ok"
+    (home.secrets_dir / "pseudonym.key").unlink()
 
 
 def _a_url_that_is_gone(home: Settings, patch: pytest.MonkeyPatch) -> None:
@@ -202,7 +236,12 @@ def _a_url_that_is_gone(home: Settings, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", [_a_key_for_all, _a_folder_for_all, _a_key_that_is_gone, _a_url_that_is_gone]
+    "spoil",
+    [
+        *(_a_key_for_all, _a_folder_for_all, _a_url_that_is_gone, _a_pseudonym_key_that_is_gone),
+        *(_a_studys_key_that_is_gone, _an_erased_persons_key_that_is_gone),
+        _a_rotated_key_that_is_gone,
+    ],
 )
 def test_a_secret_that_is_gone_or_open_to_others(
     home: Settings,
@@ -212,6 +251,38 @@ def test_a_secret_that_is_gone_or_open_to_others(
     assert secrets(home).state == "ok"
     spoil(home, monkeypatch)
     is_told(secrets(home))
+
+
+def test_keys_of_public_records_are_nobodys_and_none_is_missed(home: Settings) -> None:
+    write_crosswalk("public", pl.DataFrame({"subject_id": [7], "source_id": ["a"]}), home)
+    assert not home.secrets_dir.exists()
+    assert secrets(home).state == "ok"
+
+
+def test_after_a_first_run_the_locks_too_are_their_owners_alone(home: Settings) -> None:
+    before = os.umask(0o022)
+    try:
+        write_crosswalk("toy", pl.DataFrame({"subject_id": [7], "source_id": ["a"]}), home)
+        pseudonymiser("toy", pseudonym_key(records_are_public=False))(pl.Series(["Ada"]))
+        with open_writer(PublicationFolders(home.publication_dir), 1.0):
+            pass
+    finally:
+        os.umask(before)
+    locks = sorted(file for file in home.home.rglob("*.lock") if file.is_file())
+
+    assert len(locks) >= 4
+    assert {stat.S_IMODE(file.stat().st_mode) for file in locks} == {0o600}
+    assert secrets(home).state == "ok"
+
+
+def test_a_lock_of_before_that_others_may_open_is_narrowed_when_it_is_held(home: Settings) -> None:
+    private_folder(home.secrets_dir)
+    lock_file = home.secrets_dir / ".lock"
+    lock_file.touch()
+    lock_file.chmod(0o644)
+    assert secrets(home).state == "fail"
+    with only_writer(lock_file, 0.0):
+        assert secrets(home).state == "ok"
 
 
 def test_a_password_in_the_environment_is_a_warning_and_is_not_said(
@@ -251,6 +322,36 @@ def test_a_port_that_another_program_has(home: Settings, monkeypatch: pytest.Mon
         monkeypatch.setenv("EQUIPOISE_WEB_PORT", str(taken.getsockname()[1]))
         is_told(ports(home), "taken")
     assert ports(home).state == "ok"
+
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert self.path == "/api/v2/monitor/health"
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"scheduler": {"status": "healthy"}}')
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the test's output is not the place."""
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_a_port_on_which_airflow_answers_with_tls_or_without(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        if is_encrypted:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(make_authority(tmp_path, "ours", "airflow.example").chain)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        monkeypatch.setenv("EQUIPOISE_WEB_PORT", str(server.server_port))
+        answering = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        answering.start()
+        try:
+            assert ports(home).words == f"Airflow answers on {server.server_port}"
+        finally:
+            server.shutdown()
+            answering.join()
 
 
 def test_a_port_that_is_none(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

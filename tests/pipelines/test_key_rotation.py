@@ -130,7 +130,7 @@ def test_no_name_is_in_what_is_kept_and_only_its_owner_reads_it(home: Path) -> N
     assert {each.name for each in secret} == {
         *("pseudonym.key", "pseudonym.retired", f"{STUDY}.key", ".lock")
     }
-    modes = {stat.S_IMODE(each.stat().st_mode) for each in [file, *secret] if each.name != ".lock"}
+    modes = {stat.S_IMODE(each.stat().st_mode) for each in [file, *secret]}
     assert modes == {0o600}
     folders = {each.parent for each in [file, *secret]}
     assert {stat.S_IMODE(each.stat().st_mode) for each in folders} == {0o700}

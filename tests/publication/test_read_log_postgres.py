@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from pipelines import cli_reads
 from pipelines.errors import DatabaseUnavailable
 from pipelines.publication.postgres.reads import list_reads
+from pipelines.publication.postgres.roles import ROLES
+from pipelines.publication.postgres_setup import set_up
 from tests.publication.acting import Connection
 from tests.publication.servers import login
 from tests.publication.test_guards_postgres import insert
@@ -147,6 +149,44 @@ def test_an_auditor_is_told_who_read_and_how_many_reads_were_taken_back(
     shown = CliRunner().invoke(cli_reads.app).output
     assert READER in shown
     assert "taken back: 1 more" in shown
+
+
+@pytest.mark.parametrize(("kept", "taken"), [(0, 5), (2, 5), (0, 0)])
+def test_reads_that_are_taken_back_after_the_last_one_that_was_kept_are_counted(
+    reader: Connection, admin_url: str, kept: int, taken: int
+) -> None:
+    """No later row shows a gap: the sequence alone knows."""
+    for ends in (*[reader.commit] * kept, *[reader.rollback] * taken):
+        reader.execute("SELECT subject_id FROM predictions_current")
+        ends()
+    told, taken_back = list_reads(login(admin_url, "equipoise_test_last", "equipoise_auditor"))
+
+    assert [each.reads for each in told] == ([kept] if kept else [])
+    assert taken_back == taken
+
+
+def test_the_sequence_is_an_auditors_to_read_and_nobodys_to_set(
+    reader: Connection, admin_url: str
+) -> None:
+    """Who could set it back would hide reads; who could spend numbers would feign them."""
+    asked = "SELECT has_sequence_privilege(%s, 'equipoise.access_log_read_number_seq', %s)"
+    with psycopg.connect(admin_url) as admin:
+        for role in ROLES[1:]:
+            for right in ("SELECT", "USAGE", "UPDATE"):
+                may = (role, right) == ("equipoise_auditor", "SELECT")
+                assert admin.execute(asked, (role, right)).fetchall() == [(may,)]
+
+
+def test_a_database_of_before_gets_the_right_by_being_set_up_again(admin_url: str) -> None:
+    url = login(admin_url, "equipoise_test_last", "equipoise_auditor")
+    with psycopg.connect(admin_url) as admin:
+        admin.execute(
+            "REVOKE ALL ON SEQUENCE equipoise.access_log_read_number_seq FROM equipoise_auditor"
+        )
+    with pytest.raises(DatabaseUnavailable, match="lacks a right"):
+        list_reads(url)
+    assert set_up(admin_url) == "was there already"
+    assert list_reads(url) == ((), 0)
 
 
 def test_only_an_auditor_is_told_who_read(reader: Connection, admin_url: str) -> None:

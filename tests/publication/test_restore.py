@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from importlib.util import find_spec
@@ -23,6 +24,8 @@ from pipelines.backup import back_up
 from pipelines.cli import app
 from pipelines.errors import BackupInvalid
 from pipelines.publication.crosswalk import read_crosswalk, write_crosswalk
+from pipelines.publication.postgres.dump import dump
+from pipelines.publication.postgres_setup import set_up
 from pipelines.publication.store import PublicationStore, open_store
 from pipelines.releases import current_release, record_release, withdraw_release
 from pipelines.restore import restore
@@ -365,6 +368,37 @@ def test_without_the_secrets_they_are_not_copied_and_it_is_said(
     assert said.exit_code == 0
     assert "Keys and crosswalk are not in it" in said.output
     assert "no artefacts, database none" in said.output
+
+
+SPYING = """#!/bin/sh
+env > '{told}'
+exec '{binaries}/pg_dump' "$@"
+"""
+
+
+def test_a_password_is_in_no_environment_of_the_servers_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server asks for it, and it holds what the file of passwords must escape."""
+    told, programs = tmp_path / "told", tmp_path / "programs"
+    programs.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = int(listening.getsockname()[1])
+    with own_server("127.0.0.1", port) as server:
+        (programs / "pg_dump").write_text(SPYING.format(told=told, binaries=server.binaries))
+        (programs / "pg_dump").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setenv("PGPASSWORD", "of another")
+        set_up(server.url)
+        url = login(server.url, "backup", "pg_read_all_data", "equipoise_analyst")
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute("ALTER ROLE backup BYPASSRLS PASSWORD 'canary\\:*\\\\word'")
+        url = make_conninfo(url, host="127.0.0.1", password="canary\\:*\\\\word")  # noqa: S106
+        dump(url, tmp_path)
+
+    assert "PGPASSFILE" in told.read_text()
+    assert "canary" not in told.read_text()
+    assert (tmp_path / "database.dump").stat().st_size > 1000
 
 
 def test_without_the_servers_programs_the_remedy_is_said(

@@ -1,7 +1,7 @@
 """Search the bytes of files for planted texts, however they were written down.
 
 Every file is read as it lies and as its format decodes it: Parquet by column, SQLite and DuckDB by
-cell, archives and the streams of a PDF unpacked.
+cell, archives and the streams of a PDF unpacked, and its pages as they are printed.
 """
 
 import base64
@@ -18,6 +18,7 @@ from urllib.parse import quote, quote_plus
 
 import duckdb
 import polars as pl
+import pypdfium2 as pdfium  # type: ignore[import-untyped]
 
 # Of a shorter one the middle, of which all three ways to write it in base64 agree, is too short.
 LEAST_CHARACTERS = 10
@@ -68,6 +69,8 @@ def _forms(text: str) -> Iterator[str]:
         *(html.escape(text), html.escape(text, quote=False), escaped, escaped.replace("/", "\\/")),
     )
     yield from (form.encode().decode("latin-1") for form in written)
+    # Where lines are broken, blanks cannot be told from breaks: all are left out.
+    yield "".join(text.split()).encode().decode("latin-1")
     yield text.encode("utf-16-le").decode("latin-1")
     yield text.encode("utf-32-le").decode("latin-1")
     for shift in range(3):
@@ -102,6 +105,19 @@ def _decoded(file: Path, content: bytes) -> Iterator[bytes]:
         yield from _zipped(file)
     elif content.startswith(b"%PDF"):
         yield from filter(None, map(_inflated, STREAM.findall(content)))
+        yield from _printed(content)
+
+
+def _printed(content: bytes) -> Iterator[bytes]:
+    """What a reader sees: the streams hold glyphs' numbers. A text may go on in the next line."""
+    try:
+        with closing(pdfium.PdfDocument(content)) as document:
+            pages = [page.get_textpage().get_text_bounded() for page in document]
+    except pdfium.PdfiumError:
+        return  # broken: its streams were looked at
+    for page in pages:
+        yield page.encode()
+        yield "".join(page.replace("\ufffe", "").split()).encode()
 
 
 def _table(frame: pl.DataFrame) -> bytes:

@@ -19,6 +19,7 @@ import pytest
 
 from tests.security.canaries import KINDS, drawn_secrets, identifiers
 from tests.security.searching import Search
+from validation.report.pdf import render_pdf
 
 PLANTED = "DE1234 <Ada> & Söhne/7"
 FORMS: dict[str, Callable[[str], bytes]] = {
@@ -72,11 +73,30 @@ def zipped(file: Path) -> None:
 
 
 def pdf(file: Path) -> None:
+    file.write_bytes(render_pdf(f"<p>{html.escape(PLANTED)}</p>"))
+
+
+def long_lines_of_a_pdf(file: Path) -> None:
+    page = f"<p style='width: 2cm'>{html.escape('filling ' * 3 + PLANTED)}</p>"
+    file.write_bytes(render_pdf(page))
+
+
+def broken_pdf(file: Path) -> None:
     stream = zlib.compress(PLANTED.encode() * 3)
     file.write_bytes(b"%PDF-1.7\nstream\n" + stream + b"\nendstream\n")
 
 
-WRITERS = [parquet, categories, binaries, sqlite, database, zipped, pdf]
+WRITERS = [
+    parquet,
+    categories,
+    binaries,
+    sqlite,
+    database,
+    zipped,
+    pdf,
+    long_lines_of_a_pdf,
+    broken_pdf,
+]
 
 
 @pytest.mark.parametrize("form", FORMS)

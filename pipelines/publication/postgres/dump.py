@@ -2,14 +2,18 @@
 
 A dump holds tables, guards, triggers and rights, and no role: roles belong to the server. So the
 logins that had one of our roles are written beside it, without their passwords, and made again.
-The URL reaches the programs by their environment: a command line is everybody's to read.
+The URL reaches the programs by their environment: a command line is everybody's to read. Its
+password reaches them as a file without a name, for an environment is passed on to children.
 """
 
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import psycopg
 from psycopg import sql
@@ -115,14 +119,16 @@ def _run(program: str, url: str, *words: str) -> None:
             where=program,
             remedy="Install PostgreSQL's client programs of the server's version.",
         )
-    done = subprocess.run(
-        [found, *words],
-        env=os.environ | _environment(url),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
+    with _password_file(url) as passwords:
+        done = subprocess.run(
+            [found, *words],
+            env=_environment(url, passwords),
+            pass_fds=[] if passwords is None else [passwords],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
     if done.returncode:
         raise BackupInvalid(
             f"{program} ended with {done.returncode}.",
@@ -132,12 +138,31 @@ def _run(program: str, url: str, *words: str) -> None:
         )
 
 
-def _environment(url: str) -> dict[str, str]:
-    """The URL in libpq's own variables."""
+@contextmanager
+def _password_file(url: str) -> Iterator[int | None]:
+    """The URL's password as libpq reads one from a file, which is in no folder; None without."""
+    password = conninfo_to_dict(url).get("password")
+    if password is None:
+        yield None
+        return
+    escaped = str(password).replace("\\", "\\\\").replace(":", "\\:")
+    with TemporaryFile() as file:
+        file.write(f"*:*:*:*:{escaped}\n".encode())
+        file.seek(0)
+        yield file.fileno()
+
+
+def _environment(url: str, passwords: int | None) -> dict[str, str]:
+    """The URL in libpq's own variables, but for its password; that of another would come first."""
     variables = {
         option.keyword.decode(): option.envvar.decode()
         for option in Conninfo.get_defaults()
         if option.envvar is not None
     }
     parts = conninfo_to_dict(url)
-    return {variables[name]: str(value) for name, value in parts.items() if name in variables}
+    named = {variables[name]: str(value) for name, value in parts.items() if name in variables}
+    given = os.environ | named
+    if passwords is not None:
+        del given["PGPASSWORD"]
+        given["PGPASSFILE"] = f"/dev/fd/{passwords}"
+    return given
