@@ -7,13 +7,16 @@ What goes is renamed first and removed afterwards, so that a process killed on t
 half of an artefact, and what a run took up meanwhile is renamed back.
 """
 
+import fcntl
 import os
 import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.artefacts import DRAFT_LIFETIME_SECONDS, ArtefactStore
@@ -22,10 +25,13 @@ from pipelines.errors import StudyInvalid
 from pipelines.held_locks import held_locks
 from pipelines.journal import read_all_entries
 from pipelines.needed_artefacts import keys_of, needed_keys, newest_of_each
-from pipelines.settings import Settings
+from pipelines.settings import Settings, settings
 
 DAY_SECONDS = 24 * 3600
 DEFAULT_DAYS = 7.0
+# No lock tells of a training on another machine: it may last 24 h, be tried three times, and what
+# it reads was used the day before.
+SHARED_LEAST_DAYS = 4
 TRASH = ".trash-"
 # Tunings keep their journal of trials in their workspace: it is a record, and no leftover.
 WORKSPACES_THAT_STAY = frozenset({"plan_trials"})
@@ -44,10 +50,12 @@ class Removal:
 class PrunePlan:
     """What would go, and how many artefacts stay.
 
-    size_bytes: what the disk here would get back; shared_bytes: the shared store.
+    size_bytes: what the disk here would get back; shared_bytes: the shared store. unfinished: files
+    there that killed uploads and trainings left, with their bytes.
     """
 
     removals: tuple[Removal, ...]
+    unfinished: Mapping[str, int]
     kept: int
     size_bytes: int
     shared_bytes: int
@@ -65,14 +73,15 @@ def plan_prune(
 
     Args:
         study: only what this study made and no other one; what killed processes left stays too.
-        older_than_days: neither made nor used for so long; at least 1.
+        older_than_days: neither made nor used for so long; at least 1, with a shared store 4.
 
     Raises:
-        StudyInvalid: the days are fewer than one.
+        StudyInvalid: the days are fewer.
         ArtefactCorrupt, DatabaseUnavailable: nobody can say what is needed.
     """
-    if not older_than_days >= 1:
-        raise _too_young()
+    least_days = 1 if artefacts.shared is None else SHARED_LEAST_DAYS
+    if not older_than_days >= least_days:
+        raise _too_young(least_days)
     now = time.time()
     cut = _cut(artefacts.root, now - older_than_days * DAY_SECONDS)
     there = keys_of(artefacts)
@@ -84,13 +93,16 @@ def plan_prune(
         own = _made_by(study)
         old = [key for key in old if key in own]
     removals = [Removal(artefacts.path(key), key, key.split("/")[0]) for key in old]
+    unfinished: Mapping[str, int] = {}
     if study is None:
         removals += _leftovers(artefacts, cut, now)
+        unfinished = _unfinished(artefacts, min(cut, now - DRAFT_LIFETIME_SECONDS))
     return PrunePlan(
         tuple(removals),
+        unfinished,
         kept=len(there) - len(old),
         size_bytes=_freed([removal.path for removal in removals]),
-        shared_bytes=_shared_bytes(artefacts, old),
+        shared_bytes=_shared_bytes(artefacts, old) + sum(unfinished.values()),
         made_at_unix=now,
     )
 
@@ -112,31 +124,65 @@ def carry_out(plan: PrunePlan, artefacts: ArtefactStore) -> int:
         StoreLocked: another process prunes.
         ArtefactStoreUnavailable: the shared store cannot be used; what is gone is gone.
     """
-    root = private_folder(artefacts.root)
-    with only_writer(root / ".prune.lock", wait_seconds=1.0):
-        moved = {removal: _move_away(removal.path) for removal in plan.removals}
+    settings().home.mkdir(parents=True, exist_ok=True)
+    # One lock for this folder, and one in the home, which machines that share a store share too.
+    with (
+        only_writer(private_folder(artefacts.root) / ".prune.lock", wait_seconds=1.0),
+        only_writer(settings().home / ".prune.lock", wait_seconds=1.0),
+    ):
+        moved = {one: _move_away(one.path, plan.made_at_unix) for one in plan.removals}
         used = {key for key, at in _uses()[0].items() if at >= plan.made_at_unix}
         for removal, trash in moved.items():
             if removal.key in used and trash is not None and not removal.path.exists():
                 trash.rename(removal.path)
             elif trash is not None:
                 shutil.rmtree(trash)
-        gone = [removal for removal in plan.removals if removal.key not in used]
+        left = [removal for removal in plan.removals if removal.key not in used]
+        gone = [removal for removal in left if not removal.path.exists()]
         if artefacts.shared is not None:
             for removal in gone:
                 if removal.key is not None:
                     artefacts.shared.remove(removal.key)
-            artefacts.shared.remove_unfinished()
+        if plan.unfinished and artefacts.shared is not None:
+            # What an attempt took up meanwhile is silent no more.
+            still = _unfinished(artefacts, plan.made_at_unix - DRAFT_LIFETIME_SECONDS)
+            artefacts.shared.files.remove(name for name in plan.unfinished if name in still)
     return len(gone)
 
 
-def _move_away(path: Path) -> Path | None:
+def _move_away(path: Path, listed_at_unix: float) -> Path | None:
     """Under another name in one step; None where another process was first."""
     trash = path.parent / f"{TRASH}{path.name.lstrip('.')}-{uuid.uuid4().hex[:8]}"
     try:
-        return path.rename(trash)
+        if not path.name.startswith(".work-"):
+            return path.rename(trash)
+        with _left_alone(path, listed_at_unix) as is_left:
+            return path.rename(trash) if is_left else None
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def _left_alone(workspace: Path, since_unix: float) -> Iterator[bool]:
+    """Whether nobody worked in a workspace since; within the block nobody begins to."""
+    lock = workspace / ".lock"
+    if not lock.exists():
+        yield _newest(workspace) < since_unix
+        return
+    with lock.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield _newest(workspace) < since_unix
+
+
+def _unfinished(artefacts: ArtefactStore, silent_since_unix: float) -> Mapping[str, int]:
+    """What killed uploads and trainings left in the shared store: file -> bytes."""
+    if artefacts.shared is None:
+        return {}
+    return artefacts.shared.unfinished(datetime.fromtimestamp(silent_since_unix, UTC))
 
 
 def _cut(root: Path, cut: float) -> float:
@@ -225,9 +271,9 @@ def _freed(folders: Sequence[Path]) -> int:
     return sum(size for file, (size, links) in sizes.items() if names[file] >= links)
 
 
-def _too_young() -> StudyInvalid:
+def _too_young(least_days: int) -> StudyInvalid:
     return StudyInvalid(
-        "What was used within a day is never removed.",
+        f"What was used within {least_days} days is never removed from this store.",
         where="--older-than-days",
-        remedy="Name 1 day or more.",
+        remedy=f"Name {least_days} or more.",
     )

@@ -7,7 +7,7 @@ what it names. Nothing is believed that does not have the sha256 of the manifest
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,8 +17,6 @@ from pipelines.remote_files import RemoteFiles, unavailable
 from pipelines.remote_places import remote_files
 
 ENDING = ".json"
-# An upload, or an attempt at a training, that wrote nothing for so long was killed.
-UNFINISHED_LIFETIME = timedelta(days=1)
 
 
 class RemoteArtefacts:
@@ -50,7 +48,7 @@ class RemoteArtefacts:
         if content is None:
             return False
         for name, expected in self._checked(content, key)["files"].items():
-            self._fetch_file(key, name, expected["sha256"], draft)
+            self.fetch_file(key, name, expected["sha256"], draft)
         manifest = draft / MANIFEST
         manifest.touch(PRIVATE_FILE_MODE)
         manifest.write_bytes(content)
@@ -84,19 +82,18 @@ class RemoteArtefacts:
         self.files.remove([f"{key}{ENDING}"])
         self.files.remove([f"{key}/{name}" for name in self.files.sizes(key)])
 
-    def remove_unfinished(self) -> dict[str, int]:
-        """Remove what killed uploads and trainings left over a day ago; its files and bytes."""
-        left = {
+    def unfinished(self, silent_since: datetime) -> dict[str, int]:
+        """File -> bytes of uploads, and of attempts at a training, that wrote nothing since.
+
+        What wrote nothing for a day was killed; ``self.files.remove`` takes these names.
+        """
+        return {
             f"{stage}/{name}": size
             for stage in self.stages()
-            for name, size in self._unfinished(stage).items()
+            for name, size in self._unfinished(stage, silent_since).items()
         }
-        self.files.remove(left)
-        return {"files": len(left), "bytes": sum(left.values())}
 
-    def _unfinished(self, stage: str) -> dict[str, int]:
-        """Name below the stage -> bytes, of uploads and attempts that wrote nothing for a day."""
-        limit = datetime.now(UTC) - UNFINISHED_LIFETIME
+    def _unfinished(self, stage: str, limit: datetime) -> dict[str, int]:
         found, named = self.files.sizes(stage), set[str]()
         for key in self.keys(stage):
             named.add(f"{key}{ENDING}")
@@ -118,7 +115,8 @@ class RemoteArtefacts:
                 raise self._corrupt(key, "the manifest names a file outside of its folder")
         return manifest
 
-    def _fetch_file(self, key: str, name: str, sha256: str, draft: Path) -> None:
+    def fetch_file(self, key: str, name: str, sha256: str, draft: Path) -> None:
+        """One file of an artefact, by its manifest; raises as ``fetch`` does."""
         target = draft / name
         for folder in reversed(target.relative_to(draft).parents[:-1]):
             private_folder(draft / folder)

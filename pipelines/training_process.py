@@ -224,6 +224,7 @@ def _wait_for_all(child: subprocess.Popen[str]) -> None:
 @contextmanager
 def one_attempt_at_a_time(workspace: Path) -> Iterator[int]:
     """Wait until no other process, not even an orphan of a killed attempt, trains this model."""
-    with (workspace / ".lock").open("w") as lock:
+    # Not "w": its time says when the first attempt began, whose inputs a prune is to leave.
+    with (workspace / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock.fileno()

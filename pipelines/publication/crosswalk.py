@@ -13,7 +13,8 @@ from pipelines.releases import require_study_name
 from pipelines.settings import Settings
 
 COLUMNS: dict[str, pl.DataType] = {"subject_id": pl.Int64(), "source_id": pl.String()}
-LOCK_WAIT_SECONDS = 30.0
+# As long as the 64 shards of the largest source take that are ingested at once, one by one.
+LOCK_WAIT_SECONDS = 600.0
 
 
 def write_crosswalk(study: str, frame: pl.DataFrame, settings: Settings) -> Path:
@@ -24,7 +25,7 @@ def write_crosswalk(study: str, frame: pl.DataFrame, settings: Settings) -> Path
 
     Raises:
         SourceInvalid: a pseudonym has two source ids, a source id two pseudonyms, or one is null.
-        StoreLocked: another process kept the crosswalk for half a minute.
+        StoreLocked: another process kept the crosswalk for ten minutes.
     """
     path = _path(study, settings)
     PublicationFolders(settings.publication_dir).make_private()
@@ -43,7 +44,7 @@ def forget_pair(study: str, subject_id: int, hashed: str, settings: Settings) ->
     """Remove the subject's pair for good: the tombstone ``hashed`` keeps it from coming back.
 
     Raises:
-        StoreLocked: another process kept the crosswalk for half a minute.
+        StoreLocked: another process kept the crosswalk for ten minutes.
     """
     path = _path(study, settings)
     PublicationFolders(settings.publication_dir).make_private()

@@ -27,6 +27,7 @@ from pipelines.needed_artefacts import MADE_AGAIN
 from pipelines.prune import carry_out, plan_prune
 from pipelines.remote_artefacts import RemoteArtefacts
 from pipelines.settings import Settings, settings
+from pipelines.training_process import one_attempt_at_a_time
 
 DAY = 24 * 3600
 STEPS = sorted(MADE_AGAIN)
@@ -258,6 +259,39 @@ def test_a_file_deep_in_a_workspace_shows_that_somebody_works_there(home: Settin
     assert plan_prune(store(home), home).removals == ()
 
 
+@pytest.mark.parametrize("how", ["locks it", "has worked in it", "made it anew"])
+def test_a_workspace_that_an_attempt_took_up_after_it_was_listed_stays(
+    home: Settings, how: str
+) -> None:
+    folder = home.artefacts_dir / "train_model"
+    taken, left = folder / ".work-taken", folder / ".work-left"
+    for workspace in (taken, left):
+        workspace.mkdir(parents=True)
+        (workspace / ".lock").touch()
+        age(workspace, 30)
+    plan = plan_prune(store(home), home)
+    assert {removal.path for removal in plan.removals} == {taken, left}
+    with (taken / ".lock").open("a") as lock:
+        if how == "locks it":
+            flock(lock, LOCK_EX)
+        elif how == "has worked in it":
+            (taken / "checkpoint").touch()
+        else:
+            shutil.rmtree(taken)
+            taken.mkdir()
+
+        assert carry_out(plan, store(home)) == 1
+    assert (taken.exists(), left.exists()) == (True, False)
+
+
+def test_a_lock_tells_when_the_first_attempt_at_a_training_began(tmp_path: Path) -> None:
+    with one_attempt_at_a_time(tmp_path):
+        age(tmp_path / ".lock", 2)
+    began = (tmp_path / ".lock").stat().st_mtime
+    with one_attempt_at_a_time(tmp_path):
+        assert (tmp_path / ".lock").stat().st_mtime == began
+
+
 # ---- who cannot tell removes nothing -------------------------------------------------------------
 
 
@@ -286,10 +320,13 @@ def test_a_result_whose_manifest_cannot_be_read_stops_it(
         plan_prune(store(home), home)
 
 
-def test_two_prunes_do_not_run_at_once(home: Settings) -> None:
+@pytest.mark.parametrize("folder_of", [lambda at: at.artefacts_dir, lambda at: at.home])
+def test_two_prunes_do_not_run_at_once(
+    home: Settings, folder_of: Callable[[Settings], Path]
+) -> None:
     make(home, "ingest_events")
     plan = plan_prune(store(home), home)
-    with (home.artefacts_dir / ".prune.lock").open("w") as lock:
+    with (folder_of(home) / ".prune.lock").open("w") as lock:
         flock(lock, LOCK_EX)
         with pytest.raises(StoreLocked):
             carry_out(plan, store(home))
@@ -366,6 +403,28 @@ def test_what_lies_in_the_shared_store_alone_counts_and_goes_too(
     assert machines[0].path(unused).exists()
     assert carry_out(plan_prune(machines[0], home), machines[0]) == 1
     assert not machines[0].path(unused).exists()
+
+
+def test_with_a_shared_store_days_are_four_or_more_and_leftovers_are_planned(
+    home: Settings, tmp_path: Path
+) -> None:
+    shared = RemoteArtefacts(f"file://{tmp_path / 'shared'}")
+    machine = ArtefactStore(tmp_path / "one", shared)
+    (tmp_path / "part").write_bytes(b"12345")
+    names = [f"train_model/{name}/aa/weights" for name in ("killed", "young", "resumed")]
+    for name, days_ago in zip(names, (30, 5, 30), strict=True):
+        shared.files.put(name, tmp_path / "part")
+        age(tmp_path / "shared" / name, days_ago)
+
+    with pytest.raises(StudyInvalid, match="within 4 days"):
+        plan_prune(machine, home, older_than_days=3.9)
+    assert plan_prune(machine, home, study="toy").unfinished == {}
+    plan = plan_prune(machine, home, older_than_days=7)
+    assert plan.unfinished == {names[0]: 5, names[2]: 5}
+    assert plan.shared_bytes == 10
+    age(tmp_path / "shared" / names[2], 0)
+    assert carry_out(plan, machine) == 0
+    assert set(shared.files.sizes("train_model")) == {"young/aa/weights", "resumed/aa/weights"}
 
 
 # ---- killed on the way ---------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from pipelines import remote_artefacts
 from pipelines.artefacts import Artefact, ArtefactStore, Counts, Recipe
 from pipelines.errors import ArtefactCorrupt, ArtefactStoreUnavailable, StudyInvalid
 from pipelines.manifests import MANIFEST, hash_file
@@ -563,7 +562,7 @@ def test_without_an_address_the_local_folder_is_all(
 
 
 def test_what_killed_uploads_left_goes_after_a_day_and_artefacts_stay(
-    machine: Callable[[str], ArtefactStore], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    machine: Callable[[str], ArtefactStore], tmp_path: Path
 ) -> None:
     one = machine("one")
     one.make(RECIPE, write)
@@ -573,10 +572,10 @@ def test_what_killed_uploads_left_goes_after_a_day_and_artefacts_stay(
     shared.files.put("train_model/00/aa/weights", tmp_path / "left")
     shared.files.put(f"{KEY}/bb/of_a_loser", tmp_path / "left")
 
-    assert shared.remove_unfinished() == {"files": 0, "bytes": 0}
-    soon = datetime.now(UTC) + timedelta(days=1, minutes=1)
-    monkeypatch.setattr(remote_artefacts, "datetime", _Clock(soon))
-    assert shared.remove_unfinished() == {"files": 2, "bytes": 10}
+    assert shared.unfinished(datetime.now(UTC) - timedelta(minutes=1)) == {}
+    left = shared.unfinished(datetime.now(UTC) + timedelta(minutes=1))
+    assert left == {"train_model/00/aa/weights": 5, f"{KEY}/bb/of_a_loser": 5}
+    shared.files.remove(left)
     assert shared.files.sizes("train_model") == {}
     assert contents(machine("two").open(KEY)) == CONTENTS
 
@@ -595,14 +594,5 @@ def test_checkpoints_go_when_their_attempt_kept_none_for_a_day_and_not_before(
         at = time.time() - 3600 * hours
         os.utime(tmp_path / "shared" / place, (at, at))
 
-    assert shared.remove_unfinished()["files"] == (0 if stays else 2)
-
-
-class _Clock:
-    """A day later."""
-
-    def __init__(self, now: datetime) -> None:
-        self._now = now
-
-    def now(self, zone: object) -> datetime:
-        return self._now
+    left = shared.unfinished(datetime.now(UTC) - timedelta(days=1))
+    assert len(left) == (0 if stays else 2)
