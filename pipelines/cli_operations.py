@@ -42,7 +42,7 @@ def prune(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, only say it.")] = False,
     older_than_days: Annotated[
-        float, typer.Option(help="Neither made nor used for so long; at least 1.")
+        float, typer.Option(help="Neither made nor used for so long; at least 1, shared 4.")
     ] = 7.0,
 ) -> None:
     """Remove artefacts that nothing rests on; without --yes only say which and how much."""
@@ -58,9 +58,12 @@ def prune(
     if plan.shared_bytes:
         size += f" here, {plan.shared_bytes / MEGABYTE:,.1f} MB in the shared store"
     print(f"{plan.kept:,} artefacts stay; {len(plan.removals):,} folders go: {size}")
-    if plan.removals and not yes:
+    if plan.unfinished:
+        print(f"{len(plan.unfinished):,} files go that killed processes left in the shared store")
+    is_something = bool(plan.removals or plan.unfinished)
+    if is_something and not yes:
         print("Nothing was removed: say --yes to remove them.")
-    elif plan.removals:
+    elif is_something:
         print(f"removed: {carry_out(plan, store()):,} folders")
 
 
