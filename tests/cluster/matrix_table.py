@@ -10,10 +10,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.faults import FAULTS
+
 HEAD = (
-    "| fault | trials | success | clear failure | no end | tried again | longest recovery, s "
-    "| violations |\n|---|---|---|---|---|---|---|---|"
+    "| fault | must end in | bound + allowance, s | trials | success | clear failure | no end "
+    "| tried again | longest recovery, s | old drafts | violations |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|"
 )
+ENDS = {fault.name: fault.ends for fault in FAULTS}
 
 
 def table(trials: list[dict[str, Any]]) -> str:
@@ -29,10 +33,13 @@ def _row(name: str, trials: list[dict[str, Any]]) -> str:
     again = sorted({task for trial in trials for task in trial["tries"]})
     cells = [
         name,
+        ENDS[name],
+        " + ".join(f"{trials[0][f'{part}_seconds']:.0f}" for part in ("bound", "allowance")),
         len(trials),
         *(ended.count(word) for word in ("success", "failure", "nothing")),
         ", ".join(again) or "nothing",
         f"{max(trial['seconds'] for trial in trials):.0f}",
+        sum(trial["aged"] for trial in trials),
         sum(len(trial["violations"]) for trial in trials),
     ]
     return f"| {' | '.join(map(str, cells))} |"

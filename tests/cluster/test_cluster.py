@@ -77,6 +77,7 @@ def test_neither_login_sees_the_others_database_nor_makes_roles(running_cluster:
     assert {name for (name,) in member} == set(PIPELINE_ROLES)
 
 
+@pytest.mark.slow
 def test_a_second_preparation_changes_nothing(running_cluster: Cluster) -> None:
     before = _state(running_cluster)
     code, said, errors = python("-m", "dags.cluster", "init", env=running_cluster.env)
@@ -97,7 +98,7 @@ def test_every_bound_of_the_matrix_and_every_scaled_setting_is_a_shipped_one() -
 
 def test_the_cluster_ends_with_all_it_started(running_cluster: Cluster) -> None:
     assert len(processes_of(running_cluster.home)) >= 5
-    stop(running_cluster.services)
+    stop(running_cluster.services, patience_seconds=8)
     assert processes_of(running_cluster.home) == []
 
 
