@@ -72,7 +72,8 @@ def make_databases() -> None:
             where="EQUIPOISE_DATABASE_URL_FILE",
             remedy="Name the file that holds the URL of the predictions' database.",
         )
-    make(_read(file), metadata_url(), predictions)
+    backup = os.environ.get("EQUIPOISE_BACKUP_URL_FILE")
+    make(_read(file), metadata_url(), predictions, _read(backup) if backup else None)
     print("databases and logins are there")
 
 
@@ -105,7 +106,7 @@ def _read(file: str) -> str:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise DatabaseUnavailable(
-            f"The file with the superuser's URL cannot be read ({type(error).__name__}).",
+            f"The file with a database's URL cannot be read ({type(error).__name__}).",
             where=file,
             remedy="Write it, readable by the user that prepares the cluster.",
         ) from None

@@ -9,6 +9,7 @@ import sys
 
 from dags.production_configuration import Configuration
 from dags.production_rules import RULES, UnsafeSetting
+from dags.production_services import names_a_host, service_of
 from pipelines.settings import settings
 
 
@@ -41,7 +42,8 @@ def this_configuration(command: list[str]) -> Configuration:
         option=option,
         sensitive=tuple(sorted(conf.sensitive_config_values)),
         secrets_folder=settings().secrets_dir,
-        serves_web="api-server" in command,
+        service=service_of(command),
+        says_where=names_a_host(command),
     )
 
 

@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+
+from dags.production_services import Service
 
 DATABASES = (
     ("database", "sql_alchemy_conn"),
@@ -13,10 +14,13 @@ DATABASES = (
     ("celery", "result_backend"),
 )
 PREDICTIONS = "EQUIPOISE_DATABASE_URL"
+SUPERUSER = "EQUIPOISE_SUPERUSER_URL"
+BACKUP = "EQUIPOISE_BACKUP_URL"
 BROKER = ("celery", "broker_url")
 FILE_VARIABLES = (
     f"{PREDICTIONS}_FILE",
-    "EQUIPOISE_SUPERUSER_URL_FILE",
+    f"{SUPERUSER}_FILE",
+    f"{BACKUP}_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AIRFLOW__API__SSL_KEY",
 )
@@ -28,22 +32,30 @@ class Configuration:
 
     option: Airflow's value of (section, key), from wherever it takes it; empty if there is none.
     sensitive: Airflow's options that hold secrets, as (section, key).
-    serves_web: whether the service is the api-server.
+    service: what the service that is started cannot do without.
+    says_where: whether its command says by itself where to listen.
     """
 
     environment: Mapping[str, str]
     option: Callable[[str, str], str]
     sensitive: tuple[tuple[str, str], ...]
     secrets_folder: Path
-    serves_web: bool
+    service: Service
+    says_where: bool = False
 
     def databases(self) -> dict[str, str]:
-        """Setting -> the address of a database, empty if none is given."""
-        of_airflow = {variable(*each): self.option(*each) for each in DATABASES}
-        return of_airflow | {f"{PREDICTIONS}_FILE": self._predictions()}
+        """Setting -> the address of each database that the service needs or is given."""
+        needed = {variable(*each): self.option(*each) for each in DATABASES if self._has(*each)}
+        for name in (PREDICTIONS, SUPERUSER, BACKUP):
+            address = self._written(name)
+            if address or (name == PREDICTIONS and self.service.predictions):
+                needed[f"{name}_FILE"] = address
+        return needed
 
     def addresses(self) -> dict[str, str]:
         """Setting -> the address of a server, the broker's too."""
+        if not self._has(*BROKER):
+            return self.databases()
         return self.databases() | {variable(*BROKER): self.option(*BROKER)}
 
     def is_given(self, section: str, key: str) -> bool:
@@ -63,22 +75,24 @@ class Configuration:
         """(setting, file) of each secret in a file, as far as a setting says which."""
         for section, key in self.sensitive:
             name = f"{variable(section, key)}_CMD"
-            words = shlex.split(self.environment.get(name, ""))
-            if len(words) == 2 and Path(words[0]).name == "cat":
-                yield name, Path(words[1])
+            if file := read_by(self.environment.get(name, "")):
+                yield name, file
         for name in FILE_VARIABLES:
             if self.environment.get(name):
                 yield name, Path(self.environment[name])
-        for file in (self._password_file(), self.secrets_folder / "airflow_reader.json"):
-            if file.exists():
-                yield "EQUIPOISE_HOME", file
+        for made in (self._password_file(), self.secrets_folder / "airflow_reader.json"):
+            if made.exists():
+                yield "EQUIPOISE_HOME", made
 
-    def _predictions(self) -> str:
+    def _has(self, section: str, key: str) -> bool:
+        return self.service.airflow or self.is_given(section, key)
+
+    def _written(self, name: str) -> str:
         try:
-            file = Path(self.environment[f"{PREDICTIONS}_FILE"])
+            file = Path(self.environment[f"{name}_FILE"])
             return file.read_text(encoding="utf-8").strip()
         except (KeyError, OSError, UnicodeError):
-            return self.environment.get(PREDICTIONS, "")
+            return self.environment.get(name, "")
 
     def _password_file(self) -> Path:
         return self.secrets_folder / "airflow_passwords.json"
@@ -89,12 +103,7 @@ def variable(section: str, key: str) -> str:
     return f"AIRFLOW__{section.upper()}__{key.upper()}"
 
 
-def asked(address: str, name: str) -> str:
-    """What an address asks for; of a name that stands twice the last counts."""
-    return parse_qs(urlsplit(address).query).get(name, [""])[-1]
-
-
-def login(address: str) -> tuple[str, str]:
-    """Name and password."""
-    parts = urlsplit(address)
-    return unquote(parts.username or ""), unquote(parts.password or "")
+def read_by(command: str) -> Path | None:
+    """The file that a command prints; None if it does anything else, and what is not known."""
+    words = shlex.split(command)
+    return Path(words[1]) if len(words) == 2 and Path(words[0]).name == "cat" else None

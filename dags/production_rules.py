@@ -6,7 +6,25 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from dags.production_configuration import BROKER, PREDICTIONS, Configuration, asked, login, variable
+from dags.production_addresses import (
+    BROKER_QUERY,
+    DATABASE_QUERY,
+    asked,
+    asks_for_more,
+    is_postgresql,
+    login,
+)
+from dags.production_configuration import (
+    BACKUP,
+    BROKER,
+    DATABASES,
+    PREDICTIONS,
+    SUPERUSER,
+    Configuration,
+    read_by,
+    variable,
+)
+from dags.production_services import LOCAL
 from pipelines.errors import EquipoiseError
 
 # Every password that comes with an image or a manual is shorter.
@@ -16,13 +34,24 @@ SHORTEST_KEY = 32
 KEYS = (("core", "fernet_key"), ("api", "secret_key"), ("api_auth", "jwt_secret"))
 SECRET_VARIABLES = (
     PREDICTIONS,
-    "EQUIPOISE_SUPERUSER_URL",
+    SUPERUSER,
+    BACKUP,
     "PGPASSWORD",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 )
 SECRET_PREFIXES = ("AIRFLOW_CONN_",)
 PROXY = "EQUIPOISE_BEHIND_TLS_PROXY"
+# Option -> the words that may not be in it; none: it may not be given at all.
+PAST_THE_ADDRESS = {
+    ("celery", "result_backend_sqlalchemy_engine_options"): ("connect_args", "creator"),
+    ("celery", "extra_celery_config"): ("ssl", "_url", "backend", "engine", "transport"),
+    ("celery", "celery_config_options"): (),
+    ("database", "sql_alchemy_connect_args"): (),
+    ("database", "sql_alchemy_connect_args_async"): (),
+    ("database", "sql_alchemy_engine_args"): ("connect_args", "creator"),
+}
+TRANSPORT_OPTIONS = ("AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__",)
 
 
 class UnsafeSetting(EquipoiseError):
@@ -60,7 +89,7 @@ def executor(configuration: Configuration) -> Found:
 def databases(configuration: Configuration) -> Found:
     """Each is a PostgreSQL whose certificate is verified."""
     for setting, address in configuration.databases().items():
-        if "postgres" not in urlsplit(address).scheme:
+        if not is_postgresql(address):
             yield UnsafeSetting(
                 "No PostgreSQL is named: a file of one machine, or nothing, holds the tables.",
                 where=setting,
@@ -73,11 +102,15 @@ def databases(configuration: Configuration) -> Found:
                 remedy="Add ?sslmode=verify-full&sslrootcert=/run/tls/ca.crt to the address: "
                 "docker/make_secrets.py --tls does.",
             )
+        if asks_for_more(address, DATABASE_QUERY):
+            yield _more(setting, DATABASE_QUERY)
 
 
 def asynchronous_driver(configuration: Configuration) -> Found:
     """The one that Airflow takes by itself does not understand sslmode."""
     address = configuration.option("database", "sql_alchemy_conn_async")
+    if not configuration.service.airflow:
+        return
     if not address or "asyncpg" in urlsplit(address).scheme:
         yield UnsafeSetting(
             "The api-server would use asyncpg, which verifies no certificate by `sslmode`.",
@@ -88,7 +121,9 @@ def asynchronous_driver(configuration: Configuration) -> Found:
 
 def broker(configuration: Configuration) -> Found:
     """Whoever writes to the broker starts tasks."""
-    address = configuration.option(*BROKER)
+    address = configuration.addresses().get(variable(*BROKER))
+    if address is None:
+        return
     verified = asked(address, "ssl_cert_reqs") in ("required", "CERT_REQUIRED")
     if urlsplit(address).scheme != "rediss" or not verified:
         yield UnsafeSetting(
@@ -97,12 +132,16 @@ def broker(configuration: Configuration) -> Found:
             remedy="Write rediss://…?ssl_cert_reqs=required&ssl_ca_certs=/run/tls/ca.crt: "
             "docker/make_secrets.py --tls does.",
         )
+    if asks_for_more(address, BROKER_QUERY):
+        yield _more(variable(*BROKER), BROKER_QUERY)
 
 
 def keys(configuration: Configuration) -> Found:
     """Airflow makes up the keys that it is not given, in each container another."""
     for section, key in KEYS:
         value, setting = configuration.option(section, key), variable(section, key)
+        if not (configuration.service.keys or configuration.is_given(section, key)):
+            continue
         if not value or not configuration.is_given(section, key):
             yield UnsafeSetting(
                 f"There is no {key.replace('_', ' ')}: each service would make one of its own.",
@@ -115,7 +154,7 @@ def keys(configuration: Configuration) -> Found:
                 where=setting,
                 remedy="Give it 32 random bytes in URL-safe base64: docker/make_secrets.py does.",
             )
-        elif len(value) < SHORTEST_KEY or len(set(value)) < FEWEST_SIGNS:
+        elif any(len(each) < SHORTEST_KEY or _is_flat(each) for each in _keys(key, value)):
             yield UnsafeSetting(
                 f"The {key.replace('_', ' ')} can be guessed.",
                 where=setting,
@@ -139,6 +178,22 @@ def passwords(configuration: Configuration) -> Found:
                 f"The first password of the user {name} can be guessed.",
                 where=str(configuration.secrets_folder / "airflow_passwords.json"),
                 remedy="Remove its line and run init again: it makes another.",
+            )
+
+
+def apart(configuration: Configuration) -> Found:
+    """Nobody does another's work with another's rights, and only one is the superuser."""
+    seen: dict[tuple[str, str], str] = {}
+    for setting, address in configuration.databases().items():
+        role = "metadata" if setting in map(_setting, DATABASES) else setting
+        name, _ = login(address)
+        place = (urlsplit(address).hostname or "", name)
+        is_superusers = name == "postgres" and setting != f"{SUPERUSER}_FILE"
+        if name and (is_superusers or seen.setdefault(place, role) != role):
+            yield UnsafeSetting(
+                "A login does the work of two, or that of a superuser.",
+                where=setting,
+                remedy="Give each a login of its own: docker/make_secrets.py and init do.",
             )
 
 
@@ -192,20 +247,67 @@ def secret_files(configuration: Configuration) -> Found:
             )
 
 
+def commands(configuration: Configuration) -> Found:
+    """Only of a file is it known who can read it."""
+    for section, key in configuration.sensitive:
+        name = f"{variable(section, key)}_CMD"
+        command = configuration.environment.get(name, "")
+        if command and read_by(command) is None:
+            yield UnsafeSetting(
+                "A secret comes from another command than `cat FILE`.",
+                where=name,
+                remedy="Write it into a file of mode 600, and let the command be `cat FILE`.",
+            )
+
+
+def drivers(configuration: Configuration) -> Found:
+    """Options of drivers go past the addresses, and may take their TLS back."""
+    for (section, key), words in PAST_THE_ADDRESS.items():
+        given = configuration.option(section, key).lower()
+        is_given = configuration.is_given(section, key)
+        if is_given and (not words or any(word in given for word in words)):
+            yield UnsafeSetting(
+                "Options of a driver may take back what the addresses say.",
+                where=variable(section, key),
+                remedy="Leave them out: TLS, host and login stand in the addresses.",
+            )
+    for name in sorted(configuration.environment):
+        if name.startswith(TRANSPORT_OPTIONS) and "SSL" in name:
+            yield UnsafeSetting(
+                "Options of a driver may take back what the addresses say.",
+                where=name,
+                remedy="Leave it out: TLS stands in the broker's address.",
+            )
+
+
 def web(configuration: Configuration) -> Found:
     """Passwords and tokens go to the api-server, from browsers and from tasks."""
     option = configuration.option
-    is_local = option("api", "host") in ("127.0.0.1", "localhost", "::1")
-    if is_local or configuration.environment.get(PROXY, "") == "1":
+    if option("api", "expose_config").lower() not in ("", "false", "f", "0", "non-sensitive-only"):
+        yield UnsafeSetting(
+            "The page shows the settings, and the secrets among them.",
+            where=variable("api", "expose_config"),
+            remedy="Set it to False.",
+        )
+    if configuration.environment.get(PROXY, "") == "1":
         return
-    if configuration.serves_web and not (option("api", "ssl_cert") and option("api", "ssl_key")):
+    is_local = option("api", "host") in LOCAL and not configuration.says_where
+    has_certificate = option("api", "ssl_cert") and option("api", "ssl_key")
+    if configuration.service.web and not (is_local or has_certificate):
         yield UnsafeSetting(
             "The api-server listens to other machines without TLS.",
             where=variable("api", "ssl_cert"),
             remedy=f"Give it ssl_cert and ssl_key; or set {PROXY}=1 where a proxy speaks TLS and "
             "nothing but the proxy and the cluster reaches the port.",
         )
-    if not option("core", "execution_api_server_url").startswith("https:"):
+
+
+def tasks(configuration: Configuration) -> Found:
+    """Wherever the api-server listens: what tasks say to it crosses the network."""
+    url = urlsplit(configuration.option("core", "execution_api_server_url"))
+    is_proxied = configuration.environment.get(PROXY, "") == "1"
+    is_asked = configuration.service.airflow and not is_proxied
+    if is_asked and url.scheme != "https" and url.hostname not in LOCAL:
         yield UnsafeSetting(
             "Tasks talk to the api-server without TLS.",
             where=variable("core", "execution_api_server_url"),
@@ -217,13 +319,15 @@ def web(configuration: Configuration) -> Found:
 def object_store(configuration: Configuration) -> Found:
     """Artefacts are records of people on their way."""
     told = configuration.environment
-    is_used = told.get("EQUIPOISE_ARTEFACTS_URL", "").startswith("s3:")
-    if is_used and told.get("AWS_ENDPOINT_URL", "").startswith("http:"):
-        yield UnsafeSetting(
-            "The store of artefacts is reached without TLS.",
-            where="AWS_ENDPOINT_URL",
-            remedy="Name a store that speaks TLS by EQUIPOISE_S3_ENDPOINT=https://….",
-        )
+    if not told.get("EQUIPOISE_ARTEFACTS_URL", "").startswith("s3:"):
+        return
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        if told.get(name, "").lower().startswith("http:"):
+            yield UnsafeSetting(
+                "The store of artefacts is reached without TLS.",
+                where=name,
+                remedy="Name a store that speaks TLS by EQUIPOISE_S3_ENDPOINT=https://….",
+            )
 
 
 RULES: tuple[Callable[[Configuration], Found], ...] = (
@@ -234,17 +338,31 @@ RULES: tuple[Callable[[Configuration], Found], ...] = (
     broker,
     keys,
     passwords,
+    apart,
     shared_secrets,
     secrets_in_the_environment,
     secret_files,
+    commands,
+    drivers,
     web,
+    tasks,
     object_store,
 )
 
 
 def _is_weak(password: str, name: str) -> bool:
-    is_short = len(password) < SHORTEST_PASSWORD or len(set(password)) < FEWEST_SIGNS
-    return is_short or password == name
+    return len(password) < SHORTEST_PASSWORD or _is_flat(password) or password == name
+
+
+def _is_flat(text: str | bytes) -> bool:
+    return len(set(text)) < FEWEST_SIGNS
+
+
+def _keys(key: str, value: str) -> list[str | bytes]:
+    """Of a Fernet key the bytes, as its text may hide that they are all the same; it may be two."""
+    if key != "fernet_key":
+        return [value]
+    return [base64.urlsafe_b64decode(each.strip()) for each in value.split(",")]
 
 
 def _is_fernet_key(text: str) -> bool:
@@ -252,6 +370,18 @@ def _is_fernet_key(text: str) -> bool:
         return len(base64.urlsafe_b64decode(text.strip())) == SHORTEST_KEY
     except (binascii.Error, ValueError):
         return False
+
+
+def _more(setting: str, known: set[str]) -> UnsafeSetting:
+    return UnsafeSetting(
+        "An address asks for more than TLS: for another host or login, or for less.",
+        where=setting,
+        remedy=f"Leave nothing after its question mark but {', '.join(sorted(known))}.",
+    )
+
+
+def _setting(option: tuple[str, str]) -> str:
+    return variable(*option)
 
 
 def _instead(name: str) -> str:

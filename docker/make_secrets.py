@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CONTAINER_USER = 50000
-PASSWORDS = ("superuser", "metadata", "predictions", "broker", "object_store")
+PASSWORDS = ("superuser", "metadata", "predictions", "backup", "broker", "object_store")
 STORE_USER = "equipoise"
 KEYS = ("fernet_key", "secret_key", "jwt_secret")
 VERIFIED_DATABASE = "?sslmode=verify-full&sslrootcert=/run/tls/ca.crt"
@@ -54,6 +54,8 @@ def _derived(known: Mapping[str, str], *, tls: bool) -> dict[str, str]:
         "metadata_url": f"postgresql+psycopg://{metadata}",
         "result_backend_url": f"db+postgresql+psycopg://{metadata}",
         "predictions_url": f"postgresql://pipeline:{known['predictions_password']}"
+        f"@postgres:5432/equipoise{database}",
+        "backup_url": f"postgresql://backup:{known['backup_password']}"
         f"@postgres:5432/equipoise{database}",
         "broker_url": f"{scheme}://equipoise:{known['broker_password']}@broker:6379/0{broker}",
         "broker_users": _broker_users(known["broker_password"]),

@@ -1,9 +1,23 @@
 """What the containers of a stack may do, and what they show."""
 
 import json
+from pathlib import Path
+
+import yaml
 
 from tests.compose.docker import Failed, docker
-from tests.compose.stack import SERVICES, Stack
+from tests.compose.stack import OURS, SERVICES, Stack
+from tests.dags.installations import ROOT
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+LOCK = (
+    "from pipelines.doctor.locks import lock; from pipelines.settings import settings; "
+    "print(lock(settings()).words)"
+)
+KNOCK = (
+    "psql --no-password -c 'SELECT 1' "
+    "-d 'host=127.0.0.1 user=postgres dbname=postgres sslmode={}' 2>&1 || true"
+)
 
 
 def look_at_image(image: str) -> None:
@@ -30,6 +44,9 @@ def look_at_containers(stack: Stack) -> None:
         assert bool(host["PortBindings"]) == (service == "api-server"), service
         assert stack.execute(service, "id", "-u").strip() != "0", service
         assert not _can_write(stack, service), service
+        if service in OURS:
+            declared = COMPOSE["services"][service]["secrets"]
+            assert stack.execute(service, "ls", "/run/secrets").split() == sorted(declared), service
     assert stack.execute("broker", "ls", "/data/appendonlydir").strip()
 
 
@@ -39,6 +56,27 @@ def _can_write(stack: Stack, service: str) -> bool:
     except Failed:
         return False
     return True
+
+
+def look_at_versions(stack: Stack) -> None:
+    """What the image holds is what the lock of versions in it names."""
+    assert "versions as locked" in stack.execute("worker-cpu", "python", "-c", LOCK)
+
+
+def look_at_plaintext(stack: Stack) -> None:
+    """The server asks for a password over TLS, and before that refuses who asks for no TLS."""
+    assert "no encryption" in stack.execute("postgres", "sh", "-c", KNOCK.format("disable"))
+    assert "no password supplied" in stack.execute("postgres", "sh", "-c", KNOCK.format("require"))
+
+
+def back_up(stack: Stack) -> None:
+    """By the login that reads all; what is written is a backup's, and the keys lie apart."""
+    folders = ("/backups/first", "--secrets", "/backups-of-keys/first")
+    stack.compose("run", "--rm", "-T", "--no-deps", "backup", "equipoise", "backup", *folders)
+    made = Path(stack.variables["EQUIPOISE_BACKUPS"]) / "first"
+    assert list(made.rglob("database.dump"))
+    assert not list(made.rglob("*.key"))
+    assert list(Path(stack.variables["EQUIPOISE_KEY_BACKUPS"]).rglob("*.key"))
 
 
 def look_for_secrets(stack: Stack, image: str) -> None:

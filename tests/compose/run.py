@@ -25,7 +25,14 @@ import yaml
 
 from tests.compose.certificates import write_certificates
 from tests.compose.docker import Failed, daemon, docker
-from tests.compose.looks import look_at_containers, look_at_image, look_for_secrets
+from tests.compose.looks import (
+    back_up,
+    look_at_containers,
+    look_at_image,
+    look_at_plaintext,
+    look_at_versions,
+    look_for_secrets,
+)
 from tests.compose.stack import OURS, Stack
 from tests.compose.stand_ins import stand_ins
 from tests.compose.train_and_score import read_as_analyst, train_and_score
@@ -75,11 +82,20 @@ def _stack(scratch: Path, prod: bool, images: dict[str, str]) -> Stack:
         | {
             "EQUIPOISE_IMAGE": IMAGE,
             "EQUIPOISE_WEB_PORT": str(free_port()),
+            "EQUIPOISE_BACKUPS": str(_folder_of_the_containers(scratch / "backups")),
+            "EQUIPOISE_KEY_BACKUPS": str(_folder_of_the_containers(scratch / "keys")),
             "EQUIPOISE_UID": str(os.geteuid() or CONTAINER_USER),
         }
     )
     files = ("docker-compose.yml", *(("docker-compose.prod.yml",) if prod else ()))
     return Stack(f"equipoise-test-{os.getpid()}", scratch / "secrets", variables, files)
+
+
+def _folder_of_the_containers(folder: Path) -> Path:
+    folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(folder, CONTAINER_USER, 0)
+    return folder
 
 
 def _with_quick_study(stack: Stack, scratch: Path) -> str:
@@ -115,7 +131,12 @@ def _try(stack: Stack, study: str, prod: bool) -> None:
         with _step("look at containers, logs and processes"):
             look_at_containers(stack)
             look_at_image(image)
+            look_at_versions(stack)
+            if prod:
+                look_at_plaintext(stack)
             look_for_secrets(stack, image)
+        with _step("back up"):
+            back_up(stack)
     except BaseException:
         print(stack.compose("logs", "--tail", "40"), file=sys.stderr)
         raise

@@ -18,7 +18,7 @@ from tests.dags.installations import ROOT
 FILES = ("docker-compose.yml", "docker-compose.prod.yml", "docker-compose.gpu.yml")
 LIMITS = ("mem_limit", "cpus", "pids_limit")
 # These end by themselves.
-ONE_SHOT = {"init", "volumes"}
+ONE_SHOT = {"init", "volumes", "backup"}
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -106,6 +106,49 @@ def test_the_superusers_secrets_are_the_servers_and_inits_alone() -> None:
     assert holders == {"postgres", "init"}
 
 
+# What signs tokens and decrypts connections.
+KEYS = {"fernet_key", "secret_key", "jwt_secret"}
+SHARED = {"metadata_url", "result_backend_url", "broker_url", "object_store_credentials"}
+CONTROL = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        *((name, SHARED | KEYS) for name in CONTROL),
+        *((name, SHARED | {"predictions_url"}) for name in ("worker-cpu", "worker-gpu")),
+        ("init", SHARED | KEYS | {"predictions_url", "backup_url", "superuser_url"}),
+        ("backup", {"backup_url", "object_store_credentials"}),
+    ],
+)
+def test_a_service_knows_no_secret_that_it_does_not_use(name: str, known: set[str]) -> None:
+    service = SERVICES[name]
+    assert set(service["secrets"]) == known
+    read = {
+        str(value).rpartition("/run/secrets/")[2]
+        for value in service["environment"].values()
+        if "/run/secrets/" in str(value)
+    }
+    assert read == known
+
+
+def test_postgresql_lets_nobody_in_over_the_network_without_tls_in_production() -> None:
+    service = _read("docker-compose.prod.yml")["services"]["postgres"]
+    [file] = [word for word in service["command"] if word.startswith("hba_file=")]
+    assert f"./docker/pg_hba.conf:{file.partition('=')[2]}:ro" in service["volumes"]
+    lines = (ROOT / "docker/pg_hba.conf").read_text().splitlines()
+    rules = [line.split() for line in lines if line and not line.startswith("#")]
+    assert {rule[0]: rule[-1] for rule in rules} == {"local": "trust", "hostssl": "scram-sha-256"}
+
+
+def test_the_image_holds_the_lock_of_versions_and_the_servers_own_client_programs() -> None:
+    built = (ROOT / "docker/Dockerfile").read_text()
+    assert "COPY uv.lock /opt/equipoise/" in built
+    assert "FROM ${POSTGRES_IMAGE} AS client" in built
+    args = SERVICES["volumes"]["build"]["args"]
+    assert args["POSTGRES_IMAGE"] == SERVICES["postgres"]["image"]
+
+
 def test_what_airflow_runs_by_stands_in_one_file() -> None:
     assert all(SERVICES[name]["env_file"] == ["docker/airflow.env"] for name in OURS)
     settled = set(re.findall(r"^(\w+)=", (ROOT / "docker/airflow.env").read_text(), re.MULTILINE))
@@ -162,7 +205,7 @@ def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> Non
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     passwords = [text for name, text in first.items() if name.endswith(("_password", "_key"))]
-    assert len(set(passwords)) == len(passwords) == 7
+    assert len(set(passwords)) == len(passwords) == 8
     assert not any(password in shown for password in passwords)
 
     _make_secrets(folder, "--tls")
@@ -173,6 +216,7 @@ def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> Non
         "metadata_url",
         "result_backend_url",
         "predictions_url",
+        "backup_url",
         "broker_url",
     }
     assert all("verify-full" in second[name] for name in changed - {"broker_url"})

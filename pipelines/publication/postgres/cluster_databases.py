@@ -19,8 +19,10 @@ from pipelines.publication.postgres.connection import CONNECT_SECONDS, where
 from pipelines.publication.postgres.roles import ANALYST, AUDITOR, ERASER, WRITER
 from pipelines.publication.postgres_setup import set_up
 
-# What tasks do: publish, show what they published, verify the log, erase a subject.
-PIPELINE_ROLES = (WRITER, ANALYST, AUDITOR, ERASER)
+# What tasks do: publish, and read what they published. Who verifies or erases is a person, whose
+# login has that role: the tasks' login loses it where it was granted before.
+PIPELINE_ROLES = (WRITER, ANALYST)
+PEOPLES_ROLES = (AUDITOR, ERASER)
 READY_SECONDS = 300.0
 # Any number that nothing else in the database takes; two set-ups at once would make roles twice.
 SET_UP_LOCK = 6_178_210_551
@@ -37,19 +39,23 @@ class Login:
     database: str
 
 
-def make_databases(superuser_url: str, metadata_url: str, predictions_url: str) -> None:
-    """Make or bring up to date both logins and databases, and the publication's schema.
+def make_databases(
+    superuser_url: str, metadata_url: str, predictions_url: str, backup_url: str | None = None
+) -> None:
+    """Make or bring up to date logins and databases, and the publication's schema.
 
     Args:
         superuser_url: of any database of the server; used here and handed to nobody.
         metadata_url, predictions_url: what Airflow and the tasks connect with.
+        backup_url: what reads all of the predictions to copy it; None makes no such login.
 
     Raises:
         DatabaseUnavailable: the server cannot be reached in READY_SECONDS, refuses the login, or
             a URL names no login, no password or no database.
     """
     metadata, predictions = login_of(metadata_url, "metadata"), login_of(predictions_url, "tasks")
-    _require_apart(metadata, predictions, superuser_url)
+    backup = login_of(backup_url, "backup's") if backup_url else None
+    _require_apart(metadata, predictions, backup, superuser_url)
     wait_for(superuser_url)
     try:
         with psycopg.connect(superuser_url, autocommit=True) as connection:
@@ -59,6 +65,8 @@ def make_databases(superuser_url: str, metadata_url: str, predictions_url: str) 
                 _make_database(connection, login, owns=login is metadata)
             set_up(make_conninfo(superuser_url, dbname=predictions.database))
             _grant(connection, predictions)
+            if backup:
+                _make_reader_of_all(connection, backup)
     except psycopg.Error as error:
         raise _refused(superuser_url, error) from None
 
@@ -117,19 +125,22 @@ def _plain(url: str) -> str:
     return f"{scheme.removeprefix('db+').partition('+')[0]}://{rest}" if rest else url
 
 
-def _require_apart(metadata: Login, predictions: Login, superuser_url: str) -> None:
+def _require_apart(
+    metadata: Login, predictions: Login, backup: Login | None, superuser_url: str
+) -> None:
     """One login for both would read with one password what the other may not see."""
-    superuser = conninfo_to_dict(superuser_url).get("user")
-    names = {metadata.name, predictions.name, superuser}
-    if len(names) < 3 or metadata.database == predictions.database:
+    superuser = str(conninfo_to_dict(superuser_url).get("user"))
+    names = [metadata.name, predictions.name, superuser, *([backup.name] if backup else [])]
+    if len(set(names)) < len(names) or metadata.database == predictions.database:
         raise DatabaseUnavailable(
-            "Metadata and predictions share a login or a database, or use the superuser's.",
+            "Metadata and predictions share a login or a database, or use the superuser's or the "
+            "backup's.",
             where="the URLs of the databases",
             remedy="Give each a login and a database of its own.",
         )
 
 
-def _make_login(connection: Connection, login: Login) -> None:
+def _make_login(connection: Connection, login: Login, row_security: str = "NOBYPASSRLS") -> None:
     """The password goes over the line, and into the server's log, as its SCRAM verifier alone."""
     name = sql.Identifier(login.name)
     known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (login.name,))
@@ -138,7 +149,7 @@ def _make_login(connection: Connection, login: Login) -> None:
     verifier = connection.pgconn.encrypt_password(
         login.password.encode(), login.name.encode(), b"scram-sha-256"
     ).decode()
-    rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+    rights = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION {row_security}"
     connection.execute(
         sql.SQL(f"ALTER ROLE {{}} WITH {rights} PASSWORD {{}}").format(name, sql.Literal(verifier))
     )
@@ -157,8 +168,23 @@ def _make_database(connection: Connection, login: Login, *, owns: bool) -> None:
 
 def _grant(connection: Connection, login: Login) -> None:
     """The group roles; of an analyst's rows, all studies: it shows what it published."""
-    roles = sql.SQL(", ").join(map(sql.Identifier, PIPELINE_ROLES))
-    connection.execute(sql.SQL("GRANT {} TO {}").format(roles, sql.Identifier(login.name)))
+    name = sql.Identifier(login.name)
+    for statement, names in (
+        ("GRANT {} TO {}", PIPELINE_ROLES),
+        ("REVOKE {} FROM {}", PEOPLES_ROLES),
+    ):
+        roles = sql.SQL(", ").join(map(sql.Identifier, names))
+        connection.execute(sql.SQL(statement).format(roles, name))
+
+
+def _make_reader_of_all(connection: Connection, login: Login) -> None:
+    """The login of the backup: past row-level security, of this database, and nothing to change."""
+    _make_login(connection, login, "BYPASSRLS")
+    name = sql.Identifier(login.name)
+    connection.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(name))
+    connection.execute(
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(login.database), name)
+    )
 
 
 def _refused(url: str, error: psycopg.Error) -> DatabaseUnavailable:

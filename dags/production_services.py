@@ -1,0 +1,43 @@
+"""Which service a command starts, and what that service cannot do without."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service is given: what is not its own it need not have.
+
+    airflow: metadata database, results and broker. keys: what signs tokens and decrypts
+    connections. predictions: the database of predictions. web: it listens to browsers and tasks.
+    """
+
+    airflow: bool = False
+    keys: bool = False
+    predictions: bool = False
+    web: bool = False
+
+
+# By the first words of the command, as docker-compose.yml has them.
+SERVICES = {
+    ("airflow", "api-server"): Service(airflow=True, keys=True, web=True),
+    ("airflow", "scheduler"): Service(airflow=True, keys=True),
+    ("airflow", "dag-processor"): Service(airflow=True, keys=True),
+    ("airflow", "triggerer"): Service(airflow=True, keys=True),
+    ("airflow", "celery", "worker"): Service(airflow=True, predictions=True),
+    ("python", "-m", "dags.cluster", "init"): Service(airflow=True, keys=True, predictions=True),
+    ("equipoise",): Service(predictions=True),
+}
+# A shell, or `airflow standalone`, may start anything.
+ANYTHING = Service(airflow=True, keys=True, predictions=True, web=True)
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def service_of(command: list[str]) -> Service:
+    """The service of a command; one that is not known is asked for all."""
+    known = (each for words, each in SERVICES.items() if tuple(command[: len(words)]) == words)
+    return next(known, ANYTHING)
+
+
+def names_a_host(command: list[str]) -> bool:
+    """Whether the command says by itself where to listen, whatever the settings say."""
+    return any(word.startswith(("-H", "--ho")) for word in command)
