@@ -33,6 +33,8 @@ def erase(study: StudyName, source_id: SourceId, ground: Ground, person: Person)
     print(f"erased: {receipt.rows:,} rows of {receipt.study}")
     for key in receipt.held_by:
         print(f"still held by artefact {key}: remove it and run the study again")
+    for place in receipt.unread:
+        print(f"could not be looked into: {place}: look there, or remove it")
 
 
 def from_input() -> str:

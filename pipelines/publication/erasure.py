@@ -11,16 +11,12 @@ that learned from the subject is trained anew by who decides so. ``ground`` is k
 names a law or a letter, never the person.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import SourceMissing
 from pipelines.publication.crosswalk import forget_pair, read_crosswalk
+from pipelines.publication.erasure_search import search_artefacts
 from pipelines.publication.store import open_store
 from pipelines.publication.subject_pages import forget_subject_page
 from pipelines.publication.tombstones import subject_hash
@@ -28,24 +24,27 @@ from pipelines.releases import require_words
 from pipelines.settings import Settings
 from pipelines.stage import store_of
 
-# The columns that name a person, in whatever table of an artefact.
-NAMING = ("subject_id", "source_id")
-
 
 class ErasureReceipt(BaseModel):
-    """What an erasure came to; ``held_by``: keys of artefacts that still hold the subject."""
+    """What an erasure came to.
+
+    held_by: keys of artefacts that still hold the subject.
+    unread: what could not be looked into: keys of artefacts, or the shared store as a whole.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     study: str
     rows: int
     held_by: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
 
 def erase(study: str, source_id: str, ground: str, by: str, settings: Settings) -> ErasureReceipt:
     """Erase who the source calls ``source_id`` from what the study published.
 
-    Killed on the way, it is finished by being called again.
+    Killed on the way, it is finished by being called again, until the pair is forgotten. Then only
+    artefacts are looked through: whatever cannot be read there keeps nobody's pair.
 
     Raises:
         GateClosed: the ground or the name is empty.
@@ -58,12 +57,9 @@ def erase(study: str, source_id: str, ground: str, by: str, settings: Settings) 
     hashed = subject_hash(study, subject_id)
     rows = open_store(settings).erase_subject(study, subject_id, ground, by)
     forget_subject_page(study, subject_id, settings)
-    names = {str(subject_id), source_id}
-    held = tuple(
-        sorted({*_holding(settings.artefacts_dir, names), *_holding_elsewhere(settings, names)})
-    )
     forget_pair(study, subject_id, hashed, settings)
-    return ErasureReceipt(study=study, rows=rows, held_by=held)
+    found = search_artefacts(store_of(settings), {str(subject_id), source_id})
+    return ErasureReceipt(study=study, rows=rows, held_by=found.held_by, unread=found.unread)
 
 
 def _subject_of(study: str, source_id: str, settings: Settings) -> int:
@@ -76,39 +72,3 @@ def _subject_of(study: str, source_id: str, settings: Settings) -> int:
             remedy="Look up how the source writes the id; leading zeros count.",
         )
     return int(pairs["subject_id"].item())
-
-
-def _holding(artefacts: Path, names: set[str]) -> Iterator[str]:
-    """Keys ``stage/hash`` of the artefacts with a file that holds one of the names."""
-    for folder in artefacts.glob("*/*"):
-        if folder.is_dir() and any(_holds(file, names) for file in folder.rglob("*")):
-            yield f"{folder.parent.name}/{folder.name}"
-
-
-def _holding_elsewhere(settings: Settings, names: set[str]) -> Iterator[str]:
-    """The same of what the shared store has and this machine has not: fetched, and let go again."""
-    artefacts = store_of(settings)
-    if artefacts.shared is None:
-        return
-    keys = (key for stage in artefacts.shared.stages() for key in artefacts.shared.keys(stage))
-    for key in keys:
-        if artefacts.path(key).exists():
-            continue
-        with TemporaryDirectory() as folder:
-            artefacts.shared.fetch(key, Path(folder))
-            if any(_holds(file, names) for file in Path(folder).rglob("*")):
-                yield key
-
-
-def _holds(file: Path, names: set[str]) -> bool:
-    if file.suffix == ".npy" and file.stem in ("subject", "cluster"):
-        numbers = [int(name) for name in names if name.isdecimal() and int(name) < 2**63]
-        return bool(np.isin(np.load(file, mmap_mode="r"), numbers).any())
-    if file.suffix != ".parquet":
-        return False
-    table = pl.scan_parquet(file)
-    named = [name for name in table.collect_schema().names() if name in NAMING]
-    if not named:
-        return False
-    found = pl.any_horizontal(pl.col(name).cast(pl.String).is_in(sorted(names)) for name in named)
-    return bool(table.select(found.any()).collect().item())

@@ -13,9 +13,12 @@ import pytest
 
 from pipelines.artefacts import Recipe
 from pipelines.limits_order import LEDGER, note_look, order_of_limits
-from pipelines.publication.crosswalk import write_crosswalk
+from pipelines.publication.crosswalk import read_crosswalk, write_crosswalk
 from pipelines.publication.erasure import erase
+from pipelines.publication.erasure_search import SHARED
 from pipelines.publication.store import open_store
+from pipelines.remote_artefacts import RemoteArtefacts
+from pipelines.remote_files import unavailable
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.study import load_study
@@ -85,3 +88,35 @@ def test_what_another_machine_alone_holds_of_an_erased_subject_is_listed(
     receipt = erase(STUDY, "mrn-2", "Art. 17 GDPR", "Ada", settings())
     assert receipt.held_by == (held,)
     assert not store().path(held).exists()
+
+
+def test_a_shared_artefact_that_cannot_be_read_or_a_store_that_is_away_keeps_no_pair(
+    go_to_another_machine: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = pl.DataFrame({"subject_id": [1, 2, 3], "source_id": ["mrn-1", "mrn-2", "mrn-3"]})
+    write_crosswalk(STUDY, pairs, settings())
+    open_store(settings()).publish(publication(1), predictions(1))
+
+    def write(draft: Path) -> dict[str, int]:
+        pl.DataFrame({"subject_id": [1]}).write_parquet(draft / "scores.parquet")
+        (draft / "weights.bin").write_bytes(b"not fetched")
+        return {}
+
+    key = store().make(Recipe("score_subjects", {}, {}, {}, {}, {}), write).key
+    go_to_another_machine()
+    for name in ("scores.parquet", "weights.bin"):
+        for file in (tmp_path / "shared").rglob(name):
+            file.chmod(0o600)
+            file.write_bytes(b"other bytes")
+
+    receipt = erase(STUDY, "mrn-2", "Art. 17 GDPR", "Ada", settings())
+    assert (receipt.held_by, receipt.unread) == ((), (key,))
+    assert not [path for path in (tmp_path / "another").rglob("*") if path.is_file()]
+
+    def away(shared: RemoteArtefacts) -> list[str]:
+        raise unavailable(shared.url, "ConnectionError")
+
+    monkeypatch.setattr(RemoteArtefacts, "stages", away)
+    receipt = erase(STUDY, "mrn-3", "Art. 17 GDPR", "Ada", settings())
+    assert receipt.unread == (SHARED,)
+    assert read_crosswalk(STUDY, settings())["source_id"].to_list() == ["mrn-1"]

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.approvals.people import local_account
 from pipelines.errors import GateClosed, PublicationGateClosed, SourceMissing
+from pipelines.publication import erasure
 from pipelines.publication.crosswalk import read_crosswalk, write_crosswalk
 from pipelines.publication.erasure import erase
 from pipelines.publication.folders import PublicationFolders
@@ -146,11 +147,58 @@ def test_what_other_artefacts_hold_the_subject_is_listed_by_stage_and_key(
     pl.DataFrame({"subject_id": [2, 2, 3]}).write_parquet(events / "events" / "00.parquet")
     pl.DataFrame({"source_id": ["mrn-2"]}).write_parquet(quarantine / "quarantine.parquet")
     np.save(sequences / "subject.npy", np.array([1, 2], dtype=np.int64))
+    named = home.artefacts_dir / "merge_events" / "00ee"
+    named.mkdir(parents=True)
+    pl.DataFrame({"subject": ["mrn-2"]}).write_parquet(named / "quarantine.parquet")
     pl.DataFrame({"subject_id": [1], "other": [2]}).write_parquet(others / "scores.parquet")
 
     receipt = erase(STUDY, ERASED, "Art. 17 GDPR", "Ada", home)
 
-    assert receipt.held_by == ("build_sequences/00cc", "ingest_events/00aa", "ingest_events/00bb")
+    assert receipt.held_by == (
+        *("build_sequences/00cc", "ingest_events/00aa", "ingest_events/00bb"),
+        "merge_events/00ee",
+    )
+    assert receipt.unread == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("events/00.parquet", b"PAR1 torn"),
+        ("quarantine.parquet", b""),
+        ("train/subject.npy", b""),
+        ("train/cluster.npy", b"\x93NUMPY\x01\x00torn"),
+    ],
+)
+def test_an_artefact_that_cannot_be_read_keeps_no_pair_and_is_named(
+    published: PublicationStore, home: Settings, file: str, content: bytes
+) -> None:
+    for folder in ("ingest_events/00aa", "ingest_events/00bb", "ingest_events/.draft-00cc-1-x"):
+        torn = home.artefacts_dir / folder / file
+        torn.parent.mkdir(parents=True)
+        torn.write_bytes(content)
+    # What can be read of it is looked into, in whatever order.
+    for name in ("a.parquet", "z.parquet"):
+        table = pl.DataFrame({"subject_id": [2]})
+        table.write_parquet(home.artefacts_dir / "ingest_events" / "00bb" / name)
+
+    receipt = erase(STUDY, ERASED, "Art. 17 GDPR", "Ada", home)
+
+    assert (receipt.held_by, receipt.unread) == (("ingest_events/00bb",), ("ingest_events/00aa",))
+    assert ERASED not in read_crosswalk(STUDY, home)["source_id"].to_list()
+
+
+def test_a_search_that_is_ended_by_hand_ends_after_the_person_is_erased(
+    published: PublicationStore, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(erasure, "search_artefacts", ended)
+    with pytest.raises(KeyboardInterrupt):
+        erase(STUDY, ERASED, "Art. 17 GDPR", "Ada", home)
+    assert ERASED not in read_crosswalk(STUDY, home)["source_id"].to_list()
+    assert subjects(published.read_current(STUDY)) == [1, 3, 4]
 
 
 def test_no_byte_of_the_row_is_left_in_the_files_of_duckdb(
