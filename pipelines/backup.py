@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.artefacts import ArtefactStore
-from pipelines.backup_files import Listed, begin, copy_folder, finish
+from pipelines.backup_files import Listed, begin, copy_file, copy_folder, finish
 from pipelines.durable import only_writer, private_folder
 from pipelines.journal import read_all_entries
 from pipelines.ledger import Ledger
@@ -23,19 +23,10 @@ from pipelines.publication.folders import PublicationFolders
 from pipelines.settings import Settings
 
 CROSSWALK = "crosswalk"
-# Copied in a place of their own, or made anew, or no business of ours.
-NOT_RECORDS = frozenset(
-    {
-        "airflow",
-        "anchors",
-        "artefacts",
-        "data",
-        "explanations",
-        "publication",
-        "reports",
-        "secrets",
-    }
-)
+# What else lies in the home is copied in a place of its own, or made anew, or somebody else's, a
+# cluster's secrets among it.
+RECORDS = ("approvals", "journal", "looks", "releases", "trials")
+TRIAL_JOURNALS = "tunings/*/trials.journal"
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ def back_up(
         StoreLocked: a record, or the embedded store, was kept by another process for too long.
         DatabaseUnavailable: the server cannot be used.
     """
-    begin(folder)
+    began = begin(folder)
     home = installation.home
     copy_folder(home / "anchors", folder / "anchors")
     if secrets is not None:
@@ -82,15 +73,17 @@ def back_up(
         count = _copy_artefacts(artefacts, installation, folder / "artefacts")
     if secrets is not None:
         copy_folder(installation.secrets_dir, secrets / "secrets")
-        finish(secrets, "secrets")
-    return BackupReceipt(finish(folder, "records", database, head), count, secrets is not None)
+        finish(secrets, "secrets", began)
+    listed = finish(folder, "records", began, database, head)
+    return BackupReceipt(listed, count, secrets is not None)
 
 
 def _copy_records(home: Path, target: Path) -> None:
-    """Every folder of records; of one that entries are added to, each of them whole."""
-    for folder in sorted(home.iterdir() if home.exists() else ()):
-        if not folder.is_dir() or folder.name in NOT_RECORDS or folder.name.startswith("."):
-            continue
+    """The folders of records, each whole; then what the trials of a tuning know of one another.
+
+    A trial is begun there before it enters the ledger, so none is in the copied ledger alone.
+    """
+    for folder in (home / name for name in RECORDS):
         if (folder / "head.json").exists():
             _copy_ledger(folder, target / folder.name)
             continue
@@ -98,6 +91,8 @@ def _copy_records(home: Path, target: Path) -> None:
         copy_folder(folder, target / folder.name, skip=frozenset(ledgers))
         for name in sorted(ledgers):
             _copy_ledger(folder / name, target / folder.name / name)
+    for journal in sorted(home.glob(TRIAL_JOURNALS)):
+        copy_file(journal, target / journal.relative_to(home))
 
 
 def _copy_ledger(folder: Path, target: Path) -> None:
@@ -115,12 +110,4 @@ def _copy_artefacts(artefacts: ArtefactStore, installation: Settings, target: Pa
         wanted = needed_keys(artefacts, installation, there) | (newest & set(there))
         for key in sorted(wanted):
             copy_folder(artefacts.open(key), target / key)
-        # A tuning's journal of trials is a record that lies in its workspace.
-        for journal in sorted(root.glob("plan_trials/.work-*/trials.journal")):
-            folder = journal.parent
-            copy_folder(folder, target / folder.relative_to(root), skip=_trials_under_way(folder))
     return len(wanted)
-
-
-def _trials_under_way(folder: Path) -> frozenset[str]:
-    return frozenset(path.name for path in folder.glob("trial_*"))

@@ -21,6 +21,7 @@ LIST = "backup.json"
 class Listed(BaseModel):
     """What a backup says of itself. files: name -> sha256, but for this list's own.
 
+    made_at: when it began: what was done before is in it, what was done since may not be.
     head: number and hash of the newest event of the publication's log when it was copied.
     """
 
@@ -57,8 +58,8 @@ class Listed(BaseModel):
         return listed
 
 
-def begin(folder: Path) -> Path:
-    """A folder of its own for a backup, which its owner alone enters.
+def begin(folder: Path) -> datetime:
+    """Make a folder of its own for a backup, which its owner alone enters; returns when.
 
     Raises:
         BackupInvalid: something is there.
@@ -69,12 +70,14 @@ def begin(folder: Path) -> Path:
             where=str(folder),
             remedy="Name a new one for each backup: none is ever written over.",
         )
-    return private_folder(folder)
+    private_folder(folder)
+    return datetime.now(UTC)
 
 
 def finish(
     folder: Path,
     holds: Literal["records", "secrets"],
+    began: datetime,
     database: Literal["duckdb", "postgresql", "none"] = "none",
     head: tuple[int, str] | None = None,
 ) -> Listed:
@@ -82,9 +85,7 @@ def finish(
     files = {name: hash_file(folder / name) for name in names_below(folder)}
     for path in [*(folder / name for name in files), *_folders(folder)]:
         fsync_path(path)
-    listed = Listed(
-        holds=holds, made_at=datetime.now(UTC), database=database, head=head, files=files
-    )
+    listed = Listed(holds=holds, made_at=began, database=database, head=head, files=files)
     draft = folder / f".draft-{LIST}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

@@ -42,7 +42,8 @@ def prune(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, only say it.")] = False,
     older_than_days: Annotated[
-        float, typer.Option(help="Neither made nor used for so long; at least 1, shared 4.")
+        float,
+        typer.Option(help="Neither made nor used for so long; at least 1, shared 4."),
     ] = 7.0,
 ) -> None:
     """Remove artefacts that nothing rests on; without --yes only say which and how much."""
@@ -107,6 +108,8 @@ def restore(
     done = restore_backup(folder, settings(), secrets=secrets)
     print(f"restored: the state of {done.made_at:%Y-%m-%d %H:%M} UTC, {done.artefacts:,} artefacts")
     print("whole: records, artefacts and the store are what was written")
+    if done.half_erased:
+        print(f"erased while the backup was made: {done.half_erased:,} pairs are forgotten again")
     print("Erase again whom people asked to erase since then, and withdraw what was withdrawn.")
     for study in done.half_withdrawn:
         print(f"withdraw again: equipoise withdraw {study}")

@@ -11,6 +11,7 @@ from pipelines.durable import private_folder
 from pipelines.errors import ArtefactCorrupt, BackupInvalid, EquipoiseError
 from pipelines.ledger import Ledger
 from pipelines.publication.database_copy import place_database
+from pipelines.publication.erasure_repair import finish_erasures
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.store import PublicationStore, open_store
 from pipelines.releases import list_releases
@@ -21,12 +22,14 @@ from pipelines.settings import Settings
 class RestoreReceipt:
     """What was restored, of which moment.
 
+    half_erased: pairs of a crosswalk whose persons the database had erased: they are gone again.
     half_withdrawn: studies whose release people had withdrawn while predictions still stood: the
     backup was made between the two, and the withdrawal is to be said again.
     """
 
     made_at: datetime
     artefacts: int
+    half_erased: int
     half_withdrawn: tuple[str, ...]
 
 
@@ -53,8 +56,9 @@ def restore(folder: Path, installation: Settings, *, secrets: Path | None) -> Re
         copy_folder(secrets / CROSSWALK, private.private / CROSSWALK)
         copy_folder(secrets / "secrets", installation.secrets_dir)
     place_database(folder / "database", listed.database, installation)
+    forgotten = finish_erasures(installation)
     count = _verify(installation)
-    return RestoreReceipt(listed.made_at, count, _half_withdrawn(installation))
+    return RestoreReceipt(listed.made_at, count, forgotten, _half_withdrawn(installation))
 
 
 def _places(folder: Path, installation: Settings, secrets: Path | None) -> list[Path]:

@@ -50,6 +50,11 @@ class Settings:
         return self.home / "trials"
 
     @property
+    def tunings_dir(self) -> Path:
+        """A folder for each tuning: what its trials, on whatever machine, know of one another."""
+        return self.home / "tunings"
+
+    @property
     def publication_dir(self) -> Path:
         return self.home / "publication"
 

@@ -14,6 +14,7 @@ from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import StudyInvalid, TrainingFailed
 from pipelines.manifests import hash_json
 from pipelines.out_of_sample import Epoch, cross_validate
+from pipelines.settings import settings
 from pipelines.stage import open_inputs, recipe_of, run_stage, store
 from pipelines.stages import plan_trials
 from pipelines.study import Study, load_study
@@ -61,15 +62,22 @@ def recipe_for(plan: str, number: int) -> Recipe:
 def _run(spec: Study, plan: str, number: int, draft: Path) -> Counts:
     open_inputs({"plan": plan})
     sequences = _planned_sequences(spec, plan)
-    folder = store().workspace(plan)
-    place = folder / f"trial_{number:05d}"
-    place.mkdir(parents=True, exist_ok=True)
-    with one_attempt_at_a_time(place):
+    # Machines share the home, and each has artefacts of its own, with its trainings' checkpoints.
+    folder = journal_folder(plan)
+    turn, place = (of / f"trial_{number:05d}" for of in (folder, store().workspace(plan)))
+    for each in (turn, place):
+        each.mkdir(parents=True, exist_ok=True)
+    with one_attempt_at_a_time(turn):
         trial = _Trial(spec, plan, number, sequences, folder, place)
         outcome = trial.outcome()
     outcome.write(draft)
     shutil.rmtree(place, ignore_errors=True)
     return {"number": number, outcome.state: 1, "epochs": outcome.epochs or 0}
+
+
+def journal_folder(plan: str) -> Path:
+    """Where the trials of a plan know of one another: in the home, with the other records."""
+    return settings().tunings_dir / Path(plan).name
 
 
 class _Trial:

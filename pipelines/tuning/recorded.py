@@ -36,6 +36,6 @@ def require_journal_knows(begun: Collection[int], study: str, plan: str) -> None
         raise ArtefactCorrupt(
             f"{len(missing):,} trials of this tuning were recorded, and its journal lacks them.",
             where=plan,
-            remedy="Restore the plan's folder .work-... from the backup, or search anew under "
+            remedy="Restore the plan's folder in tunings from the backup, or search anew under "
             "another tuning.seed: the trials so far stay in the ledger.",
         )

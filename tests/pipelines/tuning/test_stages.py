@@ -27,7 +27,7 @@ from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.stages.choose_model import choose_model
 from pipelines.stages.plan_trials import plan_trials
-from pipelines.stages.run_trial import run_trial
+from pipelines.stages.run_trial import journal_folder, run_trial
 from pipelines.study import load_study
 from pipelines.trial_record import BROKEN, trials_fingerprint, tuning_trials
 from pipelines.trials import trials_of
@@ -158,7 +158,7 @@ def test_the_command_ends_with_a_code_of_its_own_where_no_trial_keeps_the_constr
 
 
 def test_successive_halving_is_told_of_the_first_folds_epochs_only(tuned: Tuned) -> None:
-    section, folder = tuning_of(load_study(STUDY)), store().workspace(tuned.plan)
+    section, folder = tuning_of(load_study(STUDY)), journal_folder(tuned.plan)
     trials = TuningTrials(folder, tuned.plan, section, most_steps=3)
     complete = [one.number for one in tuned.outcomes if one.state == "complete"]
     assert complete
@@ -198,7 +198,7 @@ def test_a_trial_that_is_there_and_not_in_the_ledger_is_not_used(
 
 
 def test_a_tuning_whose_journal_was_deleted_repeats_no_trial(tuned: Tuned, tmp_path: Path) -> None:
-    folder = store().workspace(tuned.plan)
+    folder = journal_folder(tuned.plan)
     folder.rename(tmp_path / "away")
     try:
         with pytest.raises(ArtefactCorrupt, match="its journal lacks them"):
@@ -227,6 +227,21 @@ def test_a_trial_whose_artefact_is_lost_is_told_again_without_a_second_count(
         again = outcome(run_trial(STUDY, tuned.plan, before.number))
         told = {"epochs": before.epochs, "reason": before.reason}
         assert again.model_copy(update=told) == before
+    assert trials_of(STUDY).looked_at == 3
+
+
+def test_another_machine_with_artefacts_of_its_own_goes_on_with_the_tuning(
+    tuned: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_trial(STUDY, tuned.plan, 1)
+    left = shutil.ignore_patterns(".*", Path(first).name)
+    shutil.copytree(settings().artefacts_dir, tmp_path / "artefacts", ignore=left)
+    monkeypatch.setenv("EQUIPOISE_ARTEFACTS", str(tmp_path / "artefacts"))
+
+    again = outcome(run_trial(STUDY, tuned.plan, 1))
+
+    before = tuned.outcomes[0]
+    assert again.model_copy(update={"epochs": before.epochs}) == before
     assert trials_of(STUDY).looked_at == 3
 
 
