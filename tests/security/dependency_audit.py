@@ -1,7 +1,8 @@
 """``python -m tests.security.dependency_audit REQUIREMENTS``: known faults of what is locked.
 
-Exit code 1 if a locked version has a known fault. Where no service of such faults can be reached
-(a mirror of packages alone, a machine apart) it says so and the check goes on: 0.
+Exit code 1 if a locked version has a known fault, or could not be asked about while the service
+answers. Where no service of such faults can be reached (a mirror of packages alone, a machine
+apart) it says so and the check goes on: 0.
 """
 
 import json
@@ -30,9 +31,14 @@ def main() -> int:
         return 0
     unknown, faults = judged(known_faults(pinned))
     print(f"audited {len(pinned) - len(unknown)} of {len(pinned)} locked packages")
-    for fault in faults:
-        print(fault)
-    return 1 if faults else 0
+    for line in (*(f"not audited: {name}" for name in unknown), *faults):
+        print(line)
+    return exit_code(unknown, faults)
+
+
+def exit_code(unknown: list[str], faults: list[str]) -> int:
+    """Of what the service that answers says: what it was not asked about may have any fault."""
+    return 1 if unknown or faults else 0
 
 
 def pins(requirements: str) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.dags.installations import ROOT
-from tests.security.dependency_audit import judged, pins
+from tests.security.dependency_audit import exit_code, judged, pins
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # Keys and tokens of well-known shapes, and URLs with a password.
@@ -114,6 +114,15 @@ def test_a_known_fault_is_told_with_its_remedy_and_an_unknown_package_is_counted
     }
 
     assert judged(found) == (["elsewhere"], ["broken 1.0: PYSEC-1, mended in 2.0"])
+
+
+@pytest.mark.parametrize(
+    ("unknown", "faults", "code"), [([], [], 0), (["a"], [], 1), ([], ["b"], 1), (["a"], ["b"], 1)]
+)
+def test_what_was_not_audited_though_the_service_answers_fails(
+    unknown: list[str], faults: list[str], code: int
+) -> None:
+    assert exit_code(unknown, faults) == code
 
 
 def test_pins_are_read_from_an_export_with_markers_and_hashes() -> None:
