@@ -18,8 +18,8 @@ from tests.cluster.topology import Cluster, log_in
 
 # Of each fault of the matrix.
 TRIALS = int(os.environ.get("EQUIPOISE_FAULT_TRIALS", "1"))
-# A flow may take this long after the strike besides the fault's bound, or as long as the calm one
-# did from nothing if that was longer.
+# Every flow may take this long after the strike besides the fault's bound, or as long as the calm
+# one did from nothing if that was longer.
 ALLOWANCE_SECONDS = 180.0
 TWO_DAYS_SECONDS = 48 * 3600
 # Made anew in every trial that strikes them or what is before them.
@@ -58,8 +58,9 @@ def calm_flow(cluster: Cluster, study: str) -> Calm:
 def trial(cluster: Cluster, fault: Fault, study: str, calm: Calm) -> Outcome:
     """Run one flow under one fault; what it strikes, and what is scored then, is made anew."""
     aged = forget(cluster.home / "artefacts", fault.strikes[1])
-    flow = Flow(cluster, study)
-    bound, allowed = bound_seconds(fault, cluster.env), max(ALLOWANCE_SECONDS, calm.seconds)
+    flow = Flow(cluster, study, is_released=fault.strikes[0] == "score")
+    bound = bound_seconds(fault, cluster.env)
+    allowed = fault.scorings * max(ALLOWANCE_SECONDS, calm.seconds)
     with fault.around(cluster), kept(cluster) as keeper:
         flow.start()
         if fault.strikes[1]:
