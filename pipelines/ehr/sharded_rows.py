@@ -27,6 +27,8 @@ from pipelines.source_files import readable
 
 # So many rows of events are judged at once; a bucket that has more is judged as one.
 ROWS_AT_ONCE = 1_000_000
+# So many names are counted at once.
+NAMES_AT_ONCE, PARTS_AT_ONCE = 8_000_000, 8
 # Columns of our own beside the source's, which may be called anything but these.
 NAME, GROUP = "equipoise_subject", "equipoise_group"
 
@@ -43,6 +45,14 @@ class _Needed:
     @property
     def reading(self) -> Reading:
         return self.table, self.subject
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where rows of a table wait, and what the table is called in messages."""
+
+    shown: str
+    folder: Path
 
 
 def record_parts(
@@ -69,7 +79,7 @@ def record_parts(
     counted = {each.reading: _rows_by_subject(tables, each, folder) for each in needed}
     source_rows = {reading: int(rows["rows"].sum()) for reading, rows in counted.items()}
     placed = _placed(needed, counted, shard, pseudonymise)
-    for frames in _frames(tables, needed, placed, folder, work):
+    for frames in _frames(tables, needed, placed, folder, work, source_rows):
         yield records_of(config, frames, folder, source_rows)
 
 
@@ -106,14 +116,31 @@ def _rows_by_subject(
     tables: Mapping[str, pl.LazyFrame], needed: _Needed, folder: str
 ) -> pl.DataFrame:
     """``subject`` and ``rows``: how many rows of a table name each."""
+    table = tables[needed.table].select(_named(needed.subject))
     with readable(f"{folder}/{needed.table}"):
-        return (
-            tables[needed.table]
-            .select(_named(needed.subject))
-            .group_by("subject")
-            .agg(rows=pl.len())
-            .collect(engine="streaming")
-        )
+        length = table.select(pl.len()).collect().item()
+        parts: list[pl.DataFrame] = []
+        for rows in _slices(table, length, NAMES_AT_ONCE):
+            # Of every slice only its names stay, and of many slices their sum.
+            parts.append(rows.collect().group_by("subject").agg(rows=pl.len()))
+            if len(parts) == PARTS_AT_ONCE:
+                parts = [_summed(parts)]
+    return _summed(parts)
+
+
+def _summed(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    schema = {"subject": pl.String, "rows": pl.UInt32}
+    return (
+        pl.concat([pl.DataFrame(schema=schema), *parts])
+        .group_by("subject")
+        .agg(pl.col("rows").sum())
+    )
+
+
+def _slices(table: pl.LazyFrame, length: int, rows: int) -> Iterator[pl.LazyFrame]:
+    """A table in pieces: a scan of all of it would read ahead, and memory would grow with it."""
+    for start in range(0, length, rows):
+        yield table.slice(start, rows)
 
 
 def _placed(
@@ -164,13 +191,15 @@ def _frames(
     placed: pl.DataFrame,
     folder: str,
     work: Path,
+    source_rows: Mapping[Reading, int],
 ) -> Iterator[dict[Reading, pl.DataFrame]]:
     """Per group of buckets the rows of each reading, in the source's order."""
     chosen = [_chosen(tables[each.table], each, placed) for each in needed]
     groups = placed["group"].n_unique()
     if groups > 1:
-        for number, (each, rows) in enumerate(zip(needed, chosen, strict=True)):
-            _spill(rows, f"{folder}/{each.table}", work / str(number))
+        for number, each in enumerate(needed):
+            place = _Place(f"{folder}/{each.table}", work / str(number))
+            _spill(tables[each.table], source_rows[each.reading], each, placed, place)
     for group in range(max(groups, 1)):
         here = placed.filter(pl.col("group") == group)
         frames = {}
@@ -196,11 +225,18 @@ def _chosen(table: pl.LazyFrame, needed: _Needed, placed: pl.DataFrame) -> pl.La
     )
 
 
-def _spill(rows: pl.LazyFrame, shown: str, folder: Path) -> None:
-    """Write rows to a folder per group, without holding them."""
-    folder.mkdir(parents=True)
-    with readable(shown):
-        rows.sink_parquet(pl.PartitionBy(folder, key=GROUP, include_key=True), compression="lz4")
+def _spill(
+    table: pl.LazyFrame, length: int, needed: _Needed, placed: pl.DataFrame, place: _Place
+) -> None:
+    """Write the rows of those who are placed to a folder per group, slice by slice."""
+    place.folder.mkdir(parents=True)
+    for number, piece in enumerate(_slices(table, length, ROWS_AT_ONCE)):
+        with readable(place.shown):
+            rows = _chosen(piece, needed, placed).collect()
+        for (group,), part in rows.group_by(GROUP):
+            folder = place.folder / f"{GROUP}={group}"
+            folder.mkdir(exist_ok=True)
+            part.write_parquet(folder / f"{number:06d}.parquet", compression="lz4")
 
 
 def _spilled(rows: pl.LazyFrame, folder: Path, group: int) -> pl.LazyFrame:
