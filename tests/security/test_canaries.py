@@ -3,7 +3,13 @@
 A patient's words belong into the source, the events, the crosswalk and the quarantine; a secret
 into the folder of secrets. Everything else that an installation writes is searched: every file in
 every written form, the database's dump and files, Airflow's metadata and logs, the command lines
-and environments of every process while it runs.
+and environments of every process while it runs, a backup.
+
+What the secrets are: four are passwords that PostgreSQL asks for (the publisher's, the auditor's,
+the eraser's, the backup's); ten are in files that Airflow's and AWS's settings name in every
+process, whether or not it opens them; thirty-six are read by no process here (approvers' passwords,
+the metadata database's, spare ones) and show that the folder of secrets is copied nowhere. No
+cluster is searched: its broker, table of results and web server have their own tests, or none.
 """
 
 import base64
@@ -49,6 +55,13 @@ THEIRS = (
     "publication/private/crosswalk/*",
 )
 SECRETS = ("secrets/*",)
+# Login -> roles; their passwords are the planted secrets from the eleventh on.
+LOGINS = {
+    "publisher": ("equipoise_writer", "equipoise_analyst"),
+    "checker": ("equipoise_auditor",),
+    "keeper": tuple(f"equipoise_{of}" for of in ("writer", "analyst", "auditor", "eraser")),
+    "dumper": ("pg_read_all_data",),
+}
 POLL_SECONDS = 0.1
 
 
@@ -65,18 +78,31 @@ class Installation:
         write_ward(self.home / "data" / "ward")
         self.studies.mkdir()
         self.write_study(STUDY)
-        self.given = _secret_files(self.home / "secrets", self.secrets, self._publisher())
+        self.backup, self.keys = folder / "backup", folder / "keys"
+        self.given = _secret_files(self.home / "secrets", self.secrets, self._logins())
 
     def write_study(self, name: str, **sections: object) -> None:
         (self.studies / f"{name}.yaml").write_text(study_text(**sections))
 
-    def _publisher(self) -> str:
-        """The URL of the login that publishes, with the first secret as its password."""
+    def _logins(self) -> dict[str, str]:
+        """Login -> URL, over the network, where the server asks for the planted password."""
         set_up(self.server.url)
-        url = login(self.server.url, "publisher", "equipoise_writer", "equipoise_analyst")
-        with psycopg.connect(self.server.url, autocommit=True) as admin:
-            admin.execute("INSERT INTO equipoise.study_grants VALUES ('publisher', '*')")
-        return make_conninfo(url, password=self.secrets[10])
+        made = {}
+        for number, (name, roles) in enumerate(LOGINS.items(), start=10):
+            url, secret = login(self.server.url, name, *roles), self.secrets[number]
+            with psycopg.connect(self.server.url, autocommit=True) as admin:
+                words = (secret.encode(), name.encode(), b"scram-sha-256")
+                verifier = admin.pgconn.encrypt_password(*words).decode()
+                admin.execute(f"ALTER ROLE {name} PASSWORD '{verifier}'".encode())
+                admin.execute("INSERT INTO equipoise.study_grants VALUES (%s, '*')", (name,))
+                if name == "dumper":
+                    admin.execute("ALTER ROLE dumper BYPASSRLS")
+                    admin.execute("GRANT CONNECT ON DATABASE postgres TO dumper")
+            made[name] = make_conninfo(url, host="127.0.0.1", password=secret)
+        return made
+
+    def as_login(self, name: str) -> dict[str, str]:
+        return {"EQUIPOISE_DATABASE_URL_FILE": str(self.home / "secrets" / f"{name}.url")}
 
     def equipoise(self, *words: str, typed: str = "", kills: str = "", **variables: str) -> int:
         """One command, watched while it runs.
@@ -143,28 +169,36 @@ class Installation:
         words = [str(program), "--no-role-passwords", "-d", self.server.url]
         return subprocess.run(words, check=True, capture_output=True).stdout
 
+    def dump_of_backup(self) -> bytes:
+        """What the backup's dump of the publication unpacks to; nothing before there is one."""
+        file = self.backup / "database" / "database.dump"
+        if not file.exists():
+            return b""
+        program = self.server.binaries / "pg_restore"
+        words = [str(program), "--file=-", str(file)]
+        return subprocess.run(words, check=True, capture_output=True).stdout
 
-def _secret_files(folder: Path, drawn: list[str], url: str) -> dict[str, str]:
+
+def _secret_files(folder: Path, drawn: list[str], urls: dict[str, str]) -> dict[str, str]:
     """Write the secrets as an installation has them; the variables that name the files."""
     folder.mkdir(parents=True, mode=0o700)
     passwords = {f"approver{number}": text for number, text in enumerate(drawn[20:])}
     written = {
-        "database.url": url,
-        "fernet": drawn[0],
-        "fernet.old": ",".join(drawn[1:5]),
+        **{f"{name}.url": url for name, url in urls.items()},
+        "fernet": ",".join(drawn[:5]),
         "jwt": drawn[5],
         "api": drawn[6],
         "s3": f"[default]\naws_access_key_id = {drawn[7]}\naws_secret_access_key = {drawn[8]}\n"
         f"aws_session_token = {drawn[9]}\n",
-        "metadata": f"postgresql://airflow:{drawn[11]}@nowhere.example/airflow",
+        "metadata": f"postgresql://airflow:{drawn[14]}@nowhere.example/airflow",
         "passwords.json": json.dumps(passwords),
-        "others": "\n".join(drawn[12:20]),
+        "others": "\n".join(drawn[15:20]),
     }
     for name, text in written.items():
         with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600), "w") as stream:
             stream.write(text)
     return {
-        "EQUIPOISE_DATABASE_URL_FILE": str(folder / "database.url"),
+        "EQUIPOISE_DATABASE_URL_FILE": str(folder / "publisher.url"),
         "AIRFLOW__CORE__FERNET_KEY_CMD": f"cat {folder / 'fernet'}",
         "AIRFLOW__API_AUTH__JWT_SECRET_CMD": f"cat {folder / 'jwt'}",
         "AIRFLOW__API__SECRET_KEY_CMD": f"cat {folder / 'api'}",
@@ -202,10 +236,12 @@ def leaks(
         if file.is_file()
     }
     said = {f"output {number}": text for number, text in enumerate(installation.output)}
+    dumps = {"dump": installation.dump(), "backup's dump": installation.dump_of_backup()}
     return (
         search.in_folder(installation.home, but=but)
         | search.in_folder(installation.kept)
-        | search.in_texts(server | said | installation.seen | {"dump": installation.dump()})
+        | search.in_folder(installation.backup, but=but)
+        | search.in_texts(server | said | installation.seen | dumps)
     )
 
 
@@ -263,7 +299,7 @@ def failures(installation: Installation) -> Iterator[tuple[str, int, int]]:
     installation.write_study("small", contract={**CONTRACT, "minimum_subjects": 10_000})
     installation.write_study("killed", model=model)
     installation.write_study("wrong", model={"hidden_size": -1})
-    url = installation.home / "secrets" / "database.url"
+    url = installation.home / "secrets" / "publisher.url"
     right, run = url.read_text(), installation.equipoise
     yield "a cut file", run("run", "cut"), SourceInvalid.exit_code
     yield "no header", run("run", "headless"), SourceInvalid.exit_code
@@ -272,10 +308,10 @@ def failures(installation: Installation) -> Iterator[tuple[str, int, int]]:
     killed = run("run", "killed", kills="models.training")
     yield "a killed training", killed, TrainingFailed.exit_code
     for what, changed in {
-        "a wrong password": f"password={installation.secrets[12]}",
+        "a wrong password": f"password={installation.secrets[19]}",
         "no server": "port=1",
     }.items():
-        url.write_text(make_conninfo(f"{right} host=127.0.0.1 {changed}"))
+        url.write_text(make_conninfo(f"{right} {changed}"))
         yield what, run("run", STUDY), DatabaseUnavailable.exit_code
     url.write_text(right)
 
@@ -296,6 +332,23 @@ def commands(installation: Installation) -> Iterator[tuple[str, int]]:
     yield "why", min(published)
     yield "rotate-key", run("rotate-key")
     yield "again", run("run", STUDY, "--as-of", "2000-01-02")
+    yield "doctor", _sees_no_fault_in_secrets(installation)
+    path = f"{installation.server.binaries}{os.pathsep}{os.environ['PATH']}"
+    copies = (str(installation.backup), "--secrets", str(installation.keys))
+    yield "backup", run("backup", *copies, PATH=path, **installation.as_login("dumper"))
+    said = ("--ground", "Art. 17", "--as", "Ada")
+    keeper = installation.as_login("keeper")
+    yield "erase", run("erase", STUDY, "-", *said, typed=f"{ids[0]}\n", **keeper)
+    yield "reads", run("reads", **installation.as_login("checker"))
+    yield "verify", run("verify", **keeper)
+    yield "withdraw", run("withdraw", STUDY, "--reason", "harm", "--as", "Ada", **keeper)
+
+
+def _sees_no_fault_in_secrets(installation: Installation) -> int:
+    """What it finds in this machine, which other tests may keep busy, is not asked."""
+    installation.equipoise("doctor", "--json", EQUIPOISE_WEB_PORT=str(free_port()))
+    (found,) = (one for one in json.loads(installation.output[-1]) if one["name"] == "secrets")
+    return int(found["state"] != "ok")
 
 
 @pytest.mark.slow
@@ -322,7 +375,10 @@ def test_whatever_people_call_no_identifier_and_no_secret_gets_out(
 
 
 def test_secrets_are_their_owners_alone(installation: Installation) -> None:
-    files = [file for file in (installation.home / "secrets").rglob("*") if file.name != ".lock"]
+    private = installation.home / "publication" / "private"
+    roots = (installation.home / "secrets", private)
+    files = [file for root in roots for file in (root, *root.rglob("*"))]
+    assert {".lock", ".names.lock"} <= {file.name for file in files}
     modes = {file: stat.S_IMODE(file.stat().st_mode) for file in files}
 
     assert set(modes.values()) == {0o600, 0o700}
