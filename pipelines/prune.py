@@ -33,8 +33,6 @@ DEFAULT_DAYS = 7.0
 # it reads was used the day before.
 SHARED_LEAST_DAYS = 4
 TRASH = ".trash-"
-# Tunings keep their journal of trials in their workspace: it is a record, and no leftover.
-WORKSPACES_THAT_STAY = frozenset({"plan_trials"})
 
 
 @dataclass(frozen=True)
@@ -238,8 +236,7 @@ def _leftovers(artefacts: ArtefactStore, cut: float, now: float) -> Iterator[Rem
     }
     for folder in sorted(artefacts.root.glob("[!.]*/.*")):
         for start, is_left in rules.items():
-            stays = start == ".work-" and folder.parent.name in WORKSPACES_THAT_STAY
-            if folder.name.startswith(start) and folder.is_dir() and not stays and is_left(folder):
+            if folder.name.startswith(start) and folder.is_dir() and is_left(folder):
                 yield Removal(folder, None, f"{folder.parent.name}: left by a killed process")
 
 

@@ -13,6 +13,7 @@ cluster is searched: its broker, table of results and web server have their own 
 """
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -62,6 +63,8 @@ LOGINS = {
     "keeper": tuple(f"equipoise_{of}" for of in ("writer", "analyst", "auditor", "eraser")),
     "dumper": ("pg_read_all_data",),
 }
+# Pseudonyms decide the split: with a key that is drawn anew a gate may close by chance.
+KEY = hashlib.sha256(b"the canaries' pseudonyms").digest()
 POLL_SECONDS = 0.1
 
 
@@ -197,6 +200,8 @@ def _secret_files(folder: Path, drawn: list[str], urls: dict[str, str]) -> dict[
     for name, text in written.items():
         with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600), "w") as stream:
             stream.write(text)
+    (folder / "pseudonym.key").touch(0o600)
+    (folder / "pseudonym.key").write_bytes(KEY)
     return {
         "EQUIPOISE_DATABASE_URL_FILE": str(folder / "publisher.url"),
         "AIRFLOW__CORE__FERNET_KEY_CMD": f"cat {folder / 'fernet'}",

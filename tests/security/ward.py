@@ -49,8 +49,8 @@ def _people(planted: dict[str, list[str]]) -> list[dict[str, str]]:
                 "patient": name if number < 168 else f"{name}/{number}",
                 "age": str(20 + number % 60),
                 "gender": ("F", "M")[number % 2],
-                # A few cells of a column whose entries are groups hold what belongs elsewhere.
-                "site": texts["name"] if number % 20 == 3 else draw.choice(SITES),
+                # A quarter of a column whose entries are groups holds what belongs elsewhere.
+                "site": texts["name"] if number % 4 == 3 else draw.choice(SITES),
                 "family": f"{texts['address']}" if number % 3 else "",
                 "left_on": str(1500 + number),
                 **{f"extra_{kind}": text for kind, text in texts.items()},
