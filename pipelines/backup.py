@@ -104,7 +104,10 @@ def _copy_ledger(folder: Path, target: Path) -> None:
 def _copy_artefacts(artefacts: ArtefactStore, installation: Settings, target: Path) -> int:
     """Those that prune would never remove, and the newest of each stage; each verified."""
     root = private_folder(artefacts.root)
-    with only_writer(root / ".prune.lock", wait_seconds=60.0):
+    with (
+        only_writer(root / ".prune.lock", wait_seconds=60.0),
+        only_writer(installation.home / ".prune.lock", wait_seconds=60.0),
+    ):
         there = keys_of(artefacts)
         newest = newest_of_each((one.study, one.stage, one.key) for one in read_all_entries())
         wanted = needed_keys(artefacts, installation, there) | (newest & set(there))

@@ -28,6 +28,7 @@ def write_permission(installation: Settings) -> Finding:
         installation.releases_dir,
         installation.approvals_dir,
         installation.trials_dir,
+        installation.tunings_dir,
         installation.reports_dir,
         installation.publication_dir,
         installation.secrets_dir,
