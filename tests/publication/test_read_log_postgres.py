@@ -114,13 +114,14 @@ def test_what_a_reader_may_set_hides_no_read(
 
 def test_the_log_tells_what_was_asked_but_no_parameter(reader: Connection, log: Path) -> None:
     """A pseudonym typed into a statement is in the log; one that is handed over is not."""
-    reader.execute("SELECT split FROM predictions WHERE subject_id = 1234567")
-    reader.execute("SELECT split FROM predictions WHERE subject_id = %s", (7654321,))
+    # Both meet a row: a query that meets none may be answered by the index, and leaves no line.
+    reader.execute("SELECT split FROM predictions WHERE subject_id <> 1234567")
+    reader.execute("SELECT split FROM predictions WHERE subject_id <> %s", (7654321,))
     reader.rollback()
     written = log.read_text(errors="replace")
 
-    assert "STATEMENT:  SELECT split FROM predictions WHERE subject_id = 1234567" in written
-    assert "STATEMENT:  SELECT split FROM predictions WHERE subject_id = $1" in written
+    assert "STATEMENT:  SELECT split FROM predictions WHERE subject_id <> 1234567" in written
+    assert "STATEMENT:  SELECT split FROM predictions WHERE subject_id <> $1" in written
     assert "7654321" not in written
 
 
