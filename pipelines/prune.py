@@ -33,6 +33,8 @@ DEFAULT_DAYS = 7.0
 # it reads was used the day before.
 SHARED_LEAST_DAYS = 4
 TRASH = ".trash-"
+# A file system stamps by a coarser clock than ours; what is planned is a day old at least.
+CLOCKS_APART_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _left_alone(workspace: Path, since_unix: float) -> Iterator[bool]:
     """Whether nobody worked in a workspace since; within the block nobody begins to."""
     lock = workspace / ".lock"
     if not lock.exists():
-        yield _newest(workspace) < since_unix
+        yield _newest(workspace) < since_unix - CLOCKS_APART_SECONDS
         return
     with lock.open() as stream:
         try:
@@ -173,7 +175,7 @@ def _left_alone(workspace: Path, since_unix: float) -> Iterator[bool]:
         except BlockingIOError:
             yield False
         else:
-            yield _newest(workspace) < since_unix
+            yield _newest(workspace) < since_unix - CLOCKS_APART_SECONDS
 
 
 def _unfinished(artefacts: ArtefactStore, silent_since_unix: float) -> Mapping[str, int]:

@@ -232,20 +232,15 @@ def test_while_a_training_runs_all_stays_that_was_used_since_a_day_before_it(
     assert input_of_it in kept(home)
 
 
-def test_what_killed_processes_left_goes_and_a_tunings_journal_stays(home: Settings) -> None:
+def test_what_killed_processes_left_goes_after_a_day(home: Settings) -> None:
     folder = home.artefacts_dir / "train_model"
     names = [".work-old", ".work-new", ".draft-old-1-x", ".draft-new-1-x", ".trash-any"]
     for name in names:
         (folder / name).mkdir(parents=True)
         age(folder / name, 30 if "old" in name else 0)
-    tuning = home.artefacts_dir / "plan_trials" / ".work-old"
-    tuning.mkdir(parents=True)
-    (tuning / "trials.journal").write_text("{}")
-    age(tuning, 300)
 
     assert prune(home) == set()
     assert {path.name for path in folder.iterdir()} == {".work-new", ".draft-new-1-x"}
-    assert (tuning / "trials.journal").exists()
 
 
 def test_a_file_deep_in_a_workspace_shows_that_somebody_works_there(home: Settings) -> None:
