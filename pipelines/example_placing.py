@@ -9,8 +9,8 @@ from pipelines.splits import (
     NONE,
     Assignment,
     DeclaredSplit,
-    GroupedSplit,
     Placed,
+    SplitSection,
     WalkForward,
 )
 from validation.leakage import (
@@ -21,10 +21,8 @@ from validation.leakage import (
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 
-Split = GroupedSplit | DeclaredSplit | WalkForward
 
-
-def place(frame: pl.DataFrame, split: Split | None = None) -> Placed:
+def place(frame: pl.DataFrame, split: SplitSection | None = None) -> Placed:
     """Cluster, index and label days of examples, and what the source declares of them.
 
     Raises:
@@ -49,7 +47,7 @@ def placed_nowhere(rows: int) -> Assignment:
 
 
 def split_checks(
-    split: Split, frame: pl.DataFrame, placed: Placed, parts: Assignment
+    split: SplitSection, frame: pl.DataFrame, placed: Placed, parts: Assignment
 ) -> list[LeakageCheck]:
     """What the study's kind of split promises."""
     if isinstance(split, WalkForward):

@@ -32,6 +32,16 @@ class ScoreRecipes:
         spec = load_study(study)
         return cls(spec, standing_release(spec), sequences)
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The artefacts that are read, by name."""
+        return {
+            "sequences": self.sequences,
+            "model": self.release.model_key,
+            "trained_on": self.release.sequences_key,
+            "audit": self.release.audit_key,
+        }
+
     def shard(self, shard: Shard) -> Recipe:
         """Of one shard."""
         return self._recipe("score_subjects", {"shard": str(shard)})
@@ -52,12 +62,7 @@ class ScoreRecipes:
         return recipe_of(
             stage,
             config=config | further,
-            inputs={
-                "sequences": self.sequences,
-                "model": release.model_key,
-                "trained_on": release.sequences_key,
-                "audit": release.audit_key,
-            },
+            inputs=self.inputs,
             libraries=("polars", "numpy", "torch", "onnxruntime", "torchao", *own),
             modules=(
                 "models.bucket_scoring",

@@ -1,25 +1,39 @@
 """Shards and what is merged of them: the keys of all shards, in whatever order they were made."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-from pipelines.artefacts import Recipe
+from pipelines.artefacts import Counts, Recipe
 from pipelines.errors import ArtefactCorrupt, ReleaseChanged
 from pipelines.manifests import hash_json
 from pipelines.shards import Shard, shards
-from pipelines.stage import store
+from pipelines.stage import run_stage, store
 
 # What the recipes of shards name of the release that stands.
 OF_RELEASE = frozenset({"release_id", "vocabulary", "model", "trained_on", "audit"})
 
 
-def is_merged(stage: str, merged: Recipe) -> bool:
-    """Whether all shards are merged already, so that a shard's stage has nothing to make.
+class ShardRecipes(Protocol):
+    """What decides a table that is made in shards."""
 
-    What killed attempts at it left goes after a day all the same: of events it names people.
-    """
-    store().sweep(stage)
-    return store().has(merged.key)
+    def shard(self, shard: Shard) -> Recipe:
+        """Of one shard."""
+
+    def merged(self) -> Recipe:
+        """Of all together: it does not say how many shards they were."""
+
+
+def run_shard(
+    study: str, recipes: ShardRecipes, shard: Shard, write: Callable[[Path], Counts]
+) -> str:
+    """Make or reuse a shard; its key, or that of all shards merged if it is there."""
+    merged, recipe = recipes.merged(), recipes.shard(shard)
+    if not store().has(merged.key):
+        return run_stage(study, recipe, write).key
+    # What killed attempts left goes after a day all the same: of events it names people.
+    store().sweep(recipe.stage)
+    return merged.key
 
 
 def in_order(parts: Sequence[str], recipe_of_shard: Callable[[Shard], Recipe]) -> list[str]:

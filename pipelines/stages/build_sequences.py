@@ -15,9 +15,9 @@ from pipelines.publication.store import open_store
 from pipelines.replay import Stored
 from pipelines.sequence_recipes import SequenceRecipes
 from pipelines.settings import settings
-from pipelines.shard_parts import is_merged
+from pipelines.shard_parts import run_shard
 from pipelines.shards import WHOLE, Shard
-from pipelines.stage import open_inputs, run_stage
+from pipelines.stage import open_inputs
 
 
 def build_sequences(
@@ -40,17 +40,11 @@ def build_sequences(
         # Before anything can refuse: what people withdrew must be out of the readers' sight.
         open_store(settings()).finish_changes()
     recipes = SequenceRecipes.of(study, events, as_of)
-    merged = recipes.merged()
-    if is_merged("build_sequences", merged):
-        return merged.key
-    recipe = recipes.shard(part)
-    return run_stage(
-        study, recipe, lambda draft: _write(recipes, part, open_inputs(recipes.inputs), draft)
-    ).key
+    return run_shard(study, recipes, part, lambda draft: _write(recipes, part, draft))
 
 
-def _write(recipes: SequenceRecipes, shard: Shard, inputs: dict[str, Path], draft: Path) -> Counts:
-    spec = recipes.spec
+def _write(recipes: SequenceRecipes, shard: Shard, draft: Path) -> Counts:
+    spec, inputs = recipes.spec, open_inputs(recipes.inputs)
     domain, config, as_of = load_domain(spec.domain), spec.records, recipes.as_of
     make = partial(domain.training_examples, config)
     if as_of is not None:

@@ -20,9 +20,9 @@ from pipelines.publication.crosswalk import has_crosswalk, write_crosswalk
 from pipelines.publication.known_names import first_key, pseudonymiser
 from pipelines.row_accounts import added_up
 from pipelines.settings import settings
-from pipelines.shard_parts import is_merged
+from pipelines.shard_parts import run_shard
 from pipelines.shards import WHOLE, Shard
-from pipelines.stage import CORE_LIBRARIES, recipe_of, run_stage, store
+from pipelines.stage import CORE_LIBRARIES, recipe_of, store
 from pipelines.study import Study, load_study
 
 # Rows that do not fit memory; it is gone before the artefact is whole.
@@ -30,7 +30,7 @@ WORK = "work"
 SOURCE_ROWS = "source_rows.json"
 
 
-def ingest_events(study: str, shard: str = "0/1") -> str:
+def ingest_events(study: str, shard: str = str(WHOLE)) -> str:
     """Read the study's source, judge every row of a shard's subjects, keep what is sound.
 
     Where the tables of all shards are there already, it is their key that is returned.
@@ -53,12 +53,10 @@ def ingest_events(study: str, shard: str = "0/1") -> str:
             remedy="Ingest it whole: shard 0/1.",
         )
     source = Source.of(spec)
-    if is_merged("ingest_events", source.merged()):
-        return source.merged().key
-    return run_stage(study, source.shard(of), lambda draft: _write(source, of, draft)).key
+    return run_shard(study, source, of, lambda draft: _write(source, of, draft))
 
 
-def recipe_for(study: str, shard: str = "0/1") -> Recipe:
+def recipe_for(study: str, shard: str = str(WHOLE)) -> Recipe:
     """What decides a shard's tables: as ``Source``, and which shard it is."""
     return Source.of(load_study(study)).shard(Shard.read(shard))
 

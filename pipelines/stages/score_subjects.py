@@ -10,16 +10,14 @@ from pipelines.errors import ArtefactCorrupt
 from pipelines.manifests import hash_file
 from pipelines.releases import Release
 from pipelines.score_recipes import ScoreRecipes
-from pipelines.shard_parts import is_merged
+from pipelines.shard_parts import run_shard
 from pipelines.shards import WHOLE, Shard
-from pipelines.splits import SPLIT_NAMES, SPLITS, DeclaredSplit, GroupedSplit, WalkForward
-from pipelines.stage import open_inputs, run_stage
+from pipelines.splits import SPLIT_NAMES, SPLITS, SplitSection, WalkForward
+from pipelines.stage import open_inputs
 from pipelines.stages.predict_holdout import scores_of_shard
 from validation.evidence import load_evidence
 from validation.mitigation.records import THRESHOLD
 from validation.mitigation.table import thresholds_of
-
-Split = GroupedSplit | DeclaredSplit | WalkForward
 
 
 def score_subjects(study: str, sequences: str, shard: str = str(WHOLE)) -> str:
@@ -36,17 +34,11 @@ def score_subjects(study: str, sequences: str, shard: str = str(WHOLE)) -> str:
         ArtefactCorrupt: the released model is not the one that was audited.
     """
     part, recipes = Shard.read(shard), ScoreRecipes.of(study, sequences)
-    merged = recipes.merged()
-    if is_merged("score_subjects", merged):
-        return merged.key
-    recipe = recipes.shard(part)
-    return run_stage(
-        study, recipe, lambda draft: _write(recipes, part, open_inputs(recipe.inputs), draft)
-    ).key
+    return run_shard(study, recipes, part, lambda draft: _write(recipes, part, draft))
 
 
-def _write(recipes: ScoreRecipes, shard: Shard, inputs: dict[str, Path], draft: Path) -> Counts:
-    spec, release = recipes.spec, recipes.release
+def _write(recipes: ScoreRecipes, shard: Shard, draft: Path) -> Counts:
+    spec, release, inputs = recipes.spec, recipes.release, open_inputs(recipes.inputs)
     scored = _scored(inputs, shard)
     if "is_current" in scored.columns:
         scored = scored.filter("is_current").drop("is_current")
@@ -92,7 +84,9 @@ def _not_as_audited(evidence: Path, cause: str) -> ArtefactCorrupt:
     )
 
 
-def _with_split(scored: pl.DataFrame, trained_on: Path, split: Split, shard: Shard) -> pl.DataFrame:
+def _with_split(
+    scored: pl.DataFrame, trained_on: Path, split: SplitSection, shard: Shard
+) -> pl.DataFrame:
     """Add ``split``: where the model met the row's subject, or the row's time, in its training."""
     examples = pl.scan_parquet(trained_on / "examples.parquet")
     if isinstance(split, WalkForward):
