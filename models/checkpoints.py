@@ -1,4 +1,7 @@
-"""Checkpoints that are whole or absent: safetensors and JSON, written, synced, then renamed."""
+"""Checkpoints that are whole or absent: safetensors and JSON, written, synced, then renamed.
+
+Of several processes that train together the first writes, and none goes on before all have read.
+"""
 
 import hashlib
 import json
@@ -10,6 +13,8 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor, device
 from torch.optim import Optimizer
+
+from models.distributed import leads, wait_for_all
 
 KEPT = 2
 
@@ -28,6 +33,21 @@ def write_checkpoint(directory: Path, number: int, checkpoint: Checkpoint) -> No
     The JSON is written last and names the sha256 of the tensors: without it, or with another
     hash, the checkpoint does not exist.
     """
+    if leads():
+        _write(directory, number, checkpoint)
+    wait_for_all()
+
+
+def read_latest(directory: Path, fingerprint: str) -> Checkpoint | None:
+    """The newest whole checkpoint whose progress carries `fingerprint`; None if there is none."""
+    newest_first = map(_read, sorted(directory.glob("*.json"), reverse=True))
+    ours = (one for one in newest_first if one and one.progress.get("fingerprint") == fingerprint)
+    found = next(ours, None)
+    wait_for_all()  # nobody writes before all have read: they read the same
+    return found
+
+
+def _write(directory: Path, number: int, checkpoint: Checkpoint) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     content = save({name: one.contiguous() for name, one in checkpoint.tensors.items()})
     write_atomically(directory / f"{number:06d}.safetensors", content)
@@ -36,15 +56,6 @@ def write_checkpoint(directory: Path, number: int, checkpoint: Checkpoint) -> No
     for old in sorted(directory.glob("*.json"))[:-KEPT]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
-
-
-def read_latest(directory: Path, fingerprint: str) -> Checkpoint | None:
-    """The newest whole checkpoint whose progress carries `fingerprint`; None if there is none."""
-    for path in sorted(directory.glob("*.json"), reverse=True):
-        checkpoint = _read(path)
-        if checkpoint and checkpoint.progress.get("fingerprint") == fingerprint:
-            return checkpoint
-    return None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

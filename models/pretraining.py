@@ -31,7 +31,6 @@ from models.distributed import (
     require_same,
     share_of,
     start_alike,
-    wait_for_all,
 )
 from models.encoders.encoder import Sequences
 from models.network import SequenceNetwork
@@ -80,11 +79,10 @@ def pretrain(
     start_alike(foresight)
     settings = _settings(config, config.pretraining)
     optimizer, folder = optimizer_of(foresight, settings), checkpoints / FOLDER
-    is_new = read_latest(folder, fingerprint) is None
-    wait_for_all()  # nobody writes before all have read: they read the same
-    if is_new:
+    restored = _restore(foresight, optimizer, folder, fingerprint)
+    if restored is None:
         _save(foresight, optimizer, folder, 0, fingerprint, 0)
-    done, halvings = _restore(foresight, optimizer, folder, fingerprint)
+    done, halvings = restored or (0, 0)
     while done < settings.max_epochs:
         epoch, sized = done + 1, halved(settings, halvings)
         require_same(foresight, f"pretraining before epoch {epoch}")
@@ -100,7 +98,7 @@ def pretrain(
         if lessons.fit(optimizer, plan, sized):
             done = epoch
         else:
-            done, _ = _restore(foresight, optimizer, folder, fingerprint)
+            done, _ = _restore(foresight, optimizer, folder, fingerprint) or (0, 0)
             halvings = halve_batches(halvings, plan, "pretraining")
         _save(foresight, optimizer, folder, done, fingerprint, halvings)
     return foresight
@@ -237,19 +235,6 @@ def _save(
     fingerprint: str,
     halvings: int,
 ) -> None:
-    if leads():
-        _write(foresight, optimizer, folder, epoch, fingerprint, halvings)
-    wait_for_all()
-
-
-def _write(
-    foresight: Foresight,
-    optimizer: torch.optim.Optimizer,
-    folder: Path,
-    epoch: int,
-    fingerprint: str,
-    halvings: int,
-) -> None:
     tensors = {f"network.{name}": value for name, value in foresight.state_dict().items()}
     tensors |= optimizer_tensors(optimizer)
     progress = {"fingerprint": fingerprint, "epoch": epoch, "halvings": halvings}
@@ -258,11 +243,11 @@ def _write(
 
 def _restore(
     foresight: Foresight, optimizer: torch.optim.Optimizer, folder: Path, fingerprint: str
-) -> tuple[int, int]:
-    """Go on where the last whole epoch ended: its number, 0 before the first, and the halvings."""
+) -> tuple[int, int] | None:
+    """Go on where the last whole epoch ended: its number and the halvings, if there was one."""
     checkpoint = read_latest(folder, fingerprint)
     if checkpoint is None:
-        return 0, 0
+        return None
     parts = by_kind(checkpoint.tensors, foresight.line.weight.device)
     foresight.load_state_dict(parts["network"])
     restore_optimizer(optimizer, parts.get("optimizer", {}))

@@ -16,7 +16,6 @@ from models.checkpoints import (
     write_checkpoint,
 )
 from models.config import ModelConfig
-from models.distributed import leads, wait_for_all
 from models.estimator import best_device
 from models.group_robust import GroupRobust
 from models.network import SequenceNetwork
@@ -85,11 +84,6 @@ class Standing:
 
     def save(self, folder: Path, fingerprint: str) -> None:
         """Write the checkpoint of the last epoch, 0 before the first: for all processes at once."""
-        if leads():
-            self._write(folder, fingerprint)
-        wait_for_all()
-
-    def _write(self, folder: Path, fingerprint: str) -> None:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= optimizer_tensors(self.optimizer)
@@ -100,13 +94,11 @@ class Standing:
             "log": [asdict(entry) for entry in self.log],
             "halvings": self.halvings,
         }
-        whole = Checkpoint(tensors, progress)
-        write_checkpoint(folder, len(self.log), whole)
+        write_checkpoint(folder, len(self.log), Checkpoint(tensors, progress))
 
     def restore(self, folder: Path, fingerprint: str) -> bool:
         """Go to the latest whole checkpoint of the same training; whether there was one."""
         checkpoint = read_latest(folder, fingerprint)
-        wait_for_all()  # nobody writes before all have read: they read the same
         if checkpoint is None:
             return False
         parts = by_kind(checkpoint.tensors, best_device())
