@@ -59,7 +59,7 @@ def processes_together() -> int:
 
 def leads() -> bool:
     """Whether this process writes files and lines: the first does, and any that is alone."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
+    return _rank() == 0
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def share_of(rows: Rows, lengths: Rows) -> Rows:
     """
     if processes_together() == 1:
         return rows
-    return shares(rows, lengths, processes_together())[distributed.get_rank()]
+    return shares(rows, lengths, processes_together())[_rank()]
 
 
 def shares(rows: Rows, lengths: Rows, parts: int) -> list[Rows]:
@@ -115,29 +115,23 @@ def shares(rows: Rows, lengths: Rows, parts: int) -> list[Rows]:
 
 def shares_of_plan(plan: list[Rows]) -> list[Rows]:
     """The whole batches of `plan` that this process takes, where nothing is to be learned."""
-    if processes_together() == 1:
-        return plan
-    return plan[distributed.get_rank() :: processes_together()]
+    return plan[_rank() :: processes_together()]
 
 
 def own_seed(*numbers: int) -> int:
     """One seed of several numbers, another one in each process of several."""
     if processes_together() == 1:
         return mixed(*numbers)
-    return mixed(*numbers, STREAM, distributed.get_rank())
+    return mixed(*numbers, STREAM, _rank())
 
 
 def added_up(values: Tensor) -> Tensor:
     """The sum over all processes of `values`, which each of them gives in the same shape."""
-    if processes_together() == 1:
-        return values
     return _exchanged(values.clone(), distributed.ReduceOp.SUM)
 
 
 def largest(value: float) -> float:
     """The largest number that any process gives."""
-    if processes_together() == 1:
-        return value
     found = torch.tensor([value], dtype=torch.float64)
     return float(_exchanged(found, distributed.ReduceOp.MAX))
 
@@ -222,7 +216,14 @@ def _short_of_memory(*, here: bool) -> bool:
     return bool(added_up(torch.tensor([float(here)])) > 0)
 
 
+def _rank() -> int:
+    """Which of the processes this one is, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
 def _exchanged(tensor: Tensor, how: distributed.ReduceOp.RedOpType) -> Tensor:
+    if processes_together() == 1:
+        return tensor
     try:
         distributed.all_reduce(tensor, how)
     except RuntimeError as error:
