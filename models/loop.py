@@ -21,11 +21,9 @@ from models.batches import Batch, Padding, Rows, assemble, plan_batches
 from models.config import ModelConfig
 from models.cost import peak_memory_bytes
 from models.distributed import (
-    add_up_gradients,
     added_up,
     if_it_fits,
     largest,
-    leads,
     own_seed,
     processes_together,
     require_memory,
@@ -40,11 +38,11 @@ from models.losses import example_weights, weighted_loss_sum
 from models.mitigation import Mitigation
 from models.network import SequenceNetwork
 from models.objectives import Objective, Outcomes, objective_of, teaching
-from models.optimisation import add_penalty, clip, learning_rate, optimizer_of, set_rate
+from models.optimisation import learning_rate, optimizer_of, set_rate, take_steps
 from models.parts import Part, TrainingImpossible, known
 from models.precision import autocast
 from models.pretraining import pretrain
-from models.progress import Heartbeat, Report
+from models.progress import Report
 from models.scaling import Scaler
 from models.seeds import mixed
 from models.standing import EpochLog, Standing, weights_of
@@ -161,25 +159,19 @@ def train_epoch(
     network, optimizer = standing.network.train(), standing.optimizer
     lesson = Lesson(store, standing, config, objective_of(store, config, positive_weight), padding)
     everything = lesson.weight_of(np.concatenate(plan))
-    together = config.accumulate_batches
-    groups = [plan[start : start + together] for start in range(0, len(plan), together)]
-    began, clipped, heartbeat = time.perf_counter(), 0, Heartbeat(name, speaks=leads())
     told = torch.zeros(3, dtype=torch.float64)  # loss, time steps, time steps with padding
-    for number, group in enumerate(groups):
-        optimizer.zero_grad()
-        for chosen in group:
-            told += lesson.learn(share_of(chosen, store.lengths), len(groups) / everything)
-        add_up_gradients(network)
-        add_penalty(network, config.l2_penalty)
-        clipped += int(clip(network, config))
-        optimizer.step()
-        heartbeat.beat(number + 1, len(groups))
+
+    def learn(rows: Rows, factor: float) -> None:
+        told.add_(lesson.learn(share_of(rows, store.lengths), factor))
+
+    began = time.perf_counter()
+    clip_rate = take_steps(network, optimizer, plan, config, learn, everything, name)
     require_memory()
     total, steps, padded = added_up(told).tolist()
     seconds = time.perf_counter() - began
     return {
         "train_loss": total / everything,
-        "clip_rate": clipped / len(groups),
+        "clip_rate": clip_rate,
         "padded_per_step": padded / max(steps, 1),
         "steps_per_second": steps / seconds,
         "seconds": seconds,

@@ -1,13 +1,52 @@
 """From gradients to a step: who decays, how fast, and what becomes of a gradient on its way."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from models.batches import Rows
 from models.config import ModelConfig
+from models.distributed import add_up_gradients, leads
+from models.progress import Heartbeat
 
 LOWEST_RATE = 0.1
+
+# Adds the gradient of factor x the loss of the examples [B].
+Learn = Callable[[Rows, float], None]
+
+
+def take_steps(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    plan: list[Rows],
+    config: ModelConfig,
+    learn: Learn,
+    everything: float,
+    name: str,
+) -> float:
+    """One pass over `plan`; the share of the steps whose gradient was clipped.
+
+    Args:
+        learn: from a batch, or from this process's share of it.
+        everything: what the examples of the plan weigh. Each batch's gradient is of a sum: an
+            example weighs the same whatever its company.
+        name: of what is learned, for the lines within a long pass.
+    """
+    together = config.accumulate_batches
+    groups = [plan[start : start + together] for start in range(0, len(plan), together)]
+    clipped, heartbeat = 0, Heartbeat(name, speaks=leads())
+    for number, group in enumerate(groups):
+        optimizer.zero_grad()
+        for chosen in group:
+            learn(chosen, len(groups) / everything)
+        add_up_gradients(network)
+        add_penalty(network, config.l2_penalty)
+        clipped += int(clip(network, config))
+        optimizer.step()
+        heartbeat.beat(number + 1, len(groups))
+    return clipped / len(groups)
 
 
 def optimizer_of(network: nn.Module, config: ModelConfig) -> torch.optim.Optimizer:

@@ -6,6 +6,7 @@ looked at. Like the training that follows it can be killed at any moment.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,7 @@ from models.checkpoints import (
 )
 from models.config import ModelConfig, Pretraining
 from models.distributed import (
-    add_up_gradients,
     if_it_fits,
-    leads,
     own_seed,
     require_same,
     share_of,
@@ -35,10 +34,9 @@ from models.distributed import (
 from models.encoders.encoder import Sequences
 from models.network import SequenceNetwork
 from models.next_steps import Foresight, NextSteps, without_age
-from models.optimisation import add_penalty, clip, learning_rate, optimizer_of, set_rate
+from models.optimisation import learning_rate, optimizer_of, set_rate, take_steps
 from models.parts import Part, TrainingImpossible
 from models.precision import autocast
-from models.progress import Heartbeat
 from models.store import SequenceStore
 from models.truncation import windows
 
@@ -125,30 +123,15 @@ class Lessons:
 
     def fit(self, optimizer: torch.optim.Optimizer, plan: list[Rows], config: ModelConfig) -> bool:
         """Whether there was memory for the epoch; where not, it stopped in its midst."""
-        return if_it_fits(lambda: self.learn(optimizer, plan, config)) is not None
-
-    def learn(self, optimizer: torch.optim.Optimizer, plan: list[Rows], config: ModelConfig) -> int:
-        """One pass over `plan`, in so many steps.
-
-        Each batch's gradient is of a sum: a step weighs the same whatever its company.
-        """
         self.foresight.train()
-        together = config.accumulate_batches
-        heartbeat = Heartbeat("pretraining", speaks=leads())
-        groups = [plan[start : start + together] for start in range(0, len(plan), together)]
-        for number, group in enumerate(groups):
-            optimizer.zero_grad()
-            for chosen in group:
-                own = share_of(chosen, self.store.lengths)
-                self.learn_of(own, config, len(groups) / self.everything)
-            add_up_gradients(self.foresight)
-            add_penalty(self.foresight, config.l2_penalty)
-            clip(self.foresight, config)
-            optimizer.step()
-            heartbeat.beat(number + 1, len(groups))
-        return len(groups)
 
-    def learn_of(self, rows: Rows, config: ModelConfig, factor: float) -> None:
+        def learn(rows: Rows, factor: float) -> None:
+            self.learn(share_of(rows, self.store.lengths), config, factor)
+
+        take = partial(take_steps, self.foresight, optimizer, plan, config, learn, self.everything)
+        return if_it_fits(partial(take, "pretraining")) is not None
+
+    def learn(self, rows: Rows, config: ModelConfig, factor: float) -> None:
         """Add the gradient of factor x the loss of `rows` [B], which may be none."""
         if len(rows) == 0:
             return
