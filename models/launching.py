@@ -1,9 +1,9 @@
 """Several processes for one training: `python -m models.launching --processes 2 models.training`.
 
-This is torchrun on one machine, which starts the processes, says to each
-which one it is, and ends all when one ends badly. It is called here and not by its own command
-for what it says and how it ends: a failure's last line is the training's own, a signal ends us as
-that signal, and nobody trains on when whoever started us is gone.
+This is torchrun on one machine, which starts the processes, says to each which one it is, and ends
+all when one ends badly. It is called here and not by its own command for what it says and how it
+ends: a failure's last line is the training's own, a signal ends us as that signal, and nobody
+trains on when whoever started us is gone.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import sys
 import tempfile
 from types import FrameType
 
-from torch.distributed import run
-from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
 from models.processes import EXCHANGE_FILE, end_without_reader
 
@@ -45,16 +45,22 @@ def launch(processes: int, module: list[str]) -> int:
         signal.signal(number, _raise)  # until torchrun's own, which do the same
     with tempfile.TemporaryDirectory(prefix="equipoise-launching-") as place:
         os.environ[EXCHANGE_FILE] = f"{place}/exchange"
-        options = [
-            *("--nnodes", "1", "--nproc-per-node", str(processes), "--local-addr", "127.0.0.1"),
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            max_restarts=0,
+            local_addr="127.0.0.1",
             # Files of the owner's: torch's own store would listen on every interface, with
             # pickles in it and without a password.
-            *("--rdzv-backend", "c10d", "--rdzv-id", "training"),
-            *("--rdzv-endpoint", f"{place}/rendezvous", "--rdzv-conf", "store_type=file"),
-            *("--log-dir", f"{place}/logs"),
-        ]
+            rdzv_backend="c10d",
+            rdzv_endpoint=f"{place}/rendezvous",
+            rdzv_configs={"store_type": "file"},
+            run_id="training",
+            logs_specs=DefaultLogsSpecs(log_dir=f"{place}/logs"),
+        )
         try:
-            run.run(run.parse_args([*options, "-m", *module]))  # type: ignore[no-untyped-call]
+            launch_agent(config, sys.executable, ["-u", "-m", *module])
         except ChildFailedError as error:
             return _told(error)
         except SignalException as end:
