@@ -18,15 +18,14 @@ from typing import ParamSpec, TypeVar
 # Of prctl(2).
 SET_PARENT_DEATH_SIGNAL = 1
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
 # In the environment of processes that train together: where they find each other.
 EXCHANGE_FILE = "EQUIPOISE_EXCHANGE_FILE"
 
 # A process that lost the others waits so long to be ended with them.
 ENDED_TOGETHER_SECONDS = 10.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ExchangeFailed(Exception):
@@ -57,16 +56,11 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is None:
         return
-
-    def wait_for_the_end() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    _after(lambda: connection.wait([parent.sentinel]), lambda: os._exit(1))
 
 
 def end_without_reader(end: Callable[[], None]) -> None:
-    """Call `end`, on a thread of its own, once nobody reads the pipe that we write to.
+    """Call `end` once nobody reads the pipe that we write to.
 
     Whoever started us and was killed reads no more; at our next line, which may be far, we would
     learn of it by a broken pipe. Where standard output is no pipe nothing is done.
@@ -75,9 +69,14 @@ def end_without_reader(end: Callable[[], None]) -> None:
         return
     pipe = select.poll()
     pipe.register(sys.stdout.fileno(), 0)  # only what is always told: an error, a hang-up
+    _after(pipe.poll, end)
+
+
+def _after(wait: Callable[[], object], end: Callable[[], None]) -> None:
+    """Call `end` when `wait` has returned, on a thread of its own."""
 
     def wait_for_the_end() -> None:
-        pipe.poll()
+        wait()
         end()
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
