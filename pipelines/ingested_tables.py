@@ -1,7 +1,8 @@
-"""What lies beside the events of an ingestion: subjects, quarantine and accounts."""
+"""What lies beside the events of an ingestion: subjects, quarantine, accounts, rows of source."""
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -9,10 +10,11 @@ import polars as pl
 from pipelines.artefacts import Counts
 from pipelines.durable import PRIVATE_FILE_MODE
 from pipelines.event_store import SUBJECTS, count_events
-from pipelines.row_accounts import FileAccount, account_table
+from pipelines.row_accounts import FileAccount, Place, account_table
 
 QUARANTINE = "quarantine.parquet"
 ACCOUNTS = "accounts.json"
+SOURCE_ROWS = "source_rows.json"
 
 
 def write_tables(
@@ -41,6 +43,18 @@ def write_tables(
 def read_accounts(folder: Path) -> list[FileAccount]:
     """What became of the rows of each part of each file."""
     return [FileAccount(**account) for account in json.loads((folder / ACCOUNTS).read_text())]
+
+
+def write_source_rows(folder: Path, rows: Mapping[Place, int]) -> None:
+    """Write how many rows each part of each file of the source has in all."""
+    told = [[file, part, count] for (file, part), count in rows.items()]
+    (folder / SOURCE_ROWS).write_text(json.dumps(told, indent=1))
+
+
+def read_source_rows(folder: Path) -> dict[Place, int]:
+    """What ``write_source_rows`` wrote."""
+    told = json.loads((folder / SOURCE_ROWS).read_text())
+    return {(file, part): count for file, part, count in told}
 
 
 def _write_for_owner(table: pl.DataFrame, path: Path) -> None:

@@ -1,11 +1,10 @@
 """ingest_events: source files become the event, subject and quarantine tables of a shard."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import polars as pl
 
@@ -14,11 +13,11 @@ from pipelines.domains import load_domain, source_module
 from pipelines.errors import SourceInvalid, StudyInvalid
 from pipelines.event_store import write_events
 from pipelines.events import Pseudonymise, ingest
-from pipelines.ingested_tables import write_tables
+from pipelines.ingested_tables import write_source_rows, write_tables
 from pipelines.pseudonyms import pseudonym_key
 from pipelines.publication.crosswalk import has_crosswalk, write_crosswalk
 from pipelines.publication.known_names import first_key, pseudonymiser
-from pipelines.row_accounts import added_up
+from pipelines.row_accounts import Place, added_up
 from pipelines.settings import settings
 from pipelines.shard_parts import run_shard
 from pipelines.shards import WHOLE, Shard
@@ -27,7 +26,6 @@ from pipelines.study import Study, load_study
 
 # Rows that do not fit memory; it is gone before the artefact is whole.
 WORK = "work"
-SOURCE_ROWS = "source_rows.json"
 
 
 def ingest_events(study: str, shard: str = str(WHOLE)) -> str:
@@ -69,7 +67,7 @@ class Source:
     files: Mapping[str, str]
 
     @classmethod
-    def of(cls, spec: Study) -> "Source":
+    def of(cls, spec: Study) -> Self:
         """Reads the source's files for their fingerprints."""
         files = load_domain(spec.domain).fingerprint(spec.records)
         key = first_key(spec.name, _key(spec))
@@ -104,7 +102,7 @@ def _write(source: Source, shard: Shard, draft: Path) -> Counts:
     spec = source.spec
     domain, pseudonymise = load_domain(spec.domain), pseudonymise_of(spec)
     subjects, quarantine, pairs, accounts = [], [], [], []
-    source_rows: Mapping[Any, int] = {}
+    source_rows: Mapping[Place, int] = {}
     for records in domain.record_parts(spec.records, shard, pseudonymise, draft / WORK):
         ingested = ingest(records, pseudonymise)
         write_events(draft, ingested.events, shard)
@@ -114,8 +112,7 @@ def _write(source: Source, shard: Shard, draft: Path) -> Counts:
         accounts.append(ingested.accounts)
         source_rows = records.source_rows
     shutil.rmtree(draft / WORK, ignore_errors=True)
-    rows = [[file, part, count] for (file, part), count in source_rows.items()]
-    (draft / SOURCE_ROWS).write_text(json.dumps(rows, indent=1))
+    write_source_rows(draft, source_rows)
     counts = write_tables(draft, pl.concat(subjects), pl.concat(quarantine), added_up(accounts))
     _require_unchanged(source)
     write_crosswalk(spec.name, pl.concat(pairs), settings())

@@ -1,6 +1,5 @@
 """merge_events: the tables of all shards of a source become one artefact."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -13,13 +12,13 @@ from pipelines.domains import load_domain
 from pipelines.errors import SourceInvalid
 from pipelines.event_store import FOLDER, SUBJECTS, event_files
 from pipelines.events import crosswalk_of
-from pipelines.ingested_tables import QUARANTINE, read_accounts, write_tables
+from pipelines.ingested_tables import QUARANTINE, read_accounts, read_source_rows, write_tables
 from pipelines.publication.crosswalk import lacks_pairs, write_crosswalk
-from pipelines.row_accounts import Place, added_up, require_all_rows
+from pipelines.row_accounts import added_up, require_all_rows
 from pipelines.settings import settings
 from pipelines.shards import WHOLE, shards
-from pipelines.stage import open_inputs, run_stage
-from pipelines.stages.ingest_events import SOURCE_ROWS, Source, pseudonymise_of
+from pipelines.stage import run_stage, store
+from pipelines.stages.ingest_events import Source, pseudonymise_of
 from pipelines.study import Study, load_study
 
 
@@ -45,17 +44,14 @@ def recipe_for(study: str) -> Recipe:
 
 
 def _write(source: Source, parts: list[str], draft: Path) -> Counts:
-    _require_all_shards(source, parts)
-    # In the order of their subjects, whatever the order in which they were made.
-    keys = [source.shard(shard).key for shard in shards(len(parts))]
-    folders = list(open_inputs({key: key for key in keys}).values())
+    folders = [store().open(key) for key in _in_order(source, parts)]
     (draft / FOLDER).mkdir()
     for folder in folders:
         for file in event_files(folder).values():
             _link(file, draft / FOLDER / file.name)
     accounts = added_up(read_accounts(folder) for folder in folders)
     for folder in folders:
-        require_all_rows(accounts, _source_rows(folder))
+        require_all_rows(accounts, read_source_rows(folder))
     return write_tables(
         draft,
         pl.concat([pl.read_parquet(folder / SUBJECTS) for folder in folders]),
@@ -64,15 +60,16 @@ def _write(source: Source, parts: list[str], draft: Path) -> Counts:
     )
 
 
-def _require_all_shards(source: Source, parts: list[str]) -> None:
-    """The parts are what the shards of the source, as it is now, are called."""
-    expected = sorted(source.shard(shard).key for shard in shards(len(parts)))
-    if sorted(parts) != expected:
+def _in_order(source: Source, parts: list[str]) -> list[str]:
+    """The parts in the order of their subjects, if they are the shards of the source as it is."""
+    keys = [source.shard(shard).key for shard in shards(len(parts))]
+    if sorted(parts) != sorted(keys):
         raise SourceInvalid(
             f"The {len(parts)} parts to merge are not the {len(parts)} shards of the source.",
             where=f"{source.spec.name}, merge_events",
             remedy="If the source or the study changed while it was read, run the flow again.",
         )
+    return keys
 
 
 def _link(file: Path, target: Path) -> None:
@@ -83,11 +80,6 @@ def _link(file: Path, target: Path) -> None:
         raise
     except OSError:
         shutil.copyfile(file, target)
-
-
-def _source_rows(folder: Path) -> dict[Place, int]:
-    rows = json.loads((folder / SOURCE_ROWS).read_text())
-    return {(file, part): count for file, part, count in rows}
 
 
 def _keep_way_back(spec: Study, folder: Path) -> None:
