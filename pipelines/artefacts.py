@@ -161,18 +161,17 @@ class ArtefactStore:
         Raises:
             ArtefactCorrupt: the artefact is there, here or in the shared store, and not as written.
         """
-        started = time.monotonic()
+        started, made = time.monotonic(), False
         key, final = recipe.key, self.path(recipe.key)
-        if final.exists() or self._fetched(key):
+        if final.exists():
             _sweep_drafts(final.parent)
-            counts = self.manifest(key)["counts"]
-            path = self.open(key)
+            self.open(key)
             self._require_shared(key)
-            return Artefact(key, path, False, time.monotonic() - started, counts)
-        draft = self._claimed(key) or self._written(recipe, write)
-        self._keep(key, draft)
+        elif not self._fetched(key):  # verified while it was fetched
+            self._keep(key, self._claimed(key) or self._written(recipe, write))
+            made = True
         counts = self.manifest(key)["counts"]
-        return Artefact(key, final, True, time.monotonic() - started, counts)
+        return Artefact(key, final, made, time.monotonic() - started, counts)
 
     def sweep(self, stage: str) -> None:
         """Remove what killed processes left of a stage more than a day ago.
