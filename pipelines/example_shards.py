@@ -80,10 +80,11 @@ def read_sequences(folder: Path) -> Sequences:
     )
 
 
-def examples_together(folders: Sequence[Path]) -> tuple[Examples, npt.NDArray[np.float32]]:
+def examples_together(
+    folders: Sequence[Path], words: Sequence[ShardWords]
+) -> tuple[Examples, npt.NDArray[np.float32]]:
     """The examples of all shards, in the order of the shards, and their labels beside [E, A]."""
     frames = [pl.read_parquet(folder / EXAMPLES) for folder in folders]
-    words = words_of(folders)
     # An empty shard may know a column by no type.
     filled = [frame for frame in frames if frame.height] or frames[:1]
     beside = [np.load(folder / f"{BESIDE}.npy", allow_pickle=False) for folder in folders]

@@ -19,7 +19,7 @@ from pipelines.replay import replayed_together
 from pipelines.sequence_merging import Merged, merge_shards, observed_among
 from pipelines.sequence_recipes import SequenceRecipes
 from pipelines.sequences import save_arrays, write_description
-from pipelines.splits import TRAIN, Assignment, assign_splits
+from pipelines.splits import TRAIN, Assignment, Placed, assign_splits
 from pipelines.study import Study
 from validation.leakage import LeakageCheck, steps_after_the_index_time
 
@@ -28,8 +28,11 @@ OTHER_LABELS = "other_labels.parquet"
 
 @dataclass(frozen=True)
 class _Decided:
-    """Of each example [E] its part in every model and its weight; of each channel if it is kept."""
+    """Of each example [E] where it lies, its part in every model and its weight; of each channel if
+    it is kept.
+    """
 
+    placed: Placed
     parts: Assignment
     weight: npt.NDArray[np.float32]
     kept: npt.NDArray[np.bool_]
@@ -42,10 +45,10 @@ def write_merged(
     """Everything of the artefact: the ragged store, the example table, flow and leakage checks."""
     spec, words = recipes.spec, words_of(folders)
     domain = load_domain(spec.domain)
-    examples, beside = examples_together(folders)
+    examples, beside = examples_together(folders, words)
     if recipes.as_of is None:
-        decided = _decided_for_training(spec, folders, words[0], examples)
-        _write_other_labels(spec, inputs["events"], examples, decided, draft)
+        decided = _decided_for_training(domain, spec, folders, words[0], examples)
+        _write_other_labels(domain, spec, inputs["events"], examples, decided, draft)
     else:
         decided = _decided_for_scoring(words[0], examples)
     channels = [
@@ -60,14 +63,15 @@ def write_merged(
 
 
 def _decided_for_training(
-    spec: Study, folders: list[Path], words: ShardWords, examples: Examples
+    domain: Domain, spec: Study, folders: list[Path], words: ShardWords, examples: Examples
 ) -> _Decided:
     placed = place(examples.frame, spec.split)
     parts = assign_splits(placed, spec.split)
     trained_on = parts.split == TRAIN
     return _Decided(
+        placed=placed,
         parts=parts,
-        weight=load_domain(spec.domain).weights(examples.frame, trained_on),
+        weight=domain.weights(examples.frame, trained_on),
         # What only later splits ever say is unknown to a model that learns from the first.
         kept=observed_among(folders, trained_on, len(words.channels)),
         checks=split_checks(spec.split, examples.frame, placed, parts),
@@ -77,6 +81,7 @@ def _decided_for_training(
 def _decided_for_scoring(words: ShardWords, examples: Examples) -> _Decided:
     rows = examples.frame.height
     return _Decided(
+        placed=place(examples.frame),
         parts=placed_nowhere(rows),
         weight=np.ones(rows, np.float32),
         kept=np.ones(len(words.channels), np.bool_),
@@ -85,10 +90,9 @@ def _decided_for_scoring(words: ShardWords, examples: Examples) -> _Decided:
 
 
 def _write_other_labels(
-    spec: Study, events: Path, examples: Examples, decided: _Decided, draft: Path
+    domain: Domain, spec: Study, events: Path, examples: Examples, decided: _Decided, draft: Path
 ) -> None:
     """The labels by other definitions, from the few codes that these ask for."""
-    domain = load_domain(spec.domain)
     codes = domain.codes_of_other_labels(spec.records)
     asked = scan_events(events).filter(pl.col("code").cast(pl.String).is_in(codes))
     others = domain.other_labels(
@@ -109,7 +113,7 @@ def _columns(
     beside: npt.NDArray[np.float32],
 ) -> dict[str, npt.NDArray[Any]]:
     """The arrays of the store with one row per example."""
-    frame, placed = examples.frame, place(examples.frame)
+    frame, placed = examples.frame, decided.placed
     return {
         "static_value": numbers_of(frame.select(examples.statics), frame.height),
         "label": frame["label"].fill_null(np.nan).to_numpy().astype(np.float32),
