@@ -52,7 +52,7 @@ def kept_for_others(key: str, workspace: Path) -> Iterator[None]:
         return
     place = _place(key)
     _take_up(shared.files, place, workspace)
-    keeper = _Keeper(workspace, f"{place}/{uuid.uuid4().hex[:12]}")
+    keeper = _Keeper(shared.files, workspace, f"{place}/{uuid.uuid4().hex[:12]}")
     keeper.start(60 * settings().checkpoint_minutes)
     try:
         yield
@@ -82,8 +82,8 @@ def remove_workspace(key: str, workspace: Path | None) -> None:
 class _Keeper:
     """Keeps one attempt's newest checkpoints, from time to time."""
 
-    def __init__(self, workspace: Path, place: str) -> None:
-        self._workspace, self._place = workspace, place
+    def __init__(self, files: RemoteFiles, workspace: Path, place: str) -> None:
+        self._files, self._workspace, self._place = files, workspace, place
         # Network's folder -> the words of the checkpoint that is kept of it.
         self._kept: dict[Path, Path] = {}
         self._stopped = threading.Event()
@@ -106,17 +106,16 @@ class _Keeper:
     def keep(self) -> None:
         """Copy what is new; what goes wrong is said by its class."""
         try:
-            shared = store().shared
             for folder, words in _newest(self._workspace).items():
-                if shared is not None and self._kept.get(folder) != words:
-                    self._replace(shared.files, folder, words)
+                if self._kept.get(folder) != words:
+                    self._replace(folder, words)
         except Exception as error:
             # Of the store, or of files that the training removes while they are copied.
             log.warning("checkpoints were not kept for others: %s", type(error).__name__)
 
-    def _replace(self, files: RemoteFiles, folder: Path, words: Path) -> None:
+    def _replace(self, folder: Path, words: Path) -> None:
         """Keep a checkpoint: its tensors by their hash, then its words; then forget the last."""
-        place = f"{self._place}/{folder}"
+        files, place = self._files, f"{self._place}/{folder}"
         before = set(files.sizes(place))
         with _linked(words) as link:
             sha256 = _sha256_in(link.read_bytes())
