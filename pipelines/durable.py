@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from pipelines.errors import StoreLocked
 
@@ -21,6 +21,15 @@ def private_folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER_MODE)
     path.chmod(PRIVATE_FOLDER_MODE)
     return path
+
+
+def new_private_file(path: Path) -> BinaryIO:
+    """Open a new file to write that nobody but its owner opens, at no moment.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE), "wb")
 
 
 def fsync_path(path: Path) -> None:

@@ -1,14 +1,13 @@
 """What lies beside the events of an ingestion: subjects, quarantine, accounts, rows of source."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from pipelines.artefacts import Counts
-from pipelines.durable import PRIVATE_FILE_MODE
+from pipelines.durable import new_private_file
 from pipelines.event_store import SUBJECTS, count_events
 from pipelines.row_accounts import FileAccount, Place, account_table
 
@@ -30,7 +29,9 @@ def write_tables(
     account_table(accounts).write_parquet(draft / "accounts.parquet")
     # The cells of one row stay in the order in which they were judged.
     rows = quarantine.sort("source_file", "part", "source_row", maintain_order=True).rechunk()
-    _write_for_owner(rows, draft / QUARANTINE)
+    # Quarantined rows are the source's own words.
+    with new_private_file(draft / QUARANTINE) as stream:
+        rows.write_parquet(stream)
     told = [account.as_dict() for account in accounts]
     (draft / ACCOUNTS).write_text(json.dumps(told, indent=1))
     counted = ("rows_in", "accepted", "quarantined", "duplicates", "empty")
@@ -55,10 +56,3 @@ def read_source_rows(folder: Path) -> dict[Place, int]:
     """What ``write_source_rows`` wrote."""
     told = json.loads((folder / SOURCE_ROWS).read_text())
     return {(file, part): count for file, part, count in told}
-
-
-def _write_for_owner(table: pl.DataFrame, path: Path) -> None:
-    """Quarantined rows are the source's own words: nobody else may open them, at no moment."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        table.write_parquet(stream)

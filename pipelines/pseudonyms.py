@@ -12,6 +12,7 @@ import polars as pl
 from pipelines.durable import (
     PRIVATE_FILE_MODE,
     fsync_path,
+    new_private_file,
     only_writer,
     private_folder,
     rename_into_place,
@@ -154,8 +155,7 @@ def _make_key(path: Path) -> None:
 def _draft(path: Path, content: bytes) -> Path:
     draft = path.parent / f".draft-{path.name}"
     draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
+    with new_private_file(draft) as stream:
         stream.write(content)
     fsync_path(draft)
     return draft

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines.durable import PRIVATE_FILE_MODE, private_folder
+from pipelines.durable import new_private_file, private_folder
 from pipelines.manifests import MANIFEST, corrupt, hash_file, read_manifest, sync_folder
 from pipelines.remote_files import RemoteFiles, unavailable
 from pipelines.remote_places import remote_files
@@ -49,9 +49,8 @@ class RemoteArtefacts:
             return False
         for name, expected in self._checked(content, key)["files"].items():
             self.fetch_file(key, name, expected["sha256"], draft)
-        manifest = draft / MANIFEST
-        manifest.touch(PRIVATE_FILE_MODE)
-        manifest.write_bytes(content)
+        with new_private_file(draft / MANIFEST) as manifest:
+            manifest.write(content)
         sync_folder(draft)
         return True
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
-from pipelines.durable import PRIVATE_FILE_MODE, fsync_path, private_folder
+from pipelines.durable import fsync_path, new_private_file, private_folder
 from pipelines.remote_files import OWN_TROUBLE, unavailable
 
 DRAFT = ".draft-"
@@ -101,15 +100,10 @@ class RemoteFolder:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as read, _opened_new(target) as written:
+    with source.open("rb") as read, new_private_file(target) as written:
         shutil.copyfileobj(read, written, 2**20)
 
 
 def _write(content: bytes, target: Path) -> None:
-    with _opened_new(target) as written:
+    with new_private_file(target) as written:
         written.write(content)
-
-
-def _opened_new(target: Path) -> BinaryIO:
-    """A new file that nobody but its owner opens, at no moment."""
-    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE), "wb")

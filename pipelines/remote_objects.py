@@ -1,18 +1,13 @@
-"""Objects of a store that fsspec reaches, S3 above all.
-
-Credentials and the endpoint are read by the store's own client from its own variables and files
-(``AWS_*``); none of them is ever ours to say.
-"""
+"""Objects of a store that fsspec reaches, S3 above all."""
 
 import errno
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.durable import PRIVATE_FILE_MODE
+from pipelines.durable import new_private_file
 from pipelines.errors import ArtefactStoreUnavailable
 from pipelines.remote_files import OWN_TROUBLE, unavailable
 
@@ -38,7 +33,7 @@ class ObjectFiles:
 
     def get(self, name: str, target: Path) -> bool:
         # The client truncates a file that is there and leaves its mode alone.
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE))
+        new_private_file(target).close()
         with self._reaching():
             try:
                 self._files.get_file(self._path(name), str(target))
