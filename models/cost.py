@@ -11,6 +11,7 @@ from torch import nn
 
 from models.checkpoints import write_atomically
 from models.distributed import added_up, largest, leads, processes_together
+from models.estimator import best_device
 from models.progress import Report
 
 KIBIBYTE = 1024
@@ -84,15 +85,15 @@ class Meter:
 
     def cost(self, network: nn.Module) -> Cost:
         spent = self.seconds()
-        processes, on_gpu = processes_together(), torch.cuda.is_available()
+        processes, device = processes_together(), best_device().type
         return Cost(
             seconds=spent.wall,
             processor_seconds=spent.processor,
             peak_memory_bytes=int(largest(peak_memory_bytes())),
             parameters=sum(parameter.numel() for parameter in network.parameters()),
-            device="cuda" if on_gpu else "cpu",
+            device=device,
             processes=processes,
-            gpu_seconds=spent.wall * processes if on_gpu else 0.0,
+            gpu_seconds=spent.wall * processes if device == "cuda" else 0.0,
         )
 
     def _earlier(self) -> Seconds:

@@ -71,16 +71,12 @@ def check_tables(
     whole = {
         str(name): scan_table(table)
         for name, table in tables.items()
-        if isinstance(table, pl.DataFrame | Path)
+        if not isinstance(table, Iterator)
     }
     outcomes = []
     for name, table in tables.items():
         demands = SUITES[name](contract)
-        parts = (
-            [whole[name]]
-            if isinstance(table, pl.DataFrame | Path)
-            else (part.lazy() for part in table)
-        )
+        parts = (part.lazy() for part in table) if isinstance(table, Iterator) else [whole[name]]
         prepared = (PREPARATIONS[name](whole | {name: part}, contract) for part in parts)
         judgements = judge_parts(prepared, demands)
         outcomes += [

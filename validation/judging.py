@@ -75,15 +75,11 @@ def judge_parts(tables: Iterable[PreparedTable], demands: list[Demand]) -> list[
     What a demand compares with each other (the events of a subject) is in one part.
     """
     of_parts = [judge(table, demands) for table in tables]
-    return [
-        _together(demand, list(found)) for demand, *found in zip(demands, *of_parts, strict=True)
-    ]
+    return [_together(demand, found) for demand, *found in zip(demands, *of_parts, strict=True)]
 
 
 def _together(demand: Demand, found: list[Judgement]) -> Judgement:
     """One judgement over all parts: counts are added, a part that failed is a failure."""
-    if len(found) == 1:
-        return found[0]
     if demand.part == "types":
         return next((each for each in found if not each.success), found[0])
     elements = _sum([each.element_count for each in found])

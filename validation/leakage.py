@@ -21,13 +21,8 @@ class LeakageCheck:
         return asdict(self)
 
 
-def no_step_after_the_index_time(step_days: npt.NDArray[np.float32]) -> LeakageCheck:
-    """No time step may lie after the moment of prediction (days > 0)."""
-    return steps_after_the_index_time(step_days.size, int((step_days > 0).sum()))
-
-
 def steps_after_the_index_time(steps: int, late: int) -> LeakageCheck:
-    """The verdict on so many time steps, of which so many lie after the moment of prediction."""
+    """No time step may lie after the moment of prediction: of so many steps, so many do."""
     return LeakageCheck(
         "no_step_after_the_index_time",
         late == 0,
@@ -89,19 +84,6 @@ def scalers_refitted(equal: Mapping[str, bool]) -> LeakageCheck:
     )
 
 
-def truncation_replay(
-    stored: Mapping[str, npt.NDArray[Any]],
-    rebuilt: Mapping[str, npt.NDArray[Any]],
-    examples: int,
-    how: str = "each as of its own index time",
-) -> LeakageCheck:
-    """Sequences rebuilt without anything known later must be the stored ones, bit for bit.
-
-    examples: how many different ones were rebuilt; how: as of when, in words.
-    """
-    return replay_check(differing_arrays(stored, rebuilt), examples, how)
-
-
 def differing_arrays(
     stored: Mapping[str, npt.NDArray[Any]], rebuilt: Mapping[str, npt.NDArray[Any]]
 ) -> list[str]:
@@ -116,7 +98,13 @@ def differing_arrays(
 
 
 def replay_check(differing: Sequence[str], examples: int, how: str) -> LeakageCheck:
-    """The verdict on a replay: no array may differ, and something must have been rebuilt."""
+    """Sequences rebuilt without anything known later must be the stored ones, bit for bit.
+
+    Args:
+        differing: the names of the arrays that came out otherwise.
+        examples: how many different ones were rebuilt; without one nothing is shown.
+        how: as of when, in words.
+    """
     found = f"differ in {', '.join(differing)}" if differing else "are identical"
     return LeakageCheck(
         "truncation_replay",

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from validation.leakage import (
+    differing_arrays,
     no_cluster_in_two_splits,
-    no_step_after_the_index_time,
-    truncation_replay,
+    replay_check,
+    steps_after_the_index_time,
 )
 
 
-@pytest.mark.parametrize(("days", "late"), [([-3.0, 0.0], 0), ([-3.0, 0.1, 2.0], 2), ([], 0)])
-def test_steps_after_the_index_time_are_counted(days: list[float], late: int) -> None:
-    check = no_step_after_the_index_time(np.array(days, np.float32))
+@pytest.mark.parametrize(("steps", "late"), [(2, 0), (3, 2), (0, 0)])
+def test_no_step_may_lie_after_the_index_time(steps: int, late: int) -> None:
+    check = steps_after_the_index_time(steps, late)
 
     assert (check.passed, check.unexpected) == (late == 0, late)
+    assert check.words == f"{steps} time steps, of which {late} lie after the index time"
 
 
 @pytest.mark.parametrize(
@@ -33,17 +35,24 @@ STORED = {"step_days": np.array([-1.0, 0.0], np.float32), "channel": np.array([0
 
 
 @pytest.mark.parametrize(
-    ("rebuilt", "examples", "passed"),
+    ("rebuilt", "examples", "differing"),
     [
-        (STORED, 1, True),
-        (STORED, 0, False),
-        (STORED | {"step_days": np.array([-1.0, 1e-6], np.float32)}, 1, False),
-        (STORED | {"step_days": np.array([-1.0], np.float32)}, 1, False),
-        (STORED | {"channel": np.array([0, 1], np.int32)}, 1, False),
-        ({"step_days": STORED["step_days"]}, 1, False),
+        (STORED, 1, []),
+        (STORED, 0, []),
+        (STORED | {"step_days": np.array([-1.0, 1e-6], np.float32)}, 1, ["step_days"]),
+        (STORED | {"step_days": np.array([-1.0], np.float32)}, 1, ["step_days"]),
+        (STORED | {"channel": np.array([0, 1], np.int32)}, 1, ["channel"]),
+        ({"step_days": STORED["step_days"]}, 1, ["channel"]),
     ],
 )
 def test_a_replay_passes_only_if_every_array_is_identical(
-    rebuilt: dict[str, np.ndarray[tuple[int], np.dtype[np.float32]]], examples: int, passed: bool
+    rebuilt: dict[str, np.ndarray[tuple[int], np.dtype[np.float32]]],
+    examples: int,
+    differing: list[str],
 ) -> None:
-    assert truncation_replay(STORED, rebuilt, examples).passed == passed
+    found = differing_arrays(STORED, rebuilt)
+    check = replay_check(found, examples, "each as of its own index time")
+
+    assert found == differing
+    assert check.passed == (not differing and examples > 0)
+    assert check.unexpected == len(differing)
