@@ -8,7 +8,7 @@ from airflow.exceptions import AirflowTimetableInvalid
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 
 from dags.alerts import tell_of_run
-from dags.exchange import ExchangeTimetable
+from dags.exchange import GRACE, ExchangeTimetable
 from dags.stages import stage
 from pipelines.errors import EquipoiseError, StudyInvalid
 from pipelines.releases import require_study_name
@@ -51,12 +51,15 @@ def dag_per_study(
 
 
 def at(cron: str) -> CronTriggerTimetable:
-    """A cron expression in UTC.
+    """A cron expression in UTC; nothing is made up for that was due before its flow was there.
+
+    Airflow's own default runs a daily flow at once for 2.4 hours after its time: a study that is
+    new would be scored before it has a release.
 
     Raises:
         StudyInvalid: it is none.
     """
-    timetable = CronTriggerTimetable(cron, timezone="UTC")
+    timetable = CronTriggerTimetable(cron, timezone="UTC", run_immediately=GRACE)
     try:
         timetable.validate()
     except AirflowTimetableInvalid:

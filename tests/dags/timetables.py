@@ -1,7 +1,8 @@
 """``python -m tests.dags.timetables QUESTIONS``: the runs a timetable makes, as JSON.
 
 A question is ``{exchange, minutes, last, earliest, latest, catchup}``, its answer the moments of
-all runs in order, or the words of an error.
+all runs in order, or the words of an error; or it is ``{cron}``, and its answer the one moment at
+which a scheduler that has just met the flow runs it first.
 """
 
 import json
@@ -9,9 +10,12 @@ import sys
 from typing import Any
 
 import pendulum
+from airflow.serialization.decoders import decode_timetable
+from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import DataInterval, TimeRestriction
 
 from dags.exchange import ExchangeTimetable
+from dags.studies import at
 from pipelines.errors import StudyInvalid
 
 
@@ -20,6 +24,8 @@ def main() -> None:
 
 
 def answer(question: dict[str, Any]) -> list[str] | str:
+    if "cron" in question:
+        return first_run(question["cron"])
     try:
         return runs(question)
     except StudyInvalid as error:
@@ -43,6 +49,15 @@ def runs(question: dict[str, Any]) -> list[str]:
         found.append(run.run_after.isoformat())
         interval = run.data_interval
     return found
+
+
+def first_run(cron: str) -> str:
+    stored = decode_timetable(json.loads(json.dumps(encode_timetable(at(cron)))))
+    run = stored.next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(None, None, False)
+    )
+    assert run is not None
+    return str(run.run_after.isoformat())
 
 
 def moment(text: str | None) -> pendulum.DateTime | None:

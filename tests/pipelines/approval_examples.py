@@ -39,7 +39,7 @@ def asking_study(at_least: float = UNDECIDABLE, **approval: Any) -> str:
     """A study whose gate asks where it cannot tell; further words of its section `approval`."""
     audit = section(gating=[*_lines(at_least)], crossings=[], bootstrap_draws=100)
     asked = {"approval": {"when_cannot_tell": "ask"} | approval}
-    return study_text(audit=audit | asked, tuning=None)
+    return study_text(audit=audit | asked, tuning=None, schedule=None)
 
 
 def _lines(at_least: float) -> list[dict[str, Any]]:
@@ -54,7 +54,8 @@ def study_by_sex(**approval: Any) -> str:
     by_sex = gating_line(line="Alike", metric="tpr", group="sex", between=[-0.01, 0.01])
     gating = [by_sex, _lines(SHOWN)[1]]
     audit = section(gating=gating, crossings=[], bootstrap_draws=100)
-    return study_text(audit=audit | {"approval": {"when_cannot_tell": "ask"} | approval})
+    asked = {"approval": {"when_cannot_tell": "ask"} | approval}
+    return study_text(audit=audit | asked, schedule=None)
 
 
 def audited_study(
