@@ -99,7 +99,7 @@ class Flow:
             words = ("-m", "tests.cluster.released", self.study)
             code, _, errors = python(*words, env=self.cluster.env, timeout_s=CALM_SECONDS)
             assert code == 0, errors
-        wait_until(lambda: self._is_known(self.train) and self._is_known(self.score), 120)
+        wait_until(self.is_known, 120)
         self.cluster.airflow.start(self.score if self.is_released else self.train)
 
     def wait_for_task(self, flow: str, task: str) -> None:
@@ -108,8 +108,11 @@ class Flow:
         wait_until(lambda: self.state(flow, task) in {*begun, *ENDED}, CALM_SECONDS)
         assert self.state(flow, task) in begun, f"{task} is past running"
 
-    def _is_known(self, dag: str) -> bool:
-        return bool(self.cluster.sql(f"SELECT 1 FROM dag WHERE dag_id = '{dag}'"))  # noqa: S608
+    def is_known(self) -> bool:
+        """Whether both flows have been read from the study's file."""
+        known = "SELECT dag_id FROM dag WHERE dag_id IN"
+        found = self.cluster.sql(f"{known} ('{self.train}', '{self.score}')")
+        return len(found) == 2
 
 
 def wait_until(what: Callable[[], bool], seconds: float) -> float:

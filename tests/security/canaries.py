@@ -5,9 +5,11 @@ long enough not to be found by chance, and belongs to nobody.
 """
 
 import base64
+import hashlib
 import random
 import secrets
 import string
+from pathlib import Path
 
 KINDS = (
     *("name", "address", "date", "phone", "fax", "mail", "social_security", "record_number"),
@@ -16,6 +18,16 @@ KINDS = (
 )
 IDENTIFIERS_PER_KIND = 56
 SECRETS = 50
+# Pseudonyms decide the split: with a key that is drawn anew a gate may close by chance.
+KEY = hashlib.sha256(b"the canaries' pseudonyms").digest()
+# Where a patient's words belong, and where a secret does, from an installation's home.
+WHERE_PATIENTS_ARE = (
+    "data/*",
+    "artefacts/ingest_events/*",
+    "artefacts/merge_events/*",
+    "publication/private/crosswalk/*",
+)
+WHERE_SECRETS_ARE = ("secrets/*",)
 
 
 def identifiers() -> dict[str, list[str]]:
@@ -32,6 +44,18 @@ def drawn_secrets() -> list[str]:
     """50 secrets, new at each call, so that none can be in the repository."""
     fernet = [base64.urlsafe_b64encode(secrets.token_bytes(32)).decode() for _ in range(5)]
     return fernet + [secrets.token_urlsafe(24) for _ in range(SECRETS - len(fernet))]
+
+
+def write_key(folder: Path) -> None:
+    """The key of pseudonyms, into the folder of secrets."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "pseudonym.key").touch(0o600)
+    (folder / "pseudonym.key").write_bytes(KEY)
+
+
+def forms_of_key(key: bytes) -> list[str]:
+    """How the bytes of a key may be written, besides as what they are."""
+    return [key.hex(), key.decode("latin-1"), base64.b64encode(key).decode()]
 
 
 def _identifier(kind: str, draw: random.Random) -> str:

@@ -8,12 +8,10 @@ and environments of every process while it runs, a backup.
 What the secrets are: four are passwords that PostgreSQL asks for (the publisher's, the auditor's,
 the eraser's, the backup's); ten are in files that Airflow's and AWS's settings name in every
 process, whether or not it opens them; thirty-six are read by no process here (approvers' passwords,
-the metadata database's, spare ones) and show that the folder of secrets is copied nowhere. No
-cluster is searched: its broker, table of results and web server have their own tests, or none.
+the metadata database's, spare ones) and show that the folder of secrets is copied nowhere.
+test_canaries_in_cluster.py searches a cluster.
 """
 
-import base64
-import hashlib
 import json
 import os
 import shutil
@@ -24,7 +22,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -44,18 +42,18 @@ from pipelines.errors import (
 from pipelines.publication.postgres_setup import set_up
 from tests.dags.installations import ROOT, environment
 from tests.publication.servers import Server, login, own_server
-from tests.security.canaries import drawn_secrets, identifiers
+from tests.security.canaries import (
+    WHERE_PATIENTS_ARE,
+    WHERE_SECRETS_ARE,
+    drawn_secrets,
+    forms_of_key,
+    identifiers,
+    write_key,
+)
 from tests.security.searching import Search
 from tests.security.ward import CONTRACT, STUDY, study_text, write_ward
+from tests.security.watching import processes_of
 
-# Where a patient's words belong, from the installation's home.
-THEIRS = (
-    "data/*",
-    "artefacts/ingest_events/*",
-    "artefacts/merge_events/*",
-    "publication/private/crosswalk/*",
-)
-SECRETS = ("secrets/*",)
 # Login -> roles; their passwords are the planted secrets from the eleventh on.
 LOGINS = {
     "publisher": ("equipoise_writer", "equipoise_analyst"),
@@ -63,8 +61,6 @@ LOGINS = {
     "keeper": tuple(f"equipoise_{of}" for of in ("writer", "analyst", "auditor", "eraser")),
     "dumper": ("pg_read_all_data",),
 }
-# Pseudonyms decide the split: with a key that is drawn anew a gate may close by chance.
-KEY = hashlib.sha256(b"the canaries' pseudonyms").digest()
 POLL_SECONDS = 0.1
 
 
@@ -154,17 +150,12 @@ class Installation:
             watcher.join()
 
     def _look_at_processes(self, kills: str) -> None:
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                surroundings = (folder / "environ").read_bytes()
-                if str(self.home).encode() in surroundings:
-                    line = (folder / "cmdline").read_bytes()
-                    self.seen[f"command {line!r:.200}"] = line
-                    self.seen[f"environment of {folder.name}"] = surroundings
-                    if kills and kills.encode() in line:
-                        os.kill(int(folder.name), signal.SIGKILL)
-            except OSError:
-                continue  # it ended while it was looked at
+        for process, line, surroundings in processes_of(self.home):
+            self.seen[f"command {line!r:.200}"] = line
+            self.seen[f"environment of {process}"] = surroundings
+            if kills and kills.encode() in line:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
 
     def dump(self) -> bytes:
         """All databases of the server, as text."""
@@ -200,8 +191,7 @@ def _secret_files(folder: Path, drawn: list[str], urls: dict[str, str]) -> dict[
     for name, text in written.items():
         with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600), "w") as stream:
             stream.write(text)
-    (folder / "pseudonym.key").touch(0o600)
-    (folder / "pseudonym.key").write_bytes(KEY)
+    write_key(folder)
     return {
         "EQUIPOISE_DATABASE_URL_FILE": str(folder / "publisher.url"),
         "AIRFLOW__CORE__FERNET_KEY_CMD": f"cat {folder / 'fernet'}",
@@ -265,16 +255,15 @@ def test_the_search_finds_every_identifier_where_it_belongs(
 def test_no_identifier_is_outside_the_stores_of_events_names_and_quarantine(
     installation: Installation, patients: Search
 ) -> None:
-    assert leaks(installation, patients, but=THEIRS) == {}
+    assert leaks(installation, patients, but=WHERE_PATIENTS_ARE) == {}
 
 
 def test_no_secret_is_outside_the_folder_of_secrets(installation: Installation) -> None:
     key = (installation.home / "secrets" / "pseudonym.key").read_bytes()
-    written = [key.hex(), key.decode("latin-1"), base64.b64encode(key).decode()]
-    search = Search([*installation.secrets, *written])
+    search = Search([*installation.secrets, *forms_of_key(key)])
     assert len(set().union(*search.in_folder(installation.home / "secrets").values())) >= 49
 
-    assert leaks(installation, search, but=SECRETS) == {}
+    assert leaks(installation, search, but=WHERE_SECRETS_ARE) == {}
 
 
 def broken_files(installation: Installation) -> None:
@@ -363,8 +352,8 @@ def test_whatever_goes_wrong_no_identifier_and_no_secret_gets_out(
     for what, code, expected in failures(installation):
         assert code == expected, f"{what}: {installation.output[-1].decode()}"
 
-    assert leaks(installation, patients, but=THEIRS) == {}
-    assert leaks(installation, Search(installation.secrets), but=SECRETS) == {}
+    assert leaks(installation, patients, but=WHERE_PATIENTS_ARE) == {}
+    assert leaks(installation, Search(installation.secrets), but=WHERE_SECRETS_ARE) == {}
 
 
 @pytest.mark.slow
@@ -375,8 +364,8 @@ def test_whatever_people_call_no_identifier_and_no_secret_gets_out(
         assert code == 0, f"{what}: {installation.output[-1].decode()}"
         assert installation.output[-1].strip(), what
 
-    assert leaks(installation, patients, but=THEIRS) == {}
-    assert leaks(installation, Search(installation.secrets), but=SECRETS) == {}
+    assert leaks(installation, patients, but=WHERE_PATIENTS_ARE) == {}
+    assert leaks(installation, Search(installation.secrets), but=WHERE_SECRETS_ARE) == {}
 
 
 def test_secrets_are_their_owners_alone(installation: Installation) -> None:
