@@ -1,7 +1,6 @@
 """A backup's folder: files copied, hashed and listed; what is not listed or differs is refused."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.durable import PRIVATE_FILE_MODE, fsync_path, private_folder
+from pipelines.durable import fsync_path, new_private_file, private_folder, replaced_privately
 from pipelines.errors import BackupInvalid
 from pipelines.identity import Sha256, UtcMoment
 from pipelines.manifests import hash_file
@@ -86,13 +85,8 @@ def finish(
     for path in [*(folder / name for name in files), *_folders(folder)]:
         fsync_path(path)
     listed = Listed(holds=holds, made_at=began, database=database, head=head, files=files)
-    draft = folder / f".draft-{LIST}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(json.dumps(listed.model_dump(mode="json"), indent=1))
-    fsync_path(draft)
-    draft.rename(folder / LIST)
-    fsync_path(folder)
+    with replaced_privately(folder / LIST) as stream:
+        stream.write(json.dumps(listed.model_dump(mode="json"), indent=1).encode())
     return listed
 
 
@@ -115,8 +109,7 @@ def copy_folder(source: Path, target: Path, *, skip: frozenset[str] = frozenset(
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file that others never can read on the way; it ends with the source's own mode."""
     private_folder(target.parent)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with source.open("rb") as read, os.fdopen(descriptor, "wb") as written:
+    with source.open("rb") as read, new_private_file(target) as written:
         shutil.copyfileobj(read, written, 2**20)
     shutil.copystat(source, target)
 

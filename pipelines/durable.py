@@ -50,6 +50,19 @@ def rename_into_place(draft: Path, target: Path, mode: int) -> None:
 
 
 @contextmanager
+def replaced_privately(target: Path) -> Iterator[BinaryIO]:
+    """Write a file that its owner alone can ever read: readers see the old one or the whole new.
+
+    What a killed writer left of a draft goes first; the caller lets no other write meanwhile.
+    """
+    draft = target.with_name(f".draft-{target.name}")
+    draft.unlink(missing_ok=True)
+    with new_private_file(draft) as stream:
+        yield stream
+    rename_into_place(draft, target, PRIVATE_FILE_MODE)
+
+
+@contextmanager
 def only_writer(lock_file: Path, wait_seconds: float) -> Iterator[None]:
     """Hold ``lock_file`` alone; the kernel lets go of it when this process ends, however it ends.
 

@@ -115,7 +115,7 @@ def _is_s3(url: str) -> bool:
 
 def _connect(url: str) -> tuple[Any, str]:
     """The client and the path of the URL's root in its words."""
-    from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+    from fsspec.core import url_to_fs
 
     # What others wrote a moment ago must be seen, and a transfer holds one part at a time.
     options: dict[str, Any] = {"use_listings_cache": False}

@@ -1,11 +1,10 @@
 """The way back from pseudonym to source id: its own file, for its owner alone."""
 
-import os
 from pathlib import Path
 
 import polars as pl
 
-from pipelines.durable import PRIVATE_FILE_MODE, only_writer, private_folder, rename_into_place
+from pipelines.durable import only_writer, private_folder, replaced_privately
 from pipelines.errors import SourceInvalid, SourceMissing
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.tombstones import leave_out
@@ -51,9 +50,8 @@ def forget_pair(study: str, subject_id: int, hashed: str, settings: Settings) ->
     private_folder(path.parent)
     with only_writer(path.parent / ".lock", LOCK_WAIT_SECONDS):
         erased = sorted({*_erased(path), hashed})
-        draft = path.parent / f".draft-{path.name}.erased"
-        draft.write_text("\n".join(erased), encoding="utf-8")
-        rename_into_place(draft, _tombstones(path), PRIVATE_FILE_MODE)
+        with replaced_privately(_tombstones(path)) as stream:
+            stream.write("\n".join(erased).encode())
         if path.exists():
             _write(pl.read_parquet(path).filter(pl.col("subject_id") != subject_id), path)
 
@@ -123,10 +121,5 @@ def _require_one_to_one(pairs: pl.DataFrame, path: Path) -> None:
 
 
 def _write(pairs: pl.DataFrame, path: Path) -> None:
-    """Write a draft that was never readable by others, then rename it into place."""
-    draft = path.parent / f".draft-{path.name}"
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
+    with replaced_privately(path) as stream:
         pairs.write_parquet(stream)
-    rename_into_place(draft, path, PRIVATE_FILE_MODE)

@@ -8,13 +8,12 @@ stands in the source again gets the old pseudonym, and is left out by it.
 
 import hashlib
 import hmac
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
-from pipelines.durable import PRIVATE_FILE_MODE, only_writer, private_folder, rename_into_place
+from pipelines.durable import only_writer, private_folder, replaced_privately
 from pipelines.errors import SecretMissing, SourceInvalid
 from pipelines.journal import read_entries
 from pipelines.pseudonyms import PUBLISHED_KEY, key_fingerprint, pseudonyms, retired_keys
@@ -97,7 +96,8 @@ def _remember(study: str, key: bytes, hashed: pl.DataFrame) -> pl.DataFrame:
                 where=f"the names of {study}",
                 remedy="Rotate the pseudonym key and run again: equipoise rotate-key",
             )
-        _write(known, path)
+        with replaced_privately(path) as stream:
+            known.write_parquet(stream)
     return known
 
 
@@ -127,12 +127,3 @@ def _hashed(study: str, names: pl.Series) -> pl.DataFrame:
 def _path(study: str) -> Path:
     private = PublicationFolders(settings().publication_dir).private
     return private / "crosswalk" / f"{require_study_name(study)}.names"
-
-
-def _write(known: pl.DataFrame, path: Path) -> None:
-    draft = path.parent / f".draft-{path.name}"
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        known.write_parquet(stream)
-    rename_into_place(draft, path, PRIVATE_FILE_MODE)

@@ -1,9 +1,8 @@
 """Pages about single subjects: where they lie, and that they go when the subject is erased."""
 
-import os
 from pathlib import Path
 
-from pipelines.durable import PRIVATE_FILE_MODE, private_folder, rename_into_place
+from pipelines.durable import private_folder, replaced_privately
 from pipelines.releases import require_study_name
 from pipelines.settings import Settings
 
@@ -13,12 +12,8 @@ def write_subject_page(study: str, subject: int, page: str, settings: Settings) 
     file = _file(study, subject, settings)
     private_folder(file.parent.parent)
     private_folder(file.parent)
-    draft = file.with_name(f".draft-{file.name}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE_MODE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(page)
-    rename_into_place(draft, file, PRIVATE_FILE_MODE)
+    with replaced_privately(file) as stream:
+        stream.write(page.encode())
     return file
 
 

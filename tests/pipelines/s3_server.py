@@ -47,7 +47,7 @@ class S3Server:
 
 def objects(server: S3Server) -> Any:
     """A client of a test's own, by which it looks at the objects and spoils them."""
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     return fsspec.filesystem(
         "s3",
@@ -87,7 +87,7 @@ def _wait_until_it_answers(process: "subprocess.Popen[bytes]", port: int) -> Non
 
 def use_server(patch: pytest.MonkeyPatch, server: S3Server) -> None:
     """Have this process and its children reach the server; a client made before is forgotten."""
-    import s3fs  # type: ignore[import-untyped]
+    import s3fs
 
     for name, value in server.environment.items():
         patch.setenv(name, value)

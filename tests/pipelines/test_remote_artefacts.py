@@ -450,7 +450,7 @@ def test_a_store_that_cannot_be_used_is_unavailable_and_says_no_secret(
 
 
 def use_no_credentials(patch: pytest.MonkeyPatch) -> None:
-    import s3fs  # type: ignore[import-untyped]
+    import s3fs
 
     patch.setenv("HOME", os.devnull)
     s3fs.S3FileSystem.clear_instance_cache()

@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 
 import duckdb
 import polars as pl
-import pypdfium2 as pdfium  # type: ignore[import-untyped]
+import pypdfium2 as pdfium
 
 # Of a shorter one the middle, of which all three ways to write it in base64 agree, is too short.
 LEAST_CHARACTERS = 10
