@@ -1,11 +1,15 @@
-"""An installation of its own for whoever answers by command, and a ward of one's own files."""
+"""Installations, a store that machines share, and a ward of one's own files."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from pipelines.artefacts import ArtefactStore
+from pipelines.remote_artefacts import RemoteArtefacts
 from tests.pipelines.asked_people import Command
+from tests.pipelines.s3_server import S3Server, running_server, use_server
 from tests.pipelines.ward_examples import CHART, STAYS
 
 
@@ -13,10 +17,39 @@ from tests.pipelines.ward_examples import CHART, STAYS
 def equipoise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
+    """An installation of its own for whoever answers by command."""
     monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path / "studies"))
     monkeypatch.setenv("EQUIPOISE_PERSON", "Tess")
     return Command(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 protocol server; each test has a bucket of its own."""
+    with running_server(tmp_path_factory.mktemp("s3") / "log") as running:
+        yield running
+
+
+@pytest.fixture
+def s3_url(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty store on the server."""
+    use_server(monkeypatch, server)
+    return f"s3://{server.new_bucket()}/pre/fix"
+
+
+@pytest.fixture(params=["s3", "file"])
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store that the machines share: on the server, or a folder."""
+    if request.param == "file":
+        return f"file://{tmp_path / 'shared'}"
+    return str(request.getfixturevalue("s3_url"))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, shared_url: str) -> Callable[[str], ArtefactStore]:
+    """The machine of a name, with a folder of its own and the shared store."""
+    return lambda name: ArtefactStore(tmp_path / name, RemoteArtefacts(shared_url))
 
 
 @pytest.fixture(params=["parquet", "csv"])

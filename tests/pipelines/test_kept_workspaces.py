@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from pipelines.remote_folder import RemoteFolder
 from pipelines.remote_places import remote_files
 from pipelines.stage import store
 from tests.models.generated_stores import make_learnable_store, write_store
-from tests.pipelines.s3_server import S3Server, running_server, use_server
+from tests.pipelines.s3_server import S3Server, use_server
 
 KEY = "train_model/0123456789abcdef"
 PLACE = "train_model/.work-0123456789abcdef"
@@ -35,26 +35,10 @@ class _Died(Exception):
     """What ends an attempt here; a machine that dies ends it without a word."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with running_server(tmp_path_factory.mktemp("s3") / "log") as running:
-        yield running
-
-
-@pytest.fixture(params=["s3", "file"])
-def url(
-    request: pytest.FixtureRequest,
-    server: S3Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> str:
-    if request.param == "file":
-        named = f"file://{tmp_path / 'shared'}"
-    else:
-        use_server(monkeypatch, server)
-        named = f"s3://{server.new_bucket()}/prefix"
-    monkeypatch.setenv("EQUIPOISE_ARTEFACTS_URL", named)
-    return named
+@pytest.fixture
+def url(shared_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("EQUIPOISE_ARTEFACTS_URL", shared_url)
+    return shared_url
 
 
 @pytest.fixture

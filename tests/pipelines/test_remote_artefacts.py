@@ -7,93 +7,29 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import stat
-import subprocess
-import sys
-import textwrap
-import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.artefacts import Artefact, ArtefactStore, Counts, Recipe
-from pipelines.errors import ArtefactCorrupt, ArtefactStoreUnavailable, StudyInvalid
+from pipelines.errors import ArtefactCorrupt
 from pipelines.manifests import MANIFEST, hash_file
 from pipelines.remote_artefacts import RemoteArtefacts
-from pipelines.remote_files import unavailable
 from pipelines.remote_objects import PART_BYTES
-from pipelines.settings import settings
-from tests.pipelines.s3_server import (
-    CANARY_KEY,
-    CANARY_SECRET,
-    S3Server,
-    objects,
-    running_server,
-    use_server,
+from tests.pipelines.s3_server import S3Server, objects
+from tests.pipelines.shared_store_examples import (
+    CONTENTS,
+    KEY,
+    RECIPE,
+    contents,
+    never,
+    write,
+    write_other,
 )
-
-RECIPE = Recipe("ingest_events", {}, {}, {}, {}, {})
-KEY = RECIPE.key
-CONTENTS = {"events/07.parquet": b"seven" * 1000, "quarantine.parquet": b"a source's own words"}
-
-
-def write(draft: Path) -> Counts:
-    for name, content in CONTENTS.items():
-        (draft / name).parent.mkdir(exist_ok=True)
-        (draft / name).write_bytes(content)
-    return {"files": len(CONTENTS)}
-
-
-def write_other(draft: Path) -> Counts:
-    """What another device makes of the same recipe: other last bits."""
-    write(draft)
-    (draft / "quarantine.parquet").write_bytes(b"other bytes")
-    return {"files": len(CONTENTS)}
-
-
-def never(draft: Path) -> Counts:
-    raise AssertionError("it is to be fetched, not made")
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with running_server(tmp_path_factory.mktemp("s3") / "log") as running:
-        yield running
-
-
-@pytest.fixture(params=["s3", "file"])
-def url(
-    request: pytest.FixtureRequest,
-    server: S3Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> str:
-    """An empty store that the machines share."""
-    if request.param == "file":
-        return f"file://{tmp_path / 'shared'}"
-    use_server(monkeypatch, server)
-    return f"s3://{server.new_bucket()}/pre/fix"
-
-
-@pytest.fixture
-def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    use_server(monkeypatch, server)
-    return f"s3://{server.new_bucket()}/prefix"
-
-
-@pytest.fixture
-def machine(tmp_path: Path, url: str) -> Callable[[str], ArtefactStore]:
-    return lambda name: ArtefactStore(tmp_path / name, RemoteArtefacts(url))
-
-
-def contents(artefact: Path) -> dict[str, bytes]:
-    files = [file for file in artefact.rglob("*") if file.is_file() and file.name != MANIFEST]
-    return {str(file.relative_to(artefact)): file.read_bytes() for file in files}
 
 
 def test_what_one_machine_made_another_opens_and_makes_no_more(
@@ -192,12 +128,12 @@ def _make_after(barrier: Any, root: Path, url: str) -> None:
 
 
 def test_processes_that_make_the_same_at_once_all_succeed_with_the_same_bytes(
-    s3: str, tmp_path: Path
+    s3_url: str, tmp_path: Path
 ) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(4)
     makers = [
-        context.Process(target=_make_after, args=(barrier, tmp_path / f"machine_{number}", s3))
+        context.Process(target=_make_after, args=(barrier, tmp_path / f"machine_{number}", s3_url))
         for number in range(4)
     ]
     for maker in makers:
@@ -225,16 +161,16 @@ def spoiled(root: Any, files: Any, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["flipped", "short", "gone"])
 def test_a_spoiled_file_of_the_store_is_refused_by_every_way_in(
-    server: S3Server, s3: str, tmp_path: Path, how: str
+    server: S3Server, s3_url: str, tmp_path: Path, how: str
 ) -> None:
-    ArtefactStore(tmp_path / "one", RemoteArtefacts(s3)).make(RECIPE, write)
-    spoiled(s3.removeprefix("s3://"), objects(server), how)
-    two = ArtefactStore(tmp_path / "two", RemoteArtefacts(s3))
+    ArtefactStore(tmp_path / "one", RemoteArtefacts(s3_url)).make(RECIPE, write)
+    spoiled(s3_url.removeprefix("s3://"), objects(server), how)
+    two = ArtefactStore(tmp_path / "two", RemoteArtefacts(s3_url))
 
     for way_in in (lambda: two.open(KEY), lambda: two.make(RECIPE, never)):
         with pytest.raises(ArtefactCorrupt) as refused:
             way_in()
-        assert f"Remove {s3}/{KEY}.json" in refused.value.remedy
+        assert f"Remove {s3_url}/{KEY}.json" in refused.value.remedy
     assert not two.path(KEY).exists()
     assert not list((tmp_path / "two").rglob("*.parquet"))
 
@@ -312,188 +248,6 @@ def test_copies_that_differ_in_a_log_of_timings_alone_are_the_same(
     assert not machine("one").make(RECIPE, never).made
 
 
-KILLED_IN_UPLOAD = textwrap.dedent(
-    """
-    import os, signal, sys
-    from pathlib import Path
-    from pipelines.artefacts import ArtefactStore
-    from pipelines.remote_artefacts import RemoteArtefacts
-    from tests.pipelines.test_remote_artefacts import RECIPE, write
-    root, url, after = sys.argv[1:]
-    store = ArtefactStore(Path(root), RemoteArtefacts(url))
-    calls = 0
-    def dying(function):
-        def call(*words):
-            global calls
-            calls += 1
-            if calls > int(after):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*words)
-        return call
-    files = store.shared.files
-    files.put, files.put_new = dying(files.put), dying(files.put_new)
-    store.make(RECIPE, write)
-    """
-)
-
-
-def killed_in_upload(root: Path, url: str, after: int) -> None:
-    """A maker that is killed before its call number ``after`` + 1 that writes to the store."""
-    command = [sys.executable, "-c", KILLED_IN_UPLOAD, str(root), url, str(after)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("after", [1, 2])
-def test_an_upload_that_is_killed_between_two_files_is_no_artefact(
-    s3: str, tmp_path: Path, after: int
-) -> None:
-    killed_in_upload(tmp_path / "one", s3, after)
-    two = ArtefactStore(tmp_path / "two", RemoteArtefacts(s3))
-
-    assert (two.has(KEY), two.keys("ingest_events")) == (False, [])
-    with pytest.raises(ArtefactCorrupt, match="is missing"):
-        two.open(KEY)
-    assert two.make(RECIPE, write).made
-    first = ArtefactStore(tmp_path / "one", RemoteArtefacts(s3)).make(RECIPE, never)
-    assert contents(first.path) == CONTENTS
-
-
-MAKER = textwrap.dedent(
-    """
-    import sys
-    from pathlib import Path
-    from pipelines.artefacts import ArtefactStore
-    from pipelines.remote_artefacts import RemoteArtefacts
-    from tests.pipelines.test_remote_artefacts import RECIPE, write_much
-    root, url = sys.argv[1:]
-    print("begun", flush=True)
-    ArtefactStore(Path(root), RemoteArtefacts(url)).make(RECIPE, write_much)
-    """
-)
-
-
-def write_much(draft: Path) -> Counts:
-    """Forty small files and one that goes up in several parts."""
-    for number in range(40):
-        (draft / f"{number:02d}").write_bytes(b"%d" % number * 10_000)
-    (draft / "large").write_bytes(b"0123456789abcdef" * (40 * 2**16))
-    return {}
-
-
-@pytest.mark.faults
-@pytest.mark.slow
-@pytest.mark.parametrize("delay_ms", range(100, 2600, 100))
-def test_a_maker_that_is_killed_at_any_moment_leaves_all_or_nothing(
-    s3: str, tmp_path: Path, delay_ms: int
-) -> None:
-    command = [sys.executable, "-c", MAKER, str(tmp_path / "one"), s3]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as maker:
-        assert maker.stdout is not None
-        maker.stdout.readline()
-        time.sleep(delay_ms / 1000)
-        maker.kill()
-    two = ArtefactStore(tmp_path / "two", RemoteArtefacts(s3))
-    there = two.has(KEY)
-    made = two.make(RECIPE, write_much)
-
-    assert made.made is not there
-    assert len(contents(made.path)) == 41
-    again = ArtefactStore(tmp_path / "one", RemoteArtefacts(s3)).make(RECIPE, never)
-    assert contents(again.path) == contents(made.path)
-
-
-@pytest.fixture
-def unreachable(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A store whose server is away; a client waits once, where it would wait five times."""
-    use_server(monkeypatch, server)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    return "s3://bucket/prefix"
-
-
-def test_a_store_that_is_away_is_an_error_of_its_own_and_nothing_is_made(
-    unreachable: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = ArtefactStore(tmp_path, RemoteArtefacts(unreachable))
-    ways_in: tuple[Callable[[], object], ...] = (
-        lambda: store.open(KEY),
-        lambda: store.make(RECIPE, never),
-        lambda: store.manifest(KEY),
-        lambda: store.has(KEY),
-        lambda: store.keys("ingest_events"),
-    )
-    for way_in in ways_in:
-        with caplog.at_level("INFO"), pytest.raises(ArtefactStoreUnavailable) as away:
-            way_in()
-        said = f"{away.value}{away.value.args}{caplog.text}"
-        assert CANARY_KEY not in said
-        assert CANARY_SECRET not in said
-    assert away.value.exit_code == 36
-
-
-@pytest.mark.parametrize("missing", ["bucket", "rights"])
-def test_a_store_that_cannot_be_used_is_unavailable_and_says_no_secret(
-    server: S3Server, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    if missing == "bucket":
-        s3 = f"s3://no-such-{tmp_path.name.replace('_', '-').lower()}/prefix"
-    else:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)
-        use_no_credentials(monkeypatch)
-
-    with pytest.raises(ArtefactStoreUnavailable) as refused:
-        ArtefactStore(tmp_path / "one", RemoteArtefacts(s3)).make(RECIPE, write)
-    assert CANARY_SECRET not in str(refused.value)
-    assert not (tmp_path / "one" / KEY).exists()
-
-
-def use_no_credentials(patch: pytest.MonkeyPatch) -> None:
-    import s3fs
-
-    patch.setenv("HOME", os.devnull)
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-def test_what_was_made_while_the_store_was_away_is_shared_by_the_next_attempt(
-    machine: Callable[[str], ArtefactStore], monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    one = machine("one")
-    assert one.shared is not None
-
-    def away(name: str, source: Path) -> None:
-        raise unavailable(url, "ConnectionError")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(one.shared.files, "put", away)
-        with pytest.raises(ArtefactStoreUnavailable):
-            one.make(RECIPE, write)
-    assert not one.has(KEY)
-
-    assert one.make(RECIPE, never).made
-    assert contents(machine("two").open(KEY)) == CONTENTS
-
-
-def test_what_waited_to_be_shared_and_was_altered_is_made_anew(
-    machine: Callable[[str], ArtefactStore], monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    one = machine("one")
-    assert one.shared is not None
-
-    def away(name: str, source: Path) -> None:
-        raise unavailable(url, "ConnectionError")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(one.shared.files, "put", away)
-        with pytest.raises(ArtefactStoreUnavailable):
-            one.make(RECIPE, write)
-    waiting = next(one.root.glob("ingest_events/.unshared-*/quarantine.parquet"))
-    waiting.write_bytes(b"altered")
-
-    assert contents(one.make(RECIPE, write).path) == CONTENTS
-
-
 def test_a_copy_that_was_lost_or_spoiled_here_is_fetched_again(
     machine: Callable[[str], ArtefactStore],
 ) -> None:
@@ -509,8 +263,8 @@ def test_a_copy_that_was_lost_or_spoiled_here_is_fetched_again(
 
 
 @pytest.mark.slow
-def test_a_transfer_holds_two_parts_in_memory_and_not_the_file(s3: str, tmp_path: Path) -> None:
-    files = RemoteArtefacts(s3).files
+def test_a_transfer_holds_two_parts_in_memory_and_not_the_file(s3_url: str, tmp_path: Path) -> None:
+    files = RemoteArtefacts(s3_url).files
     large = tmp_path / "large"
     with large.open("wb") as stream:
         stream.truncate(8 * PART_BYTES)
@@ -522,77 +276,3 @@ def test_a_transfer_holds_two_parts_in_memory_and_not_the_file(s3: str, tmp_path
 
     assert PART_BYTES <= peak < 3 * PART_BYTES
     assert hash_file(tmp_path / "copy") == hash_file(large)
-
-
-@pytest.mark.parametrize(
-    "url", ["s3://AKIA:canary@bucket/prefix", "bucket/prefix", "s3://", "s3://bucket?key=canary"]
-)
-def test_an_address_that_is_none_or_holds_credentials_is_refused_and_not_said(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("EQUIPOISE_ARTEFACTS_URL", url)
-    with pytest.raises(StudyInvalid, match="no address of a store") as refused:
-        settings()
-    assert "canary" not in str(refused.value)
-
-
-@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "1441", "five", ""])
-def test_minutes_between_checkpoints_are_some_and_at_most_a_day(
-    minutes: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("EQUIPOISE_CHECKPOINT_MINUTES", minutes)
-    with pytest.raises(StudyInvalid, match="no number of minutes"):
-        settings()
-
-
-def test_without_an_address_the_local_folder_is_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody pays for a client that is not used; Compose writes an empty variable for none."""
-    monkeypatch.setenv("EQUIPOISE_ARTEFACTS_URL", "")
-    monkeypatch.setenv("EQUIPOISE_ARTEFACTS", str(tmp_path / "own"))
-    program = (
-        "import sys; from pipelines.stage import store; print(store().shared, store().root);"
-        "print(sorted({'fsspec', 's3fs', 'botocore'} & set(sys.modules)))"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    ).stdout
-    assert said == f"None {tmp_path / 'own'}\n[]\n"
-
-
-def test_what_killed_uploads_left_goes_after_a_day_and_artefacts_stay(
-    machine: Callable[[str], ArtefactStore], tmp_path: Path
-) -> None:
-    one = machine("one")
-    one.make(RECIPE, write)
-    shared = one.shared
-    assert shared is not None
-    (tmp_path / "left").write_bytes(b"12345")
-    shared.files.put("train_model/00/aa/weights", tmp_path / "left")
-    shared.files.put(f"{KEY}/bb/of_a_loser", tmp_path / "left")
-
-    assert shared.unfinished(datetime.now(UTC) - timedelta(minutes=1)) == {}
-    left = shared.unfinished(datetime.now(UTC) + timedelta(minutes=1))
-    assert left == {"train_model/00/aa/weights": 5, f"{KEY}/bb/of_a_loser": 5}
-    shared.files.remove(left)
-    assert shared.files.sizes("train_model") == {}
-    assert contents(machine("two").open(KEY)) == CONTENTS
-
-
-@pytest.mark.parametrize(("last_hours_ago", "stays"), [(23, True), (25, False)])
-def test_checkpoints_go_when_their_attempt_kept_none_for_a_day_and_not_before(
-    tmp_path: Path, last_hours_ago: int, stays: bool
-) -> None:
-    """A network that was finished three days ago, and one of the same attempt."""
-    shared = RemoteArtefacts(f"file://{tmp_path / 'shared'}")
-    (tmp_path / "kept").write_bytes(b"1")
-    hours_ago = {"seed_0/000060.json": 72, "seed_1/000007.json": last_hours_ago}
-    for name, hours in hours_ago.items():
-        place = f"train_model/.work-00/attempt/checkpoints/{name}"
-        shared.files.put(place, tmp_path / "kept")
-        at = time.time() - 3600 * hours
-        os.utime(tmp_path / "shared" / place, (at, at))
-
-    left = shared.unfinished(datetime.now(UTC) - timedelta(days=1))
-    assert len(left) == (0 if stays else 2)
