@@ -1,7 +1,9 @@
-"""``python -m dags.services up|down|status``: Airflow's services on this machine.
+"""``python -m dags.services up|down|status|airflow …``: Airflow's services on this machine.
 
 SQLite, LocalExecutor and the SimpleAuthManager: one machine, one team. ``EQUIPOISE_WEB_PORT``
 (default 8080) is the only port, on 127.0.0.1; ``EQUIPOISE_AIRFLOW_USERS`` names who may answer.
+``airflow WORDS…`` calls Airflow's own command on the database and with the keys of these services;
+called by itself it would make and change another installation, in ``~/airflow``.
 """
 
 import argparse
@@ -9,6 +11,7 @@ import json
 import os
 import secrets
 import shlex
+import subprocess
 import sys
 import time
 import urllib.error
@@ -38,10 +41,15 @@ class ServicesFailed(EquipoiseError):
 def main(arguments: list[str] | None = None) -> int:
     """Start, stop or show the services; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dags.services", description=__doc__)
-    parser.add_argument("what", choices=["up", "down", "status"])
-    what = parser.parse_args(arguments).what
+    parser.add_argument("what", choices=["up", "down", "status", "airflow"])
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="what Airflow's command is told")
+    asked = parser.parse_args(arguments)
+    if asked.words and asked.what != "airflow":
+        parser.error(f"`{asked.what}` takes no further words")
     try:
-        return {"up": up, "down": down, "status": status}[what]()
+        if asked.what == "airflow":
+            return airflow(asked.words)
+        return {"up": up, "down": down, "status": status}[asked.what]()
     except EquipoiseError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -62,10 +70,7 @@ def _start(wanted: list[Service]) -> None:
         _require_free_port()
     # Whatever an earlier service left behind would work beside the new one.
     stop(wanted, patience_seconds=4)
-    environment = os.environ | airflow_environment(_database()) | _service_environment()
-    # A flow under the scheduler is no run of whoever started the services.
-    for name in ("EQUIPOISE_RUN", "EQUIPOISE_PERSON"):
-        environment.pop(name, None)
+    environment = _environment()
     prepare(environment)
     for service in wanted:
         command = [sys.executable, "-m", "airflow", service.name, *ARGUMENTS[service.name]]
@@ -93,6 +98,12 @@ def status() -> int:
     return 0 if all(service.leader() for service in services()) else 1
 
 
+def airflow(words: list[str]) -> int:
+    """Call Airflow's own command as the services would; returns its exit code."""
+    command = [sys.executable, "-m", "airflow", *words]
+    return subprocess.run(command, env=_environment(), check=False).returncode
+
+
 def services() -> list[Service]:
     """The four processes, in the order they are started."""
     folder = settings().airflow_home / "services"
@@ -118,6 +129,14 @@ def prepare(environment: dict[str, str]) -> None:
         from dags.pools import migrate_with_pools
 
         migrate_with_pools()
+
+
+def _environment() -> dict[str, str]:
+    environment = os.environ | airflow_environment(_database()) | _service_environment()
+    # A flow under the scheduler is no run of whoever started the services.
+    for name in ("EQUIPOISE_RUN", "EQUIPOISE_PERSON"):
+        environment.pop(name, None)
+    return environment
 
 
 def _service_environment() -> dict[str, str]:

@@ -94,3 +94,24 @@ def test_a_port_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
     env = environment(tmp_path / "home", studies) | {"EQUIPOISE_WEB_PORT": "http"}
     code, _, errors = python("-m", "dags.services", "up", env=env)
     assert (code, errors.splitlines()[0]) == (42, "EQUIPOISE_WEB_PORT is no port.")
+
+
+def test_airflows_own_command_works_on_the_services_database_with_their_key(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    env = environment(home, write_studies(tmp_path / "studies")) | {"HOME": str(tmp_path)}
+    del env["AIRFLOW_HOME"]
+    asked = {"database": "sql_alchemy_conn", "core": "fernet_key"}
+    found = {
+        section: python(
+            "-m", "dags.services", "airflow", "config", "get-value", section, option, env=env
+        )[1].split()[-1]
+        for section, option in asked.items()
+    }
+    assert found == {
+        "database": f"sqlite:///{home}/airflow/airflow.db",
+        "core": (home / "secrets" / "airflow_fernet_key").read_text(),
+    }
+    assert not (tmp_path / "airflow").exists()
+    assert python("-m", "dags.services", "down", "now", env=env)[0] == 2
