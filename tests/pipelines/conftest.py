@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.artefacts import ArtefactStore
 from pipelines.remote_artefacts import RemoteArtefacts
+from pipelines.settings import Settings, settings
 from tests.pipelines.asked_people import Command
 from tests.pipelines.s3_server import S3Server, running_server, use_server
 from tests.pipelines.ward_examples import CHART, STAYS
@@ -22,6 +23,16 @@ def equipoise(
     monkeypatch.setenv("EQUIPOISE_STUDIES", str(tmp_path / "studies"))
     monkeypatch.setenv("EQUIPOISE_PERSON", "Tess")
     return Command(monkeypatch, capsys)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """An installation of its own that nobody has used: the folder is there and empty."""
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
+    for name in ("EQUIPOISE_DATABASE_URL", "EQUIPOISE_DATABASE_URL_FILE", "EQUIPOISE_WEB_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    settings().home.mkdir()
+    return settings()
 
 
 @pytest.fixture(scope="session")

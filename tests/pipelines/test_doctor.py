@@ -37,15 +37,6 @@ from tests.publication.tls import make_authority
 TERABYTE = 10**12
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
-    for name in ("EQUIPOISE_DATABASE_URL", "EQUIPOISE_DATABASE_URL_FILE", "EQUIPOISE_WEB_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    settings().home.mkdir()
-    return settings()
-
-
 def free_port() -> int:
     with socket(AF_INET, SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))

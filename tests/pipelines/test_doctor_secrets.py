@@ -3,7 +3,6 @@
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -16,17 +15,8 @@ from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.known_names import pseudonymiser
 from pipelines.publication.tombstones import subject_hash
 from pipelines.publication.writer import open_writer
-from pipelines.settings import Settings, settings
+from pipelines.settings import Settings
 from tests.pipelines.test_doctor import is_told
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
-    for name in ("EQUIPOISE_DATABASE_URL", "EQUIPOISE_DATABASE_URL_FILE", "EQUIPOISE_WEB_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    settings().home.mkdir()
-    return settings()
 
 
 def _a_key_for_all(home: Settings, patch: pytest.MonkeyPatch) -> None:

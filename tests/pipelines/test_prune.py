@@ -1,4 +1,4 @@
-"""Prune: what rests on a result stays, the rest goes; nothing goes by halves or while used."""
+"""Prune: what rests on a result stays, the rest goes; nothing goes by halves."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
@@ -18,86 +18,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pipelines.artefacts import ArtefactStore, Counts, Recipe
+from pipelines.artefacts import ArtefactStore, Recipe
 from pipelines.cli import app
 from pipelines.errors import ArtefactCorrupt, StoreLocked, StudyInvalid
-from pipelines.journal import JournalEntry, append_entry
 from pipelines.ledger import Ledger
 from pipelines.needed_artefacts import MADE_AGAIN
 from pipelines.prune import carry_out, plan_prune
 from pipelines.remote_artefacts import RemoteArtefacts
-from pipelines.settings import Settings, settings
-from pipelines.training_process import one_attempt_at_a_time
+from pipelines.settings import Settings
+from tests.pipelines.prune_examples import age, kept, make, note_use, prune, store, write
 
-DAY = 24 * 3600
 STEPS = sorted(MADE_AGAIN)
 RESULTS = ["audit_model", "audit_predictions", "compare_models", "run_trial", "a_stage_of_tomorrow"]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("EQUIPOISE_DATABASE_URL", raising=False)
-    return settings()
-
-
-def store(home: Settings) -> ArtefactStore:
-    return ArtefactStore(home.artefacts_dir)
-
-
-def write(draft: Path) -> Counts:
-    (draft / "table.txt").write_text("x" * 1000)
-    return {}
-
-
-def make(
-    home: Settings, stage: str, inputs: Sequence[str] = (), *, number: int = 0, days_old: float = 30
-) -> str:
-    """An artefact made so many days ago."""
-    named = dict(zip("abcdefghij", inputs, strict=False))
-    if stage in ("check_events", "explain_predictions") and inputs:
-        named = {{"check_events": "events"}.get(stage, "scores"): inputs[0]}
-    recipe = Recipe(stage, {}, {}, {"number": number}, named, {})
-    artefact = store(home).make(recipe, write)
-    age(artefact.path, days_old)
-    return artefact.key
-
-
-def age(path: Path, days: float) -> None:
-    moment = time.time() - days * DAY
-    for each in [path, *path.rglob("*")]:
-        os.utime(each, (moment, moment))
-
-
-def note_use(key: str, *, days_ago: float, study: str = "toy") -> None:
-    moment = time.time() - days_ago * DAY
-    append_entry(
-        JournalEntry(
-            study=study,
-            stage=key.split("/")[0],
-            key=key,
-            made=False,
-            seconds=0.0,
-            counts={},
-            at_unix=moment,
-        )
-    )
-
-
-def prune(home: Settings, *, older_than_days: float = 7) -> set[str]:
-    """Prune and tell which artefacts are gone, after a look that every other one is whole."""
-    before = kept(home)
-    plan = plan_prune(store(home), home, older_than_days=older_than_days)
-    carry_out(plan, store(home))
-    after = kept(home)
-    for key in after:
-        store(home).open(key)
-    assert {removal.key for removal in plan.removals if removal.key} == before - after
-    return before - after
-
-
-def kept(home: Settings) -> set[str]:
-    return {f"{path.parent.name}/{path.name}" for path in home.artefacts_dir.glob("[!.]*/[!.]*")}
 
 
 # ---- what is needed ------------------------------------------------------------------------------
@@ -174,117 +106,6 @@ def test_that_somebody_trained_it_is_no_need_for_a_model(home: Settings) -> None
         record.add({"kind": "training", "model_key": model, "by": "Ada"})
 
     assert prune(home) == {model}
-
-
-# ---- what is in use ------------------------------------------------------------------------------
-
-
-def test_what_was_made_or_used_in_the_days_named_stays(home: Settings) -> None:
-    young = make(home, "ingest_events", number=1, days_old=6)
-    reused, forgotten = make(home, "train_model", number=2), make(home, "train_model", number=3)
-    for key in (forgotten, reused):
-        note_use(key, days_ago=20)
-    note_use(reused, days_ago=6)
-    make(home, "train_model", number=4, days_old=0.5)
-    note_use(reused, days_ago=5)
-
-    assert prune(home) == {forgotten}
-    assert prune(home, older_than_days=1) == {young}  # the newest use of a stage is kept
-
-
-def test_less_than_a_day_is_refused(home: Settings) -> None:
-    with pytest.raises(StudyInvalid):
-        plan_prune(store(home), home, older_than_days=0.5)
-
-
-def test_what_a_run_took_up_after_it_was_listed_is_put_back(home: Settings) -> None:
-    taken, left = make(home, "ingest_events", number=1), make(home, "ingest_events", number=2)
-    plan = plan_prune(store(home), home)
-    note_use(taken, days_ago=0)
-
-    assert carry_out(plan, store(home)) == 1
-    assert kept(home) == {taken}
-    store(home).open(taken)
-    # It is the newest of its stage now, and stays.
-    assert plan_prune(store(home), home).removals == ()
-    assert left not in kept(home)
-
-
-@pytest.fixture
-def under_way(home: Settings) -> Iterator[Path]:
-    """A training of the day before yesterday that still runs: it holds its workspace's lock."""
-    workspace = home.artefacts_dir / "train_model" / ".work-0123456789abcdef"
-    workspace.mkdir(parents=True)
-    with (workspace / ".lock").open("w") as lock:
-        flock(lock, LOCK_EX)
-        age(workspace, 20)
-        yield workspace
-
-
-def test_while_a_training_runs_all_stays_that_was_used_since_a_day_before_it(
-    home: Settings, under_way: Path
-) -> None:
-    input_of_it = make(home, "build_sequences", number=1, days_old=20.5)
-    older = make(home, "build_sequences", number=2, days_old=22)
-
-    assert prune(home) == {older}
-    assert under_way.exists()
-    assert input_of_it in kept(home)
-
-
-def test_what_killed_processes_left_goes_after_a_day(home: Settings) -> None:
-    folder = home.artefacts_dir / "train_model"
-    names = [".work-old", ".work-new", ".draft-old-1-x", ".draft-new-1-x", ".trash-any"]
-    for name in names:
-        (folder / name).mkdir(parents=True)
-        age(folder / name, 30 if "old" in name else 0)
-
-    assert prune(home) == set()
-    assert {path.name for path in folder.iterdir()} == {".work-new", ".draft-new-1-x"}
-
-
-def test_a_file_deep_in_a_workspace_shows_that_somebody_works_there(home: Settings) -> None:
-    workspace = home.artefacts_dir / "train_model" / ".work-old"
-    (workspace / "checkpoints").mkdir(parents=True)
-    checkpoint = workspace / "checkpoints" / "epoch"
-    checkpoint.write_text("weights")
-    age(workspace, 30)
-    os.utime(checkpoint)
-
-    assert plan_prune(store(home), home).removals == ()
-
-
-@pytest.mark.parametrize("how", ["locks it", "has worked in it", "made it anew"])
-def test_a_workspace_that_an_attempt_took_up_after_it_was_listed_stays(
-    home: Settings, how: str
-) -> None:
-    folder = home.artefacts_dir / "train_model"
-    taken, left = folder / ".work-taken", folder / ".work-left"
-    for workspace in (taken, left):
-        workspace.mkdir(parents=True)
-        (workspace / ".lock").touch()
-        age(workspace, 30)
-    plan = plan_prune(store(home), home)
-    assert {removal.path for removal in plan.removals} == {taken, left}
-    with (taken / ".lock").open("a") as lock:
-        if how == "locks it":
-            flock(lock, LOCK_EX)
-        elif how == "has worked in it":
-            (taken / "checkpoint").touch()
-        else:
-            shutil.rmtree(taken)
-            taken.mkdir()
-
-        assert carry_out(plan, store(home)) == 1
-    assert (taken.exists(), left.exists()) == (True, False)
-
-
-def test_a_lock_tells_when_the_first_attempt_at_a_training_began(tmp_path: Path) -> None:
-    with one_attempt_at_a_time(tmp_path):
-        age(tmp_path / ".lock", 2)
-    began = (tmp_path / ".lock").stat().st_mtime
-    with one_attempt_at_a_time(tmp_path):
-        assert (tmp_path / ".lock").stat().st_mtime == began
 
 
 # ---- who cannot tell removes nothing -------------------------------------------------------------

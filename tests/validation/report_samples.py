@@ -234,6 +234,17 @@ def lineage(*stages: str) -> tuple[LineageEntry, ...]:
     )
 
 
+TRAINING = TrainingCost(
+    file="training_log.json",
+    networks=3,
+    device="cuda",
+    processes=2,
+    seconds=61.7,
+    gpu_seconds=123.4,
+    peak_memory_bytes=600 * 1024**2,
+)
+
+
 @cache
 def model_evidence(subjects: int = 6000, draws: int = 100) -> Evidence:
     """Judged evidence of an audit of a model; the gate opens on it."""
@@ -257,15 +268,7 @@ def model_evidence(subjects: int = 6000, draws: int = 100) -> Evidence:
             seeds=(0, 1, 2),
             epochs=(11, 9, 14),
             clip_rate=0.031,
-            training=TrainingCost(
-                file="training_log.json",
-                networks=3,
-                device="cuda",
-                processes=2,
-                seconds=61.7,
-                gpu_seconds=123.4,
-                peak_memory_bytes=600 * 1024**2,
-            ),
+            training=TRAINING,
             details={"channels": 19, "parameters": 12289},
         ),
         lineage=lineage(

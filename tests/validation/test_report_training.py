@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipelines.evidence import training_cost
-from tests.validation.report_samples import model_evidence
+from tests.validation.report_samples import TRAINING, model_evidence
 from validation.evidence import TrainingCost
 from validation.report import training_words
 from validation.report.formatting import NOTHING
@@ -23,22 +23,16 @@ def test_the_report_says_what_training_took_and_which_file_says_so() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"processes": 1, "networks": 1}, "1 network trained in 62 s on 1 GPU (62 GPU-seconds)"),
+        (
+            {"processes": 1, "networks": 1, "gpu_seconds": 61.7},
+            "1 network trained in 62 s on 1 GPU (62 GPU-seconds)",
+        ),
         ({"device": "cpu", "processes": 1}, "3 networks trained in 62 s on the CPU, peak"),
         ({"device": "cpu"}, "3 networks trained in 62 s on the CPU, in 2 processes each, peak"),
     ],
 )
 def test_one_or_several_processes_are_told_apart(changed: dict[str, Any], words: str) -> None:
-    cost = TrainingCost(
-        file="training_log.json",
-        networks=3,
-        device="cuda",
-        processes=2,
-        seconds=61.7,
-        gpu_seconds=61.7,
-        peak_memory_bytes=2**20,
-    )
-    assert training_words.training_cost(cost.model_copy(update=changed)).startswith(words)
+    assert training_words.training_cost(TRAINING.model_copy(update=changed)).startswith(words)
 
 
 def test_the_seconds_of_all_networks_add_up_and_the_largest_memory_counts() -> None:
