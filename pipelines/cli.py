@@ -61,11 +61,15 @@ def run(
     """Train, audit, release, score and publish a study; what is unchanged is reused."""
     from pipelines.console import print_table
     from pipelines.journal import read_entries
+    from pipelines.publication.store import open_store
     from pipelines.run_summary import COLUMNS, paths_of, stage_rows
     from pipelines.runs import new_run_id, run_study
+    from pipelines.settings import settings
     from pipelines.study import load_study
 
     load_study(study)
+    # Hours before the stage that would refuse, where this process has no login to publish with.
+    open_store(settings())
     name = new_run_id()
     code = run_study(study, name, as_of.date() if as_of else None)
     entries = list(read_entries(study, name))
@@ -151,6 +155,8 @@ def withdraw(study: StudyName, reason: Reason, person: Person) -> None:
     from pipelines.releases import withdraw_release
     from pipelines.settings import settings
 
+    # Before the release goes: without the login of its predictions only half would be withdrawn.
+    predictions = open_store(settings())
     missing: list[NoRelease] = []
     # The release first: a scoring run that is under way can then publish no more.
     try:
@@ -158,7 +164,7 @@ def withdraw(study: StudyName, reason: Reason, person: Person) -> None:
     except NoRelease as error:
         missing.append(error)
     try:
-        for generation in open_store(settings()).withdraw(study, reason, person):
+        for generation in predictions.withdraw(study, reason, person):
             print(f"withdrawn: predictions {generation}")
     except NoRelease as error:
         missing.append(error)

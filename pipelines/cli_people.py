@@ -50,8 +50,12 @@ def _answered(
 ) -> "ListedRequest":
     from pipelines.approvals.answering import answer
     from pipelines.approvals.people import local_account
+    from pipelines.publication.store import open_store
+    from pipelines.settings import settings
 
     require_known(study)
+    # Before the answer stands: the store's table of answers must be told of it.
+    open_store(settings())
     listed = answer(
         study,
         decision,

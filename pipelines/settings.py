@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import DatabaseUnavailable, StudyInvalid
@@ -13,7 +13,10 @@ MINUTES_OF_A_DAY = 1440
 
 @dataclass(frozen=True)
 class Settings:
-    """The folders of one installation."""
+    """The folders of one installation.
+
+    database: the URL to use in the place of the environment's; it may hold a password.
+    """
 
     home: Path
     studies_dir: Path
@@ -22,6 +25,7 @@ class Settings:
     artefacts_url: str | None = None
     artefacts: Path | None = None
     checkpoint_minutes: float = 5.0
+    database: str | None = field(default=None, repr=False)
 
     @property
     def data_dir(self) -> Path:
@@ -75,14 +79,42 @@ class Settings:
         """The PostgreSQL that holds the publication; None for DuckDB, the embedded default.
 
         From ``EQUIPOISE_DATABASE_URL``, or from the file that ``EQUIPOISE_DATABASE_URL_FILE``
-        names: a password in a file of its owner is not in the environment of every child.
+        names: a password in a file of its owner is not in the environment of every child. Whoever
+        chooses between the two stores asks here, so that none takes an empty file of a process
+        without a login for what is published.
 
         Raises:
-            DatabaseUnavailable: the file is not there, or others can read it.
+            DatabaseUnavailable: the file is not there or empty, or others can read it; or none is
+                named where one is required.
         """
-        named = os.environ.get("EQUIPOISE_DATABASE_URL")
-        file = os.environ.get("EQUIPOISE_DATABASE_URL_FILE")
-        return named or (_written_url(Path(file)) if file else None)
+        named = self.database or os.environ.get("EQUIPOISE_DATABASE_URL")
+        url = named or _written_url("EQUIPOISE_DATABASE_URL_FILE")
+        if url is None and self.database_required:
+            raise DatabaseUnavailable(
+                "This process has no login of the predictions' database.",
+                where="EQUIPOISE_DATABASE_URL_FILE",
+                remedy="Call it where the login is: docker compose exec worker-cpu equipoise …",
+            )
+        return url
+
+    @property
+    def database_required(self) -> bool:
+        """Whether predictions stand in a PostgreSQL and nowhere else: in every cluster.
+
+        By ``EQUIPOISE_DATABASE_REQUIRED=1``; whoever has no login of it then sees no predictions,
+        in place of the embedded store's none.
+        """
+        return os.environ.get("EQUIPOISE_DATABASE_REQUIRED", "") not in ("", "0")
+
+    @property
+    def superuser_url(self) -> str | None:
+        """Of the server of the publication, from the file that ``EQUIPOISE_SUPERUSER_URL_FILE``
+        names: whoever restores makes roles. It may name any database of the server.
+
+        Raises:
+            DatabaseUnavailable: the file is not there or empty, or others can read it.
+        """
+        return _written_url("EQUIPOISE_SUPERUSER_URL_FILE")
 
 
 def settings() -> Settings:
@@ -145,12 +177,17 @@ def _minutes(words: str) -> float:
     )
 
 
-def _written_url(file: Path) -> str:
-    if file.is_file() and not file.stat().st_mode & 0o077:
-        return file.read_text(encoding="utf-8").strip()
+def _written_url(variable: str) -> str | None:
+    """What is in the file that a variable names; None where it names none."""
+    if not (name := os.environ.get(variable)):
+        return None
+    file = Path(name)
+    is_private = file.is_file() and not file.stat().st_mode & 0o077
+    if is_private and (url := file.read_text(encoding="utf-8").strip()):
+        return url
     raise DatabaseUnavailable(
-        "The file with the database's URL is not there, or others than its owner can read it.",
-        where=str(file),
-        remedy="Write the URL into it and run `chmod 600` on it, or unset "
-        "EQUIPOISE_DATABASE_URL_FILE.",
+        "The file with the database's URL is not there or empty, or others than its owner can "
+        "read it.",
+        where=name,
+        remedy=f"Write the URL into it and run `chmod 600` on it, or unset {variable}.",
     )

@@ -12,6 +12,7 @@ import psycopg
 
 from pipelines.doctor.finding import Finding, worst
 from pipelines.doctor.machine import there
+from pipelines.errors import DatabaseUnavailable
 from pipelines.journal import read_all_entries
 from pipelines.settings import Settings
 
@@ -38,12 +39,13 @@ EXCHANGES = (
 
 def clock(installation: Settings) -> Finding:
     """Against the database's clock, the file system's, and the newest moment that was recorded."""
+    url = _server(installation)
     found = [
         *_against("the file system's", _file_systems(there(installation.home))),
-        *_against("the database's", _databases(installation)),
+        *_against("the database's", _databases(url)),
         *_behind(installation),
     ]
-    others = "file system" + (" and database" if installation.database_url else "")
+    others = "file system" + (" and database" if url else "")
     return worst("clock", found, f"within {WARN_SECONDS:.0f} s of the {others}'s")
 
 
@@ -67,12 +69,20 @@ def _file_systems(folder: Path) -> float | None:
         return None
 
 
-def _databases(installation: Settings) -> float | None:
+def _server(installation: Settings) -> str | None:
+    """None where there is none, or no login of it here: another check says so."""
+    try:
+        return installation.database_url
+    except DatabaseUnavailable:
+        return None
+
+
+def _databases(url: str | None) -> float | None:
     """Seconds; None where there is no server, or it does not answer: another check says so."""
-    if installation.database_url is None:
+    if url is None:
         return None
     try:
-        with psycopg.connect(installation.database_url, connect_timeout=ANSWER_SECONDS) as server:
+        with psycopg.connect(url, connect_timeout=ANSWER_SECONDS) as server:
             before = time.time()
             row = server.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
             return float(row[0]) - (before + time.time()) / 2 if row else None

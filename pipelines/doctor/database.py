@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import psycopg
 
 from pipelines.doctor.finding import Finding, worst
+from pipelines.errors import DatabaseUnavailable
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.postgres.connection import where
 from pipelines.publication.postgres.roles import (
@@ -31,7 +32,10 @@ TOO_MUCH = ("superuser", "passes by row-level security", "makes roles", "makes d
 
 def database_rights(installation: Settings) -> Finding:
     """The writer's rights and no more; of the embedded store its owner alone has the file."""
-    url = installation.database_url
+    try:
+        url = installation.database_url
+    except DatabaseUnavailable as error:
+        return Finding(NAME, "fail", error.cause, error.remedy)
     if url is None:
         return _embedded(PublicationFolders(installation.publication_dir))
     try:

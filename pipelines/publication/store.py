@@ -87,7 +87,11 @@ class PublicationStore(Protocol):
 
 
 def open_store(settings: Settings) -> PublicationStore:
-    """The store that the installation names; nothing is connected to before it is used."""
+    """The store that the installation names; nothing is connected to before it is used.
+
+    Raises:
+        DatabaseUnavailable: a PostgreSQL is required, and this process has no login of it.
+    """
     # Imported when asked for: who publishes into a file needs no driver of a server.
     if url := settings.database_url:
         from pipelines.publication.postgres.store import PostgresStore

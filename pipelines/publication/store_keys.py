@@ -24,19 +24,19 @@ def keys_in_store(settings: Settings) -> set[str]:
     """The keys in the tables of audits, releases and publications; withdrawn ones are among them.
 
     Raises:
-        DatabaseUnavailable: the server cannot be used, or the login may not read these tables, or
-            not of every study.
+        DatabaseUnavailable: the server cannot be used, or there is no login, or it may not read
+            these tables, or not of every study.
     """
     # Imported when asked for: whoever keeps one store needs no driver of the other.
-    if settings.database_url is None:
+    if (url := settings.database_url) is None:
         return _in_snapshot(settings)
     from pipelines.publication.postgres.connection import connect, where
 
-    with connect(settings.database_url) as connection:
+    with connect(url) as connection:
         if not any(_is_true(connection.execute(query)) for query in (PASSES_BY, SEES_ALL)):
             raise DatabaseUnavailable(
                 "The login may not read the publications of every study.",
-                where=where(settings.database_url),
+                where=where(url),
                 remedy="Use a login whose grant in study_grants is '*': of rows that it is not "
                 "shown nobody can say what they rest on.",
             )
