@@ -55,12 +55,11 @@ def _areas(job: tuple[str, int, Path]) -> list[float]:
     """Test AUROC of each of SCORES on the split of one seed."""
     study, seed, home = job
     _enter(study, seed, home)
-    from pipelines.stages.ingest_events import ingest_events
     from pipelines.stages.predict_holdout import predict_holdout
     from pipelines.stages.train_model import train_model
-    from pipelines.whole_stages import whole_sequences
+    from pipelines.whole_stages import whole_events, whole_sequences
 
-    sequences = whole_sequences(study, ingest_events(study))
+    sequences = whole_sequences(study, whole_events(study))
     predictions = predict_holdout(study, sequences, train_model(study, sequences))
     table = pl.read_parquet(home / str(seed) / "artefacts" / predictions / "predictions.parquet")
     return _test_areas(table)

@@ -11,10 +11,9 @@ from pipelines.console import print_table
 from pipelines.stage import store
 from pipelines.stages.audit_model import audit_model
 from pipelines.stages.check_events import check_events
-from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.train_model import train_model
-from pipelines.whole_stages import whole_sequences
+from pipelines.whole_stages import whole_events, whole_sequences
 from validation.estimates import Estimate
 from validation.evidence import Evidence, load_evidence
 
@@ -24,7 +23,7 @@ LIMITS = {"sp500_volatility": {"mae": 0.0850, "qlike": 0.530}}
 
 def audited(study: str) -> Evidence:
     """The evidence of the study's audit as its files, its source and this code are now."""
-    events = ingest_events(study)
+    events = whole_events(study)
     checks = check_events(study, events)
     sequences = whole_sequences(study, events)
     model = train_model(study, sequences)

@@ -50,13 +50,12 @@ from pipelines.cross_validation import windows_of
 from pipelines.limits_order import looks_before, note_look
 from pipelines.out_of_sample import cross_validate
 from pipelines.stage import store
-from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.predict_holdout import predict_holdout
 from pipelines.stages.predict_holdout import recipe_for as recipe_of_predictions
 from pipelines.stages.train_model import recipe_for as recipe_of_model
 from pipelines.stages.train_model import train_model
 from pipelines.study import Study, load_study
-from pipelines.whole_stages import whole_sequences
+from pipelines.whole_stages import whole_events, whole_sequences
 
 STUDY = "physionet2012"
 AIM_AUROC, AIM_AUPRC = 0.870, 0.545
@@ -109,7 +108,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     asked = parser.parse_args()
     spec = load_study(STUDY)
-    sequences = whole_sequences(STUDY, ingest_events(STUDY))
+    sequences = whole_sequences(STUDY, whole_events(STUDY))
     data = Data.open(sequences)
     if asked.choose:
         _choose(spec, sequences, data, asked.processes)

@@ -88,10 +88,9 @@ def _arms(study: str, epochs: int) -> dict[str, ModelConfig]:
 def _store_of(study: str, home: Path) -> tuple[SequenceStore, pl.DataFrame]:
     os.environ["EQUIPOISE_HOME"] = str(home)
     os.environ["EQUIPOISE_STUDIES"] = str(STUDIES)
-    from pipelines.stages.ingest_events import ingest_events
-    from pipelines.whole_stages import whole_sequences
+    from pipelines.whole_stages import whole_events, whole_sequences
 
-    folder = home / "artefacts" / whole_sequences(study, ingest_events(study))
+    folder = home / "artefacts" / whole_sequences(study, whole_events(study))
     return SequenceStore.open(folder), pl.read_parquet(folder / "examples.parquet")
 
 

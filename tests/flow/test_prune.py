@@ -23,11 +23,10 @@ from pipelines.releases import list_releases
 from pipelines.settings import settings
 from pipelines.stage import store
 from pipelines.stages.explain_predictions import explain_predictions
-from pipelines.stages.ingest_events import ingest_events
 from pipelines.stages.publish_predictions import publish_predictions
 from pipelines.stages.release_model import release_model
 from pipelines.stages.train_model import train_model
-from pipelines.whole_stages import whole_sequences
+from pipelines.whole_stages import whole_events, whole_sequences
 from tests.dags.installations import quick_study
 from tests.flow.test_spine import STUDY, score, train
 
@@ -79,7 +78,7 @@ def test_after_a_prune_every_answer_report_and_lineage_is_there_and_a_run_makes_
     (tmp_path / "studies").mkdir()
     # A model that nobody audited; then two that were released, of which the later stands.
     change(tmp_path / "studies", lambda raw: raw["model"].update(hidden_size=8, max_epochs=1))
-    unaudited = train_model(STUDY, whole_sequences(STUDY, ingest_events(STUDY)))
+    unaudited = train_model(STUDY, whole_sequences(STUDY, whole_events(STUDY)))
     content = store().content_sha256(unaudited)
     audits = []
     for seed in (1, 0):
@@ -122,5 +121,5 @@ def test_after_a_prune_every_answer_report_and_lineage_is_there_and_a_run_makes_
         if entry.stage not in ("publish_predictions",)
     )
     change(tmp_path / "studies", lambda raw: raw["model"].update(hidden_size=8, max_epochs=1))
-    assert train_model(STUDY, whole_sequences(STUDY, ingest_events(STUDY))) == unaudited
+    assert train_model(STUDY, whole_sequences(STUDY, whole_events(STUDY))) == unaudited
     assert store().content_sha256(unaudited) == content
