@@ -2,9 +2,9 @@
 
 What is copied later may know more than what was copied before, never less: the anchors before the
 log that they are compared with, the crosswalk before the tables from which people are erased, the
-tables before the records of releases and approvals that their rows name, these before the artefacts
-that both name, keys last. So flows may go on meanwhile. The embedded store's file is copied under
-its lock, a server's is dumped in one snapshot by ``pg_dump``.
+tables before the records of releases and approvals that their rows name, these before the studies
+that they tell of and the artefacts that both name, keys last. So flows may go on meanwhile. The
+embedded store's file is copied under its lock, a server's is dumped in one snapshot by ``pg_dump``.
 
 Not copied: source files, Airflow's own database and logs, and what is made anew from the rest.
 """
@@ -14,15 +14,18 @@ from pathlib import Path
 
 from pipelines.artefacts import ArtefactStore
 from pipelines.backup_files import Listed, begin, copy_file, copy_folder, finish
+from pipelines.backup_studies import copy_studies
 from pipelines.durable import only_writer, private_folder
 from pipelines.journal import read_all_entries
 from pipelines.ledger import Ledger
 from pipelines.needed_artefacts import keys_of, needed_keys, newest_of_each
 from pipelines.publication.database_copy import copy_database
 from pipelines.publication.folders import PublicationFolders
+from pipelines.publication.store import open_store
 from pipelines.settings import Settings
 
 CROSSWALK = "crosswalk"
+STUDIES = "studies"
 # What else lies in the home is copied in a place of its own, or made anew, or somebody else's, a
 # cluster's secrets among it.
 RECORDS = ("approvals", "journal", "looks", "releases", "trials")
@@ -59,6 +62,8 @@ def back_up(
         StoreLocked: a record, or the embedded store, was kept by another process for too long.
         DatabaseUnavailable: the server cannot be used.
     """
+    # Where there is no login of what is published, no folder is begun.
+    open_store(installation)
     began = begin(folder)
     home = installation.home
     copy_folder(home / "anchors", folder / "anchors")
@@ -68,6 +73,7 @@ def back_up(
         copy_folder(private / CROSSWALK, secrets / CROSSWALK)
     database, head = copy_database(folder / "database", installation)
     _copy_records(home, folder / "records")
+    copy_studies(installation, folder / STUDIES)
     count = None
     if artefacts.shared is None and with_artefacts:
         count = _copy_artefacts(artefacts, installation, folder / "artefacts")

@@ -98,7 +98,7 @@ def copy_folder(source: Path, target: Path, *, skip: frozenset[str] = frozenset(
         if not parent.exists():
             private_folder(parent)
     for entry in sorted(source.iterdir()):
-        if entry.name in skip or entry.is_symlink() or _is_passing(entry.name):
+        if entry.name in skip or entry.is_symlink() or is_passing(entry.name):
             continue
         if entry.is_dir():
             copy_folder(entry, target / entry.name)
@@ -121,7 +121,8 @@ def names_below(folder: Path) -> Iterator[str]:
             yield str(PurePosixPath(path.relative_to(folder)))
 
 
-def _is_passing(name: str) -> bool:
+def is_passing(name: str) -> bool:
+    """Of a lock, a draft or what is being removed: no backup holds it."""
     return name.endswith(".lock") or name.startswith((".draft", ".trash-"))
 
 

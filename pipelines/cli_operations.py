@@ -108,6 +108,10 @@ def restore(
     done = restore_backup(folder, settings(), secrets=secrets)
     print(f"restored: the state of {done.made_at:%Y-%m-%d %H:%M} UTC, {done.artefacts:,} artefacts")
     print("whole: records, artefacts and the store are what was written")
+    for path in done.left:
+        print(f"not the backup's, left as it was found: {path}")
+    if done.logins:
+        print(f"these logins have no password yet: {', '.join(done.logins)}")
     if done.half_erased:
         print(f"erased while the backup was made: {done.half_erased:,} pairs are forgotten again")
     print("Erase again whom people asked to erase since then, and withdraw what was withdrawn.")

@@ -1,21 +1,27 @@
 """Put a backup in the place of what was lost, and see that it is whole before anybody uses it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pipelines.artefacts import ArtefactStore
-from pipelines.backup import CROSSWALK
-from pipelines.backup_files import LIST, Listed, copy_folder
+from pipelines.backup import CROSSWALK, STUDIES
+from pipelines.backup_files import LIST, Listed, copy_folder, is_passing
+from pipelines.backup_studies import is_same, place_studies
 from pipelines.durable import private_folder
 from pipelines.errors import ArtefactCorrupt, BackupInvalid, EquipoiseError
 from pipelines.ledger import Ledger
-from pipelines.publication.database_copy import place_database
+from pipelines.publication.database_copy import place_database, require_placeable, restored_by
 from pipelines.publication.erasure_repair import finish_erasures
 from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.store import PublicationStore, open_store
 from pipelines.releases import list_releases
 from pipelines.settings import Settings
+
+# Who logs in to Airflow, and what it encrypts with: of its own database, which no backup holds. So
+# what stands goes with the one that stands.
+AIRFLOWS = "airflow_*"
 
 
 @dataclass(frozen=True)
@@ -25,16 +31,23 @@ class RestoreReceipt:
     half_erased: pairs of a crosswalk whose persons the database had erased: they are gone again.
     half_withdrawn: studies whose release people had withdrawn while predictions still stood: the
     backup was made between the two, and the withdrawal is to be said again.
+    logins: of the server, which were made and have no password yet.
+    left: studies and Airflow's secrets that are not the backup's: others stood there.
     """
 
     made_at: datetime
     artefacts: int
     half_erased: int
     half_withdrawn: tuple[str, ...]
+    logins: tuple[str, ...] = ()
+    left: tuple[Path, ...] = ()
 
 
 def restore(folder: Path, installation: Settings, *, secrets: Path | None) -> RestoreReceipt:
     """Restore into a home that holds none of it, and into an empty database; then verify.
+
+    All that can refuse is looked at before the first byte is written, and the database, in which
+    most can fail, comes first, all of it or nothing: so what failed is repaired and called again.
 
     Raises:
         BackupInvalid: a backup is not whole, or something is where it would go.
@@ -44,40 +57,65 @@ def restore(folder: Path, installation: Settings, *, secrets: Path | None) -> Re
     listed = Listed.read(folder, "records")
     if secrets is not None:
         Listed.read(secrets, "secrets")
-    _require_same_kind(listed, installation)
-    _require_free(_places(folder, installation, secrets))
-    private_folder(installation.home)
+    used = restored_by(installation)
+    _require_same_kind(listed, used)
+    _require_free(_places(folder, used, secrets))
+    require_placeable(folder / "database", listed.database, used)
+    private_folder(used.home)
+    logins = place_database(folder / "database", listed.database, used)
+    left = _place_files(folder, used, secrets)
+    forgotten = finish_erasures(used)
+    count = _verify(used)
+    return RestoreReceipt(
+        listed.made_at, count, forgotten, _half_withdrawn(used), logins=logins, left=left
+    )
+
+
+def _place_files(folder: Path, installation: Settings, secrets: Path | None) -> tuple[Path, ...]:
+    """Returns what is not the backup's, since something else stood there."""
     copy_folder(folder / "records", installation.home, skip=frozenset({LIST}))
     copy_folder(folder / "anchors", installation.home / "anchors")
     copy_folder(folder / "artefacts", installation.artefacts_dir)
-    if secrets is not None:
-        private = PublicationFolders(installation.publication_dir)
-        private.make_private()
-        copy_folder(secrets / CROSSWALK, private.private / CROSSWALK)
-        copy_folder(secrets / "secrets", installation.secrets_dir)
-    place_database(folder / "database", listed.database, installation)
-    forgotten = finish_erasures(installation)
-    count = _verify(installation)
-    return RestoreReceipt(listed.made_at, count, forgotten, _half_withdrawn(installation))
+    left = place_studies(folder / STUDIES, installation)
+    if secrets is None:
+        return left
+    private = PublicationFolders(installation.publication_dir)
+    private.make_private()
+    copy_folder(secrets / CROSSWALK, private.private / CROSSWALK)
+    return left + _place_secrets(secrets / "secrets", installation.secrets_dir)
 
 
-def _places(folder: Path, installation: Settings, secrets: Path | None) -> list[Path]:
+def _place_secrets(source: Path, target: Path) -> tuple[Path, ...]:
+    standing = sorted(target.glob(AIRFLOWS))
+    copy_folder(source, target, skip=frozenset(path.name for path in standing))
+    return tuple(path for path in standing if not is_same(source / path.name, path))
+
+
+def _places(folder: Path, installation: Settings, secrets: Path | None) -> Iterator[Path]:
     """Everything that a restore writes."""
     records = folder / "records"
     named = [path.name for path in records.iterdir()] if records.exists() else []
-    places = [installation.home / name for name in (*named, "anchors")]
-    places += [installation.artefacts_dir, installation.publication_dir]
-    return places + ([installation.secrets_dir] if secrets is not None else [])
+    yield from (installation.home / name for name in (*named, "anchors"))
+    yield from (installation.artefacts_dir, installation.publication_dir)
+    if secrets is not None and installation.secrets_dir.exists():
+        airflows = set(installation.secrets_dir.glob(AIRFLOWS))
+        yield from sorted(set(installation.secrets_dir.iterdir()) - airflows)
 
 
-def _require_free(places: list[Path]) -> None:
-    taken = [path for path in places if path.exists() and (path.is_file() or any(path.iterdir()))]
+def _require_free(places: Iterator[Path]) -> None:
+    """Empty folders, and locks that nobody holds, are in nobody's way."""
+    taken = [file for place in places if (file := _first_file(place)) is not None]
     if taken:
         raise BackupInvalid(
             "Something lies where the backup would go: nothing is written over it.",
             where=", ".join(map(str, taken)),
-            remedy="Name an empty folder in EQUIPOISE_HOME, or move this one away.",
+            remedy="Name an empty folder in EQUIPOISE_HOME, or move these away.",
         )
+
+
+def _first_file(place: Path) -> Path | None:
+    files = [place] if place.is_file() else place.rglob("*")
+    return next((each for each in files if each.is_file() and not is_passing(each.name)), None)
 
 
 def _require_same_kind(listed: Listed, installation: Settings) -> None:

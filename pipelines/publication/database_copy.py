@@ -1,5 +1,6 @@
 """The publication's database as a backup holds it: DuckDB's file, or a server's dump."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,10 +21,10 @@ def copy_database(folder: Path, installation: Settings) -> tuple[Kind, tuple[int
         ArtefactCorrupt: the embedded store was changed by hand.
         DatabaseUnavailable, BackupInvalid: the server, or ``pg_dump``, cannot be used.
     """
-    if installation.database_url is not None:
+    if (url := installation.database_url) is not None:
         from pipelines.publication.postgres.dump import dump
 
-        return "postgresql", dump(installation.database_url, private_folder(folder))
+        return "postgresql", dump(url, private_folder(folder))
     folders = PublicationFolders(installation.publication_dir)
     if not folders.writer.exists():
         return "none", None
@@ -43,8 +44,45 @@ def _copy_file(folders: PublicationFolders, target: Path) -> tuple[int, str]:
     return head.event_number, head.event_sha256
 
 
-def place_database(folder: Path, kind: Kind, installation: Settings) -> None:
+def restored_by(installation: Settings) -> Settings:
+    """The installation as a restore uses it: by the superuser's login, where one is given.
+
+    It names the database that the predictions' URL names, whichever its own is.
+
+    Raises:
+        DatabaseUnavailable: a URL cannot be read, or there is no login where one is required.
+    """
+    superuser, predictions = installation.superuser_url, installation.database_url
+    if superuser is None or predictions is None:
+        return installation
+    from pipelines.publication.postgres.dump import as_superuser
+
+    return replace(installation, database=as_superuser(superuser, predictions))
+
+
+def require_placeable(folder: Path, kind: Kind, installation: Settings) -> None:
+    """See that a dump can be restored, before anything else is; a missing database is made.
+
+    Args:
+        installation: as ``restored_by`` gives it.
+
+    Raises:
+        DatabaseUnavailable, BackupInvalid: the server, its login or ``pg_restore`` cannot be used,
+            or the database holds a publication.
+    """
+    if kind != "postgresql" or installation.database_url is None:
+        return
+    from pipelines.publication.postgres.dump import make_database, require_restorable
+
+    if installation.superuser_url is not None:
+        make_database(installation.superuser_url, installation.database_url)
+    require_restorable(installation.database_url, folder)
+
+
+def place_database(folder: Path, kind: Kind, installation: Settings) -> tuple[str, ...]:
     """Put a copy back: the embedded store's file, or a dump into an empty database.
+
+    Returns the server's logins that were made, which have no password yet.
 
     Raises:
         DatabaseUnavailable, BackupInvalid: the server, or ``pg_restore``, cannot be used.
@@ -56,4 +94,5 @@ def place_database(folder: Path, kind: Kind, installation: Settings) -> None:
     elif kind == "postgresql" and installation.database_url is not None:
         from pipelines.publication.postgres.dump import restore
 
-        restore(installation.database_url, folder)
+        return restore(installation.database_url, folder)
+    return ()

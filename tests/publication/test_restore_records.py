@@ -116,3 +116,36 @@ def test_who_was_erased_between_crosswalk_and_database_is_forgotten_by_the_resto
     assert read_crosswalk(STUDY, settings())["source_id"].to_list() == list("acd")
     write_crosswalk(STUDY, PAIRS, settings())  # the source names them still
     assert read_crosswalk(STUDY, settings())["source_id"].to_list() == list("acd")
+
+
+@pytest.mark.parametrize("standing", ["none", "empty", "another's"])
+def test_studies_come_back_where_none_stand_and_else_it_is_told_which_differ(
+    installation: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: str
+) -> None:
+    lost, folder = tmp_path / "lost", tmp_path / "studies"
+    lost.mkdir()
+    for name, text in (("ours.yaml", "title: ours"), ("same.yaml", "title: same")):
+        (lost / name).write_text(text)
+    (lost / "sectors.csv").write_text("a source file")
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(lost))
+    back_up(tmp_path / "backup", artefacts(), settings(), secrets=None)
+    assert sorted(path.name for path in (tmp_path / "backup" / "studies").iterdir()) == [
+        "ours.yaml",
+        "same.yaml",
+    ]
+    if standing != "none":
+        folder.mkdir()
+    if standing == "another's":
+        (folder / "ours.yaml").write_text("title: another's")
+        (folder / "same.yaml").write_text("title: same")
+    monkeypatch.setenv("EQUIPOISE_STUDIES", str(folder))
+    monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "new"))
+
+    said = CliRunner().invoke(app, ["restore", str(tmp_path / "backup")])
+
+    assert said.exit_code == 0, said.output
+    is_told = f"not the backup's, left as it was found: {folder / 'ours.yaml'}" in said.output
+    assert is_told == (standing == "another's")
+    assert str(folder / "same.yaml") not in said.output
+    title = "title: another's" if is_told else "title: ours"
+    assert (folder / "ours.yaml").read_text() == title

@@ -1,27 +1,21 @@
 """A server's publication dumped and restored by PostgreSQL's own ``pg_dump`` and ``pg_restore``.
 
 A dump holds tables, guards, triggers and rights, and no role: roles belong to the server. So the
-logins that had one of our roles are written beside it, without their passwords, and made again.
-The URL reaches the programs by their environment: a command line is everybody's to read. Its
-password reaches them as a file without a name, for an environment is passed on to children.
+logins that had one of our roles, or read all to back it up, are written beside it, without their
+passwords, and made again.
 """
 
 import json
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import BaseModel, ConfigDict
 
-from pipelines.errors import BackupInvalid
+from pipelines.errors import BackupInvalid, DatabaseUnavailable
 from pipelines.publication.chain import GENESIS, Head
+from pipelines.publication.postgres.client_programs import run_program
 from pipelines.publication.postgres.connection import connect, where
 from pipelines.publication.postgres.roles import OWNER, ROLES, role_statements
 
@@ -37,9 +31,32 @@ GROUP BY member.rolname ORDER BY member.rolname
 GROUPS = """
 SELECT rolname FROM pg_roles WHERE rolname LIKE 'equipoise\\_%' AND NOT rolcanlogin ORDER BY 1
 """
+# Who reads all of this database and changes nothing: CONNECT was taken from everybody.
+READ_ALL = """
+SELECT rolname FROM pg_roles
+WHERE rolcanlogin AND rolbypassrls AND NOT rolsuper
+    AND pg_has_role(oid, 'pg_read_all_data', 'USAGE')
+    AND has_database_privilege(oid, current_database(), 'CONNECT')
+ORDER BY 1
+"""
 KNOWN = "SELECT count(*) FROM pg_roles WHERE rolname = %s"
 HEAD = "SELECT event_number, event_sha256 FROM event_log ORDER BY event_number DESC LIMIT 1"
 FILLED = "SELECT count(*) FROM pg_namespace WHERE nspname = 'equipoise'"
+IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+THERE = "SELECT count(*) FROM pg_database WHERE datname = %s"
+
+
+class Logins(BaseModel):
+    """The server's roles of a publication. groups: without a login; logins: name -> its groups.
+
+    read_all: logins of backups, past row-level security; an older version wrote none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    groups: tuple[str, ...]
+    logins: dict[str, tuple[str, ...]]
+    read_all: tuple[str, ...] = ()
 
 
 def dump(url: str, folder: Path) -> tuple[int, str]:
@@ -51,51 +68,118 @@ def dump(url: str, folder: Path) -> tuple[int, str]:
     """
     with connect(url) as connection:
         head = connection.execute(HEAD).fetchone() or Head(0, GENESIS)
-        members = dict(connection.execute(MEMBERS).fetchall())
-        groups = [name for (name,) in connection.execute(GROUPS).fetchall()]
-    known = {"groups": groups, "logins": members}
-    (folder / LOGINS).write_text(json.dumps(known, indent=1), encoding="utf-8")
-    _run("pg_dump", url, "--format=custom", "--no-password", f"--file={folder / DUMP}")
+        known = _logins(connection)
+    (folder / LOGINS).write_text(json.dumps(known.model_dump(), indent=1), encoding="utf-8")
+    run_program("pg_dump", url, "--format=custom", "--no-password", f"--file={folder / DUMP}")
     (folder / DUMP).chmod(0o600)
     return int(head[0]), str(head[1])
 
 
-def restore(url: str, folder: Path) -> None:
-    """Make the roles, and all of the dump in one transaction, in a database that has none of it.
+def _logins(connection: psycopg.Connection) -> Logins:
+    return Logins(
+        groups=tuple(name for (name,) in connection.execute(GROUPS).fetchall()),
+        logins=dict(connection.execute(MEMBERS).fetchall()),
+        read_all=tuple(name for (name,) in connection.execute(READ_ALL).fetchall()),
+    )
 
-    Args:
-        url: of a superuser.
+
+# ---- restoring -----------------------------------------------------------------------------------
+
+
+def as_superuser(superuser_url: str, url: str) -> str:
+    """The superuser's login, in the database that another URL names.
+
+    Raises:
+        DatabaseUnavailable: a URL cannot be read, or names no database.
     """
-    known = json.loads((folder / LOGINS).read_text(encoding="utf-8"))
+    try:
+        return make_conninfo(superuser_url, dbname=str(conninfo_to_dict(url)["dbname"]))
+    except (psycopg.Error, KeyError):
+        raise DatabaseUnavailable(
+            "The database to restore into is not named.",
+            where="EQUIPOISE_DATABASE_URL_FILE, EQUIPOISE_SUPERUSER_URL_FILE",
+            remedy="Write both as postgresql://login:password@host:port/database.",
+        ) from None
+
+
+def make_database(superuser_url: str, url: str) -> None:
+    """Make the database that ``url`` names if there is none; who may connect is said later."""
+    name = str(conninfo_to_dict(url)["dbname"])
+    with connect(superuser_url) as connection:
+        connection.autocommit = True
+        if connection.execute(THERE, (name,)).fetchall() == [(0,)]:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def require_restorable(url: str, folder: Path) -> None:
+    """Look at all that a restore asks for: ``pg_restore``, the server, the rights, no publication.
+
+    Raises:
+        DatabaseUnavailable: the server cannot be used.
+        BackupInvalid: one of the others is not there.
+    """
+    run_program("pg_restore", url, "--list", str(folder / DUMP))
     with connect(url) as connection:
+        if connection.execute(IS_SUPERUSER).fetchall() != [(True,)]:
+            raise BackupInvalid(
+                "The login may not restore: roles and their rights are made by a superuser.",
+                where=where(url),
+                remedy="Name a superuser's URL of the server in EQUIPOISE_SUPERUSER_URL_FILE.",
+            )
         if connection.execute(FILLED).fetchall() != [(0,)]:
             raise BackupInvalid(
                 "The database holds a publication already: nothing is written over it.",
                 where=where(url),
                 remedy="Make an empty database, or drop this one, and name it in the URL.",
             )
+
+
+def restore(url: str, folder: Path) -> tuple[str, ...]:
+    """Make the roles, and all of the dump in one transaction, in a database that has none of it.
+
+    Returns the logins that were made: they have no password, so none lets anybody in.
+
+    Args:
+        url: of a superuser.
+    """
+    known = Logins.model_validate_json((folder / LOGINS).read_bytes())
+    with connect(url) as connection:
         for statement in role_statements():
             connection.execute(statement)
-        _make_roles(connection, known["groups"], known["logins"])
-        _close_database(connection, sorted({*ROLES, *known["groups"]}))
+        made = _make_roles(connection, known)
+        _close_database(connection, sorted({*ROLES, *known.groups, *known.read_all}))
     words = ("--single-transaction", "--exit-on-error", "--no-password")
     database = str(conninfo_to_dict(url).get("dbname", ""))
-    _run("pg_restore", url, *words, f"--dbname={database}", str(folder / DUMP))
+    run_program("pg_restore", url, *words, f"--dbname={database}", str(folder / DUMP))
+    return made
 
 
-def _make_roles(
-    connection: psycopg.Connection, groups: list[str], logins: dict[str, list[str]]
-) -> None:
-    """A login comes without a password: until it is given one, no password lets it in."""
-    for name, kind in [*((name, "NOLOGIN") for name in groups), *((n, "LOGIN") for n in logins)]:
-        if connection.execute(KNOWN, (name,)).fetchall() == [(0,)]:
-            role = sql.Identifier(name)
-            connection.execute(sql.SQL("CREATE ROLE {} " + kind).format(role))
-    for name, granted in logins.items():
-        for group in granted:
-            connection.execute(
-                sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name))
-            )
+def _make_roles(connection: psycopg.Connection, known: Logins) -> tuple[str, ...]:
+    for name in known.groups:
+        _make_role(connection, name, "NOLOGIN")
+    logins = sorted({*known.logins, *known.read_all})
+    made = tuple(name for name in logins if _make_role(connection, name, "LOGIN"))
+    for name, groups in known.logins.items():
+        for group in groups:
+            _grant(connection, group, name)
+    for name in known.read_all:
+        connection.execute(sql.SQL("ALTER ROLE {} BYPASSRLS").format(sql.Identifier(name)))
+        _grant(connection, "pg_read_all_data", name)
+    return made
+
+
+def _make_role(connection: psycopg.Connection, name: str, kind: str) -> bool:
+    """Whether there was none of this name."""
+    if connection.execute(KNOWN, (name,)).fetchall() != [(0,)]:
+        return False
+    connection.execute(sql.SQL("CREATE ROLE {} " + kind).format(sql.Identifier(name)))
+    return True
+
+
+def _grant(connection: psycopg.Connection, group: str, name: str) -> None:
+    connection.execute(
+        sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name))
+    )
 
 
 def _close_database(connection: psycopg.Connection, roles: list[str]) -> None:
@@ -108,61 +192,3 @@ def _close_database(connection: psycopg.Connection, roles: list[str]) -> None:
         sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(database, sql.Identifier(OWNER)),
     ):
         connection.execute(statement)
-
-
-def _run(program: str, url: str, *words: str) -> None:
-    """Run one of PostgreSQL's programs. Its own words may hold a row's value: they are not said."""
-    found = shutil.which(program)
-    if found is None:
-        raise BackupInvalid(
-            f"{program} is not on the PATH.",
-            where=program,
-            remedy="Install PostgreSQL's client programs of the server's version.",
-        )
-    with _password_file(url) as passwords:
-        done = subprocess.run(
-            [found, *words],
-            env=_environment(url, passwords),
-            pass_fds=[] if passwords is None else [passwords],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-    if done.returncode:
-        raise BackupInvalid(
-            f"{program} ended with {done.returncode}.",
-            where=where(url),
-            remedy=f"Look that {program} is not older than the server, and that the login may do "
-            "this: a superuser, or to dump one with BYPASSRLS and pg_read_all_data.",
-        )
-
-
-@contextmanager
-def _password_file(url: str) -> Iterator[int | None]:
-    """The URL's password as libpq reads one from a file, which is in no folder; None without."""
-    password = conninfo_to_dict(url).get("password")
-    if password is None:
-        yield None
-        return
-    escaped = str(password).replace("\\", "\\\\").replace(":", "\\:")
-    with TemporaryFile() as file:
-        file.write(f"*:*:*:*:{escaped}\n".encode())
-        file.seek(0)
-        yield file.fileno()
-
-
-def _environment(url: str, passwords: int | None) -> dict[str, str]:
-    """The URL in libpq's own variables, but for its password; that of another would come first."""
-    variables = {
-        option.keyword.decode(): option.envvar.decode()
-        for option in Conninfo.get_defaults()
-        if option.envvar is not None
-    }
-    parts = conninfo_to_dict(url)
-    named = {variables[name]: str(value) for name, value in parts.items() if name in variables}
-    given = os.environ | named
-    if passwords is not None:
-        del given["PGPASSWORD"]
-        given["PGPASSFILE"] = f"/dev/fd/{passwords}"
-    return given
