@@ -4,7 +4,7 @@ Imports airflow: to be imported once the environment is entered and the tables a
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from airflow.providers.fab.www.security import permissions
 from dags.accounts import READER
 
 ROLES = {"viewer": "Viewer", "user": "User", "op": "Op", "admin": "Admin"}
+# Of every user that is made here, and of nobody else: no mail can be sent there.
+MAIL = "@equipoise.invalid"
 # Of the account that reads who answered what: a viewer would read logs and XComs as well.
 READER_ROLE = "EquipoiseReader"
 READER_RESOURCES = (
@@ -24,31 +26,49 @@ READER_RESOURCES = (
 )
 
 
-def make_users(users: Mapping[str, str], passwords: Path) -> None:
-    """Make each user that is not there; each gets the role and the password of now.
+def make_users(
+    users: Mapping[str, str], passwords: Path, renewed: Collection[str] = frozenset({READER})
+) -> None:
+    """Make each user that is not there; who is there gets the role of now, and keeps the password.
+
+    A password is its owner's once the user is made. Who was named before and is no more cannot log
+    in; users that an administrator made on the page are left alone.
 
     Args:
         users: name -> role, one of accounts.ROLES.
         passwords: JSON, name -> password.
+        renewed: whose password the file's is, whatever was set since: the reader's, with which
+            tasks log in.
     """
     known: dict[str, str] = json.loads(passwords.read_text())
     with get_application_builder() as builder:
         security = builder.sm
         security.bulk_sync_roles([{"role": READER_ROLE, "perms": _reading()}])
         for name, role in users.items():
-            wanted = READER_ROLE if name == READER else ROLES[role]
-            _make_user(security, name, wanted, known[name])
+            wanted = security.find_role(READER_ROLE if name == READER else ROLES[role])
+            found = security.find_user(username=name)
+            if found is None:
+                mail = f"{name}{MAIL}"
+                security.add_user(name, name, "-", mail, wanted, password=known[name])
+                continue
+            _update(security, found, wanted)
+            if name in renewed:
+                security.reset_password(found.id, known[name])
+        _close_unnamed(security, {name.lower() for name in users})
 
 
-def _make_user(security: Any, name: str, role: str, password: str) -> None:
-    found = security.find_user(username=name)
-    if found is None:
-        mail = f"{name}@equipoise.invalid"
-        security.add_user(name, name, "-", mail, security.find_role(role), password=password)
-        return
-    found.roles = [security.find_role(role)]
+def _update(security: Any, found: Any, role: Any) -> None:
+    """Who was closed here, and so has no role, may log in again; who was on the page may not."""
+    found.active = found.active or not found.roles
+    found.roles = [role]
     security.update_user(found)
-    security.reset_password(found.id, password)
+
+
+def _close_unnamed(security: Any, named: set[str]) -> None:
+    for user in security.get_all_users():
+        if user.email.endswith(MAIL) and user.username.lower() not in named:
+            user.active, user.roles = False, []
+            security.update_user(user)
 
 
 def _reading() -> list[tuple[str, str]]:

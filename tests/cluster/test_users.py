@@ -1,5 +1,6 @@
 """Users in the metadata database (FAB), made by two preparations at once and by a third."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from werkzeug.security import check_password_hash
 
 from tests.cluster.settings import clean_environment, secret, shipped
 from tests.dags.installations import ROOT, python
@@ -87,3 +89,64 @@ def test_users_stand_once_each_with_their_roles_however_often_the_cluster_is_pre
     assert pools == [("default_pool", 4), ("gpu", 1)]
     passwords = tmp_path / "home" / "secrets" / "airflow_passwords.json"
     assert passwords.stat().st_mode & 0o077 == 0
+
+
+ACCOUNTS = "SELECT username, active, password FROM ab_user"
+DO = """
+from dags.user_database import get_application_builder
+with get_application_builder() as builder:
+    security = builder.sm
+    role = security.find_role("Viewer")
+    security.add_user("made", "made", "-", "made@hospital.example", role, password="on the page")
+    security.reset_password(security.find_user(username="ada").id, "chosen by ada")
+    security.reset_password(security.find_user(username="equipoise-reader").id, "another's")
+    olga = security.find_user(username="olga")
+    olga.active = False
+    security.update_user(olga)
+"""
+
+
+def test_a_password_is_its_owners_and_who_is_named_no_more_cannot_log_in(
+    server: Server, tmp_path: Path
+) -> None:
+    env = environment(tmp_path, server)
+    # The test above may have gone before, in another home, whose reader had another password.
+    env["EQUIPOISE_AIRFLOW_USERS"] = "ada:user, vic:viewer, olga:op"
+    init(env)
+    assert python("-c", DO, env=env, timeout_s=300)[0] == 0
+    before = accounts_of(server)
+
+    init(env | {"EQUIPOISE_AIRFLOW_USERS": "ada:viewer, olga:op"})
+
+    after = accounts_of(server)
+    is_active = {name: active for name, (active, _) in after.items()}
+    assert is_active == {
+        "admin": True,
+        "ada": True,
+        "vic": False,
+        # An administrator had closed it on the page, and made the other there.
+        "olga": False,
+        "made": True,
+        "equipoise-reader": True,
+    }
+    kept = [name for name in before if before[name][1] == after[name][1]]
+    assert sorted(kept) == ["ada", "admin", "made", "olga", "vic"]
+    words = json.loads((tmp_path / "home" / "secrets" / "airflow_passwords.json").read_text())
+    assert check_password_hash(after["equipoise-reader"][1], words["equipoise-reader"])
+    assert check_password_hash(after["ada"][1], "chosen by ada")
+
+    init(env)
+    assert accounts_of(server)["vic"] == (True, before["vic"][1])
+    assert not accounts_of(server)["olga"][0]
+
+
+def init(env: dict[str, str]) -> None:
+    code, _, errors = python("-m", "dags.cluster", "init", env=env, timeout_s=600)
+    assert code == 0, errors
+
+
+def accounts_of(server: Server) -> dict[str, tuple[bool, str]]:
+    """Name -> whether it may log in, and the hash of its password."""
+    with psycopg.connect(make_conninfo(server.url, dbname="airflow")) as connection:
+        found = connection.execute(ACCOUNTS).fetchall()
+    return {name: (active, password) for name, active, password in found}
