@@ -81,5 +81,7 @@ benchmarks: setup  ## every figure of README and docs
 	$(IN) python -m benchmarks.sharded_events
 	$(IN) python -m benchmarks.sharded_sequences --home var/benchmarks/sharded
 
-clean:  ## remove environments, artefacts and tables
-	rm -rf .venv .venv-uv var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## remove environments and caches; var, with records, keys and backups, stays
+	rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@echo "var stays: it holds records, artefacts and keys, a cluster's secrets and backups."
+	@echo "To remove them for good: docs/deployment.md, Remove."

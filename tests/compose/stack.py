@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ OURS = (
     "worker-gpu",
 )
 SERVICES = (*OURS[1:], "broker", "postgres")
+# Of our image too, each in a profile of its name.
+BY_HAND = ("backup", "restore")
 READY_SECONDS = 600.0
 
 
@@ -43,10 +45,14 @@ class Stack:
 
     def compose(self, *words: str, text_in: str | None = None) -> str:
         chosen = [word for file in self.files for word in ("-f", str(ROOT / file))]
-        env = os.environ | self.variables | {"DOCKER_BUILDKIT": "0"}
-        env |= {"EQUIPOISE_SECRETS": str(self.secrets)}
+        # A developer's own account of a store is none of the stack's.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        env |= self.variables | {"DOCKER_BUILDKIT": "0", "EQUIPOISE_SECRETS": str(self.secrets)}
         command = [*self._command, "-p", self.name, "--project-directory", str(ROOT), *chosen]
-        return run(*command, *words, env=env, text_in=text_in)
+        # The .env of this checkout says what another cluster is made of.
+        settings = self.secrets.with_name("no-settings.env")
+        settings.touch()
+        return run(*command, "--env-file", str(settings), *words, env=env, text_in=text_in)
 
     def make_secrets(self, *options: str) -> None:
         run(sys.executable, str(ROOT / "docker" / "make_secrets.py"), str(self.secrets), *options)
@@ -63,10 +69,12 @@ class Stack:
         label = "com.docker.compose.service"
         return {each["Config"]["Labels"][label]: each for each in inspected}
 
-    def wait_until_healthy(self) -> None:
-        """Wait for every service's own health check."""
+    def wait_until_healthy(self, services: Collection[str] = SERVICES) -> None:
+        """Wait for each service's own health check."""
         ends = time.monotonic() + READY_SECONDS
-        while ill := [name for name, state in self.states() if state != "healthy"]:
+        while ill := [
+            name for name, state in self.states() if name in services and state != "healthy"
+        ]:
             assert time.monotonic() < ends, f"not healthy: {ill}"
             time.sleep(3)
 
