@@ -61,7 +61,9 @@ def restore(folder: Path, installation: Settings, *, secrets: Path | None) -> Re
     _require_same_kind(listed, used)
     _require_free(_places(folder, used, secrets))
     require_placeable(folder / "database", listed.database, used)
-    private_folder(used.home)
+    # A volume of a cluster is its group's, and not this user's to narrow.
+    if not used.home.exists():
+        private_folder(used.home)
     logins = place_database(folder / "database", listed.database, used)
     left = _place_files(folder, used, secrets)
     forgotten = finish_erasures(used)

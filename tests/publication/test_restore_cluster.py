@@ -102,10 +102,12 @@ def test_a_cluster_comes_back_by_its_superuser_and_its_login_of_the_backup_backs
 
     with cluster(tmp_path / "new") as after:
         made_by_init(new, "of the new one")
+        new.chmod(0o770)  # a volume is its group's
         with after.service(new, after.url("pipeline"), after.server.url):
             words = ("restore", str(tmp_path / "backup"), "--secrets", str(tmp_path / "keys"))
             said = CliRunner().invoke(app, words)
             assert said.exit_code == 0, (said.output, said.exception)
+        assert new.stat().st_mode & 0o777 == 0o770
         assert "these logins have no password yet: backup, pipeline" in said.output
         passwords = new / "secrets" / "airflow_passwords.json"
         assert f"left as it was found: {passwords}" in said.output
