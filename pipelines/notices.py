@@ -6,6 +6,9 @@
 ``EQUIPOISE_ALERT_SMTP``       ``smtp://[user:password@]host[:port]`` or ``smtps://…``;
                                default ``smtp://localhost:25``; STARTTLS where it is offered;
                                a password goes to another host under TLS alone
+
+The webhook and the mail server may hold a secret: ``EQUIPOISE_ALERT_WEBHOOK_FILE`` and
+``EQUIPOISE_ALERT_SMTP_FILE`` name files of their owner alone that hold them.
 """
 
 import json
@@ -29,6 +32,8 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 10
 ATTEMPTS = 3
 PAUSE_SECONDS = 1.0
+OTHERS = 0o077
+DEFAULT_SENDER, DEFAULT_SERVER = "equipoise@localhost", "smtp://localhost:25"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -67,11 +72,10 @@ def send(notice: Notice | Asked) -> list[str]:
     Returns:
         The ways that took it: ``webhook``, ``mail``.
     """
-    ways: dict[str, tuple[str, Callable[[str, Notice | Asked], None]]] = {
-        "webhook": ("EQUIPOISE_ALERT_WEBHOOK", post),
-        "mail": ("EQUIPOISE_ALERT_MAIL_TO", mail),
+    wanted: dict[str, tuple[str | None, Callable[[str, Notice | Asked], None]]] = {
+        "webhook": (_named("EQUIPOISE_ALERT_WEBHOOK"), post),
+        "mail": (os.environ.get("EQUIPOISE_ALERT_MAIL_TO", ""), mail),
     }
-    wanted = {way: (os.environ.get(name, ""), deliver) for way, (name, deliver) in ways.items()}
     taken = [
         way
         for way, (target, deliver) in wanted.items()
@@ -85,6 +89,23 @@ def send(notice: Notice | Asked) -> list[str]:
 def was_told(dag: str, run: str) -> bool:
     """Whether anybody took a notice of this run."""
     return any((line.get("dag"), line.get("run")) == (dag, run) for line in read_lines(_record()))
+
+
+def _named(variable: str) -> str | None:
+    """What a variable holds, or the file that ``…_FILE`` names; empty where neither is set.
+
+    None where the file is not to be used. A device, as /dev/null, stands for no file.
+    """
+    file = Path(os.environ.get(f"{variable}_FILE") or os.devnull)
+    if (value := os.environ.get(variable)) or file.is_char_device():
+        return value or ""
+    try:
+        if not file.stat().st_mode & OTHERS:
+            return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError):
+        pass
+    log.error("the file of %s_FILE cannot be read, or not by its owner alone", variable)
+    return None
 
 
 def _record() -> Path:
@@ -118,11 +139,13 @@ def mail(addresses: str, notice: Notice | Asked) -> None:
     """Mail a notice to addresses separated by commas.
 
     Raises:
-        NotDelivered: ``EQUIPOISE_ALERT_SMTP`` is not an smtp(s) URL, or it holds a password and
-            another host offers no TLS.
+        NotDelivered: ``EQUIPOISE_ALERT_SMTP`` is not an smtp(s) URL, or its file is not to be
+            used, or it holds a password and another host offers no TLS.
         OSError: no connection, or the server refused (``smtplib.SMTPException``).
     """
-    parts = urlsplit(os.environ.get("EQUIPOISE_ALERT_SMTP", "smtp://localhost:25"))
+    chosen = _named("EQUIPOISE_ALERT_SMTP")
+    # Of a file that is not to be used the default is not what was meant.
+    parts = urlsplit("" if chosen is None else chosen or DEFAULT_SERVER)
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise NotDelivered("EQUIPOISE_ALERT_SMTP is not an smtp(s) URL")
     kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
@@ -143,7 +166,7 @@ def mail(addresses: str, notice: Notice | Asked) -> None:
 def _message(addresses: str, notice: Notice | Asked) -> EmailMessage:
     message = EmailMessage()
     message["To"] = addresses
-    message["From"] = os.environ.get("EQUIPOISE_ALERT_MAIL_FROM", "equipoise@localhost")
+    message["From"] = os.environ.get("EQUIPOISE_ALERT_MAIL_FROM") or DEFAULT_SENDER
     message["Subject"] = _subject(notice)
     message.set_content("\n".join(f"{name}: {value}" for name, value in asdict(notice).items()))
     return message

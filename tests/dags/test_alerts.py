@@ -1,5 +1,6 @@
 """A failure reaches a person, over real connections, and says nothing of a record."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,7 @@ NOTICE = Notice(
 @pytest.fixture(autouse=True)
 def _no_ways_and_no_pauses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path))
-    for name in ("WEBHOOK", "MAIL_TO", "MAIL_FROM", "SMTP"):
+    for name in ("WEBHOOK", "WEBHOOK_FILE", "MAIL_TO", "MAIL_FROM", "SMTP", "SMTP_FILE"):
         monkeypatch.delenv(f"EQUIPOISE_ALERT_{name}", raising=False)
     monkeypatch.setattr(notices, "PAUSE_SECONDS", 0.0)
 
@@ -105,6 +106,56 @@ def test_a_password_goes_without_tls_to_this_machine_alone(
     assert (len(server.logins), len(server.mails)) == (logins, logins)
     assert ("offers no TLS" in caplog.text) == (not logins)
     assert "hush" not in caplog.text
+
+
+def _write(file: Path, text: str, mode: int = 0o600) -> str:
+    file.write_text(f"{text}\n")
+    file.chmod(mode)
+    return str(file)
+
+
+def test_webhook_and_mail_server_are_read_from_files_of_their_owner_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with webhook_server() as hook, mail_server() as server:
+        url = _write(tmp_path / "webhook", f"http://127.0.0.1:{hook.port}/?token=hush")
+        monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK_FILE", url)
+        address = _write(tmp_path / "smtp", f"smtp://ana:hush@127.0.0.1:{server.port}")
+        monkeypatch.setenv("EQUIPOISE_ALERT_SMTP_FILE", address)
+        monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_TO", "ana@example.org")
+        monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_FROM", "")
+        assert send(NOTICE) == ["webhook", "mail"]
+    assert hook.paths == ["/?token=hush"]
+    assert (len(server.logins), len(server.mails)) == (1, 1)
+    assert "From: equipoise@localhost" in server.mails[0]
+
+
+@pytest.mark.parametrize("mode", [0o640, None])
+def test_a_file_that_others_can_read_or_that_is_not_there_is_not_used_and_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    mode: int | None,
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_TO", "ana@example.org")
+    for name in ("WEBHOOK", "SMTP"):
+        file = tmp_path / name
+        if mode is not None:
+            _write(file, "http://127.0.0.1:9/?token=hush", mode)
+        monkeypatch.setenv(f"EQUIPOISE_ALERT_{name}_FILE", str(file))
+    assert send(NOTICE) == []
+    for name in ("WEBHOOK", "SMTP"):
+        assert f"the file of EQUIPOISE_ALERT_{name}_FILE cannot be read" in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_a_device_stands_for_a_file_that_nobody_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK_FILE", os.devnull)
+    monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_TO", "")
+    assert send(NOTICE) == []
+    assert caplog.text == ""
 
 
 def test_a_torn_line_of_the_record_hides_no_notice(
