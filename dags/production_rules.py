@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from dags.production_addresses import (
     login,
 )
 from dags.production_configuration import (
+    ALERTS,
     BACKUP,
     BROKER,
     DATABASES,
@@ -36,6 +38,7 @@ SECRET_VARIABLES = (
     PREDICTIONS,
     SUPERUSER,
     BACKUP,
+    *ALERTS,
     "PGPASSWORD",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -197,6 +200,17 @@ def apart(configuration: Configuration) -> Found:
             )
 
 
+def superuser(configuration: Configuration) -> Found:
+    """Who makes roles is known to whoever makes them, and goes when that is done."""
+    setting = f"{SUPERUSER}_FILE"
+    if setting in configuration.databases() and not configuration.service.superuser:
+        yield UnsafeSetting(
+            "The superuser's login is given to a command that has no use for it.",
+            where=setting,
+            remedy="Give it to `python -m dags.cluster init` and `equipoise restore` alone.",
+        )
+
+
 def shared_secrets(configuration: Configuration) -> Found:
     """What opens one door opens no other."""
     held: dict[tuple[str, str], str] = {}
@@ -239,7 +253,8 @@ def secret_files(configuration: Configuration) -> Found:
                 remedy="Make it with docker/make_secrets.py, or mount it.",
             )
             continue
-        if mode & 0o077:
+        # /dev/null stands for a file that nobody named.
+        if mode & 0o077 and not stat.S_ISCHR(mode):
             yield UnsafeSetting(
                 "Others than its owner can read a file that holds a secret.",
                 where=f"{setting}: {file}",
@@ -339,6 +354,7 @@ RULES: tuple[Callable[[Configuration], Found], ...] = (
     keys,
     passwords,
     apart,
+    superuser,
     shared_secrets,
     secrets_in_the_environment,
     secret_files,

@@ -9,12 +9,14 @@ class Service:
 
     airflow: metadata database, results and broker. keys: what signs tokens and decrypts
     connections. predictions: the database of predictions. web: it listens to browsers and tasks.
+    superuser: it makes roles and databases; no other may be given that login.
     """
 
     airflow: bool = False
     keys: bool = False
     predictions: bool = False
     web: bool = False
+    superuser: bool = False
 
 
 # By the first words of the command, as docker-compose.yml has them.
@@ -24,7 +26,10 @@ SERVICES = {
     ("airflow", "dag-processor"): Service(airflow=True, keys=True),
     ("airflow", "triggerer"): Service(airflow=True, keys=True),
     ("airflow", "celery", "worker"): Service(airflow=True, predictions=True),
-    ("python", "-m", "dags.cluster", "init"): Service(airflow=True, keys=True, predictions=True),
+    ("python", "-m", "dags.cluster", "init"): Service(
+        airflow=True, keys=True, predictions=True, superuser=True
+    ),
+    ("equipoise", "restore"): Service(predictions=True, superuser=True),
     ("equipoise",): Service(predictions=True),
 }
 # A shell, or `airflow standalone`, may start anything.

@@ -79,6 +79,26 @@ def back_up(stack: Stack) -> None:
     assert list(Path(stack.variables["EQUIPOISE_KEY_BACKUPS"]).rglob("*.key"))
 
 
+def restore(stack: Stack) -> None:
+    """As on a new machine: the server alone, then the backup, then init and all the others."""
+    stack.take_down()
+    stack.compose("up", "-d", "postgres")
+    stack.wait_until_healthy(("postgres",))
+    folders = ("/backups/first", "--secrets", "/backups-of-keys/first")
+    stack.compose("run", "--rm", "-T", "--no-deps", "restore", "equipoise", "restore", *folders)
+    stack.compose("up", "-d")
+    stack.wait_until_healthy()
+
+
+def look_for_the_store(stack: Stack) -> None:
+    """Who has no login of the predictions refuses: an empty file would be whole."""
+    try:
+        told = stack.execute("scheduler", "equipoise", "verify")
+    except Failed as failed:
+        told = str(failed)
+    assert "ended with 33" in told
+
+
 def look_for_secrets(stack: Stack, image: str) -> None:
     """In what Docker keeps of image and containers, in their logs and in their processes."""
     containers = stack.containers()

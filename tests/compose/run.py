@@ -2,7 +2,7 @@
 
 Builds the image, starts the stack, trains and scores nafld_diabetes (``--quick``: its records with
 a small network and a gate ajar) through the API, reads the published table as an analyst, looks
-at what the containers may and show, and takes it all down.
+at what the containers may and show, backs it up, loses it, restores it, and takes it all down.
 Where no Docker daemon runs, root starts one of its own; where no registry is reachable, base
 images are made here (tests/compose/stand_ins.py).
 
@@ -32,8 +32,10 @@ from tests.compose.looks import (
     look_at_plaintext,
     look_at_versions,
     look_for_secrets,
+    look_for_the_store,
+    restore,
 )
-from tests.compose.stack import OURS, Stack
+from tests.compose.stack import BY_HAND, OURS, Stack
 from tests.compose.stand_ins import stand_ins
 from tests.compose.train_and_score import read_as_analyst, train_and_score
 from tests.dags.installations import quick_study, write_studies
@@ -104,7 +106,7 @@ def _with_quick_study(stack: Stack, scratch: Path) -> str:
     folder.chmod(0o755)
     mount = {"volumes": [f"{folder}:/opt/equipoise/studies:ro"]}
     file = scratch / "studies.yml"
-    file.write_text(yaml.safe_dump({"services": dict.fromkeys(OURS, mount)}))
+    file.write_text(yaml.safe_dump({"services": dict.fromkeys((*OURS, *BY_HAND), mount)}))
     stack.files = (*stack.files, str(file))
     return "quick"
 
@@ -132,11 +134,15 @@ def _try(stack: Stack, study: str, prod: bool) -> None:
             look_at_containers(stack)
             look_at_image(image)
             look_at_versions(stack)
+            look_for_the_store(stack)
             if prod:
                 look_at_plaintext(stack)
             look_for_secrets(stack, image)
         with _step("back up"):
             back_up(stack)
+        with _step("lose all but the backup and the secrets, and restore"):
+            restore(stack)
+            read_as_analyst(stack, study)
     except BaseException:
         print(stack.compose("logs", "--tail", "40"), file=sys.stderr)
         raise

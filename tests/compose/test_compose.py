@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.settings import settings as settings_of_this_machine
+from pipelines.training_process import most_silence_seconds
 from tests.compose.docker import has_daemon
 from tests.compose.run import main
-from tests.compose.stack import OURS
+from tests.compose.stack import BY_HAND, OURS
 from tests.dags.installations import ROOT
 
 FILES = ("docker-compose.yml", "docker-compose.prod.yml", "docker-compose.gpu.yml")
 LIMITS = ("mem_limit", "cpus", "pids_limit")
 # These end by themselves.
-ONE_SHOT = {"init", "volumes", "backup"}
+ONE_SHOT = {"init", "volumes", *BY_HAND}
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -97,13 +99,13 @@ def test_every_secret_is_a_file_that_make_secrets_makes(tmp_path: Path) -> None:
     assert used == set(declared)
 
 
-def test_the_superusers_secrets_are_the_servers_and_inits_alone() -> None:
+def test_the_superusers_secrets_are_the_servers_and_of_who_makes_roles() -> None:
     holders = {
         name
         for name, service in SERVICES.items()
         if any(secret.startswith("superuser") for secret in service.get("secrets", []))
     }
-    assert holders == {"postgres", "init"}
+    assert holders == {"postgres", "init", "restore"}
 
 
 # What signs tokens and decrypts connections.
@@ -119,6 +121,7 @@ CONTROL = ("api-server", "scheduler", "dag-processor", "triggerer")
         *((name, SHARED | {"predictions_url"}) for name in ("worker-cpu", "worker-gpu")),
         ("init", SHARED | KEYS | {"predictions_url", "backup_url", "superuser_url"}),
         ("backup", {"backup_url", "object_store_credentials"}),
+        ("restore", {"predictions_url", "superuser_url", "object_store_credentials"}),
     ],
 )
 def test_a_service_knows_no_secret_that_it_does_not_use(name: str, known: set[str]) -> None:
@@ -130,6 +133,16 @@ def test_a_service_knows_no_secret_that_it_does_not_use(name: str, known: set[st
         if "/run/secrets/" in str(value)
     }
     assert read == known
+
+
+def test_a_certificate_that_is_missing_becomes_no_folder() -> None:
+    """Compose makes a folder where a short mount finds no file; of a secret it refuses."""
+    prod = _read("docker-compose.prod.yml")
+    declared = {name: Path(secret["file"]).name for name, secret in prod["secrets"].items()}
+    for service in prod["services"].values():
+        for secret in service["secrets"]:
+            assert secret["target"] == f"/run/tls/{declared[secret['source']]}"
+        assert all("EQUIPOISE_TLS" not in mount for mount in service.get("volumes", []))
 
 
 def test_postgresql_lets_nobody_in_over_the_network_without_tls_in_production() -> None:
@@ -165,6 +178,79 @@ def test_the_broker_keeps_an_append_only_file_and_asks_for_a_name() -> None:
         assert pairs["--aclfile"] == "/run/secrets/broker_users"
 
 
+def test_no_service_of_ours_takes_an_empty_file_for_the_predictions() -> None:
+    for name in (*OURS, *BY_HAND):
+        assert SERVICES[name]["environment"]["EQUIPOISE_DATABASE_REQUIRED"] == "1"
+
+
+def test_a_backup_is_restored_beside_postgresql_alone_and_from_folders_that_stay() -> None:
+    service = SERVICES["restore"]
+    assert service["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    mounts = [mount for mount in service["volumes"] if isinstance(mount, str)]
+    assert mounts[0] == "home:/var/lib/equipoise"
+    assert [mount.endswith(":ro") for mount in mounts[1:]] == [True, True]
+    for name in BY_HAND:
+        assert SERVICES[name]["profiles"] == [name]
+
+
+# Who calls people: in a worker the task, in the dag-processor the run.
+CALLERS = {"worker-cpu", "worker-gpu", "dag-processor"}
+
+
+def test_who_tells_people_of_failures_is_told_how() -> None:
+    for name in OURS:
+        settings = SERVICES[name]["environment"]
+        named = {setting for setting in settings if setting.startswith("EQUIPOISE_ALERT_")}
+        ends = ("WEBHOOK_FILE", "SMTP_FILE", "MAIL_TO", "MAIL_FROM")
+        assert named == ({f"EQUIPOISE_ALERT_{end}" for end in ends} if name in CALLERS else set())
+        targets = _mounted(name)
+        for setting in named:
+            if setting.endswith("_FILE"):
+                assert targets[settings[setting]] == f"${{{setting}:-/dev/null}}"
+        assert ("/run/alerts/webhook" in targets) == (name in CALLERS)
+
+
+@pytest.mark.parametrize(
+    ("variable", "services"),
+    [
+        ("EQUIPOISE_STUDIES", {*OURS, *BY_HAND}),
+        ("AWS_CA_BUNDLE", {*OURS, *BY_HAND}),
+        ("EQUIPOISE_DATA", {"worker-cpu", "worker-gpu"}),
+    ],
+)
+def test_what_a_variable_names_has_the_same_path_inside(variable: str, services: set[str]) -> None:
+    for name in services:
+        [target] = [each for each in _mounted(name) if each.startswith(f"${{{variable}:-")]
+        assert _mounted(name)[target] == f"${{{variable}:-/dev/null}}"
+        assert variable in SERVICES[name]["environment"]
+    assert not any(variable in SERVICES[name]["environment"] for name in set(OURS) - services)
+
+
+def test_the_pipelines_own_defaults_are_those_of_the_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = SERVICES["worker-gpu"]["environment"]
+    for name in ("CHECKPOINT_MINUTES", "TRAINING_SILENCE_MINUTES", "TRAINING_PROCESSES", "DATA"):
+        monkeypatch.delenv(f"EQUIPOISE_{name}", raising=False)
+    minutes = {
+        "EQUIPOISE_CHECKPOINT_MINUTES": settings_of_this_machine().checkpoint_minutes,
+        "EQUIPOISE_TRAINING_SILENCE_MINUTES": most_silence_seconds() / 60,
+    }
+    for name, default in minutes.items():
+        assert settings[name] == f"${{{name}:-{default:g}}}"
+    # Not set means one for each GPU, and the client's own certificates; empty would mean neither.
+    assert settings["EQUIPOISE_TRAINING_PROCESSES"] is None
+    assert settings["AWS_CA_BUNDLE"] is None
+    monkeypatch.setenv("EQUIPOISE_DATA", "")
+    assert settings_of_this_machine().data is None
+
+
+def _mounted(name: str) -> dict[str, str]:
+    """Target -> source of the mounts in the long form."""
+    mounts = [mount for mount in SERVICES[name]["volumes"] if isinstance(mount, dict)]
+    return {mount["target"]: mount["source"] for mount in mounts}
+
+
 def test_each_queue_has_its_worker() -> None:
     queues = {
         name: service["command"][service["command"].index("--queues") + 1]
@@ -185,13 +271,14 @@ def test_only_the_api_server_has_a_port_and_databases_reach_nothing() -> None:
 
 def test_production_starts_with_its_check_and_without_plaintext() -> None:
     prod = _read("docker-compose.prod.yml")["services"]
-    for name in OURS:
+    for name in (*OURS, *BY_HAND):
         settings = prod[name]["environment"]
         assert settings["EQUIPOISE_PROFILE"] == "prod"
         assert settings["AIRFLOW__CORE__AUTH_MANAGER"].endswith("FabAuthManager")
         assert settings["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"].startswith("https:")
-        keys = [mount for mount in prod[name]["volumes"] if ".key:" in mount]
-        assert len(keys) == (1 if name == "api-server" else 0)
+        targets = {secret["target"] for secret in prod[name]["secrets"]}
+        own = {f"/run/tls/api-server.{end}" for end in ("crt", "key")}
+        assert targets == {"/run/tls/ca.crt"} | (own if name == "api-server" else set())
     assert "ssl=on" in prod["postgres"]["command"]
     port = prod["broker"]["command"].index("--port")
     assert prod["broker"]["command"][port + 1] == "0"

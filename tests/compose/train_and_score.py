@@ -39,13 +39,18 @@ def _by_release(airflow: Airflow, dag: str) -> list[dict[str, Any]]:
 
 
 def read_as_analyst(stack: Stack, study: str) -> None:
-    """A login of its own with an analyst's role reads the rows of its study, and no more."""
+    """A login of its own with an analyst's role reads the rows of its study, and no more.
+
+    One that is there already was restored with its role and its grant: it lacks a password alone.
+    """
     password = secrets.token_urlsafe(24)
-    _as_superuser(
-        stack,
-        f"CREATE ROLE ada LOGIN PASSWORD '{password}'; GRANT equipoise_analyst TO ada;"  # noqa: S608 - own words
-        f"INSERT INTO equipoise.study_grants VALUES ('ada', '{study}')",
-    )
+    if _as_superuser(stack, "SELECT count(*) FROM pg_roles WHERE rolname = 'ada'") == "0":
+        _as_superuser(
+            stack,
+            "CREATE ROLE ada LOGIN; GRANT equipoise_analyst TO ada;"  # noqa: S608 - own words
+            f"INSERT INTO equipoise.study_grants VALUES ('ada', '{study}')",
+        )
+    _as_superuser(stack, f"ALTER ROLE ada PASSWORD '{password}'")
     rows = "SELECT count(*) FROM equipoise.predictions_current"
     assert _as_ada(stack, password, rows) == str(ROWS)
     for refused in (
@@ -63,9 +68,9 @@ def _wait_for(what: Callable[[], bool]) -> None:
         time.sleep(5)
 
 
-def _as_superuser(stack: Stack, statements: str) -> None:
-    words = ("psql", "-v", "ON_ERROR_STOP=1", "-q", "-h", "/var/run/postgresql", "-U", "postgres")
-    stack.execute("postgres", *words, "equipoise", text_in=statements)
+def _as_superuser(stack: Stack, statements: str) -> str:
+    words = ("psql", "-v", "ON_ERROR_STOP=1", "-qtA", "-h", "/var/run/postgresql", "-U", "postgres")
+    return stack.execute("postgres", *words, "equipoise", text_in=statements).strip()
 
 
 def _as_ada(stack: Stack, password: str, query: str, database: str = "equipoise") -> str:

@@ -23,6 +23,8 @@ from tests.dags.production_installation import (
     Installation,
 )
 
+WORKER = "airflow celery worker --queues default"
+
 
 @pytest.fixture
 def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
@@ -192,6 +194,8 @@ def test_what_stands_in_a_file_is_refused_by_its_setting(
                 "AIRFLOW__CORE__FERNET_KEY",
                 "AIRFLOW__CELERY__BROKER_URL",
                 "EQUIPOISE_DATABASE_URL",
+                "EQUIPOISE_ALERT_WEBHOOK",
+                "EQUIPOISE_ALERT_SMTP",
                 "AIRFLOW_CONN_LAKE",
                 "AWS_SECRET_ACCESS_KEY",
                 "PGPASSWORD",
@@ -250,6 +254,20 @@ def test_a_secret_file_that_is_not_there_is_refused(installation: Installation) 
             "A file that holds a secret is not there.",
         )
     ]
+
+
+@pytest.mark.parametrize("name", ["EQUIPOISE_ALERT_WEBHOOK", "EQUIPOISE_ALERT_SMTP"])
+def test_an_address_of_alerts_stands_in_a_file_of_its_owner_alone_or_is_not_given(
+    installation: Installation, name: str
+) -> None:
+    installation.set(f"{name}_FILE", os.devnull)
+    assert installation.refused(WORKER) == []
+    file = installation.folder / "address"
+    installation.write(file.name, "https://alerts.example.org/hush")
+    installation.set(f"{name}_FILE", str(file))
+    assert installation.refused(WORKER) == []
+    file.chmod(0o644)
+    assert [place for place, _ in installation.refused(WORKER)] == [f"{name}_FILE: {file}"]
 
 
 def test_two_logins_with_one_password_are_refused(installation: Installation) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.compose.stack import OURS
+from tests.compose.stack import BY_HAND, OURS
 from tests.dags.installations import ROOT, python
 from tests.dags.production_installation import COMMANDS, PATTERN, SOUND, VERIFIED, Installation
 
@@ -18,6 +18,7 @@ ZEROS = urlsafe_b64encode(bytes(32)).decode()
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PROD = yaml.safe_load((ROOT / "docker-compose.prod.yml").read_text())
 WORKER = "airflow celery worker --queues default"
+INIT = "python -m dags.cluster init"
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_service_needs_what_it_uses_and_a_command_that_is_not_known_needs_all(
     assert installation.refused(who_not) == []
 
 
-@pytest.mark.parametrize("service", [*OURS, "backup"])
+@pytest.mark.parametrize("service", [*OURS, *BY_HAND])
 def test_what_docker_compose_gives_a_service_in_production_is_safe(
     installation: Installation, service: str
 ) -> None:
@@ -64,19 +65,25 @@ def test_what_docker_compose_gives_a_service_in_production_is_safe(
     assert python(*make, env=dict(os.environ))[0] == 0
     for name, value in _given(service).items():
         at_home = value.replace("/run/secrets/", f"{secrets}/")
-        installation.set(name, at_home.replace("/run/tls/", f"{installation.folder}/"))
+        for folder in ("/run/tls/", "/run/alerts/"):
+            at_home = at_home.replace(folder, f"{installation.folder}/")
+        installation.set(name, at_home)
     installation.write("api-server.key", "a private key")
+    for name in ("webhook", "smtp"):
+        (installation.folder / name).symlink_to(os.devnull)
     words = COMPOSE["services"][service]["command"]
     assert installation.refused(shlex.join(words)) == []
 
 
 def _given(service: str) -> dict[str, str]:
     """The variables of a service as Compose joins them; what the machine is to say is left out."""
+    # One without a value is the machine's too.
     lines = (ROOT / "docker" / "airflow.env").read_text().splitlines()
     found = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     for file in (COMPOSE, PROD):
         found |= file["services"][service]["environment"]
-    return {name: str(value) for name, value in found.items() if "${" not in str(value)}
+    said = {name: str(value) for name, value in found.items() if value is not None}
+    return {name: value for name, value in said.items() if "${" not in value}
 
 
 def _changed(file: str, more: str) -> tuple[str, str]:
@@ -124,8 +131,33 @@ def test_an_address_or_key_that_looks_sound_is_read_as_its_client_reads_it(
     installation.write(*written)
     if written[0] == "superuser_url":
         installation.set(SUPERUSER_FILE, str(installation.folder / "superuser_url"))
-    found = {place for place, said in installation.refused(WORKER) if cause in said}
+    who = INIT if written[0] == "superuser_url" else WORKER
+    found = {place for place, said in installation.refused(who) if cause in said}
     assert found == ({where} if cause else set())
+
+
+@pytest.mark.parametrize(
+    ("command", "may"),
+    [
+        (INIT, True),
+        ("equipoise restore /backups/first --secrets /backups-of-keys/first", True),
+        ("equipoise restored", False),
+        ("equipoise backup /backups/first", False),
+        ("equipoise", False),
+        ("sh -c 'equipoise restore /backups/first'", False),
+        ("python -m dags.cluster", False),
+        ("airflow scheduler", False),
+        (WORKER, False),
+    ],
+)
+def test_the_superusers_login_is_for_who_makes_roles_and_for_no_other_command(
+    installation: Installation, command: str, may: bool
+) -> None:
+    assert installation.refused(command) == []
+    installation.write("superuser_url", f"postgresql://{SUPERUSER}?{VERIFIED}")
+    installation.set(SUPERUSER_FILE, str(installation.folder / "superuser_url"))
+    cause = "The superuser's login is given to a command that has no use for it."
+    assert installation.refused(command) == ([] if may else [(SUPERUSER_FILE, cause)])
 
 
 @pytest.mark.parametrize(
