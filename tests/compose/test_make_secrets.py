@@ -1,6 +1,7 @@
 """What docker/make_secrets.py keeps, remembers and makes anew, and the .env it writes."""
 
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -71,6 +72,14 @@ def test_the_table_of_secrets_names_each_file_to_remove(removed: str) -> None:
     assert any(row.startswith("|") and f"`{removed}`" in row for row in rows)
 
 
+def test_every_variable_that_a_compose_file_takes_has_its_row() -> None:
+    texts = [file.read_text() for file in ROOT.glob("docker-compose*.yml")]
+    taken = {name for text in texts for name in re.findall(r"\$\{(\w+)|^ +(EQUI\w+):$", text, re.M)}
+    rows = (ROOT / "docs" / "deployment.md").read_text().split("| variable |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`(?:EQUIPOISE|…)_(\w+)`", rows)) | {"AWS_CA_BUNDLE"}
+    assert {(whole or bare).removeprefix("EQUIPOISE_") for whole, bare in taken} <= named
+
+
 @pytest.mark.parametrize("removed", ["superuser_password", "superuser_url"])
 def test_the_superusers_password_stays_the_one_that_the_server_asks_for(
     folder: Path, removed: str
@@ -99,7 +108,8 @@ def test_the_account_of_another_store_is_kept(folder: Path) -> None:
 def test_the_clusters_shape_is_written_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     file, folder = tmp_path / ".env", tmp_path / "secrets"
     shell = {"EQUIPOISE_GROUPS": "--group demo", "EQUIPOISE_WEB_PORT": "9090"}
-    shell["COMPOSE_PROJECT_NAME"] = "trial"
+    # A compose file passes the second on by its name alone.
+    shell |= {"COMPOSE_PROJECT_NAME": "trial", "EQUIPOISE_TRAINING_PROCESSES": "2"}
     _make(folder, "--env", str(file), "--tls", "--gpu", "--s3", **shell)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert _settings(file) == {
@@ -108,6 +118,7 @@ def test_the_clusters_shape_is_written_once_and_for_its_owner_alone(tmp_path: Pa
         "COMPOSE_PROFILES": "s3",
         "EQUIPOISE_ARTEFACTS_URL": "s3://equipoise/artefacts",
         "EQUIPOISE_GROUPS": "'--group demo'",
+        "EQUIPOISE_TRAINING_PROCESSES": "2",
         "EQUIPOISE_WEB_PORT": "9090",
         "EQUIPOISE_UID": str(os.geteuid() or 50000),
         "EQUIPOISE_SECRETS": str(folder),
