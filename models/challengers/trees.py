@@ -9,6 +9,7 @@ import numpy as np
 import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from models.challengers.skops_files import write_skops
 from models.challengers.table import Floats, Table, volatility_level
 
 # What a stored tree model may contain; anything else in the file is refused unread.
@@ -125,7 +126,7 @@ def write_trees(directory: Path, models: list[Any], used: list[int]) -> None:
     words = {"models": len(models), "columns": used}
     (directory / "hist_gradient_boosting.json").write_text(json.dumps(words))
     for number, model in enumerate(models):
-        skops.io.dump(model, _path(directory, number))
+        write_skops(model, _path(directory, number))
 
 
 def _regressor(**loss: Any) -> HistGradientBoostingRegressor:

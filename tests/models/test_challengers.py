@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -94,6 +95,22 @@ def test_weights_matter(kind: type[Line | RiskTrees]) -> None:
     mine = kind.fit(table).predict(table)
     twice = kind.fit(table_of(table.columns, table.label, heavier)).predict(table)
     assert twice.mean() > mine.mean() + 0.5
+
+
+@pytest.mark.parametrize(("task", "name"), ALL)
+def test_the_same_challenger_fitted_again_is_the_same_files(
+    task: str, name: str, tmp_path: Path
+) -> None:
+    table = drawn() if task == "risk" else market_table(task)
+    both = [CHALLENGERS[task][name].fit(table) for _ in range(2)]
+    for folder, fitted in zip(("once", "again"), both, strict=True):
+        (tmp_path / folder).mkdir()
+        fitted.write(tmp_path / folder)
+    for file in (tmp_path / "once").iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes(), file.name
+        if file.suffix == ".skops":
+            with ZipFile(file) as archive:
+                assert {each.date_time[0] for each in archive.infolist()} == {1980}
 
 
 def test_a_tree_file_with_anything_else_in_it_is_refused(tmp_path: Path) -> None:

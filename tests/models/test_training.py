@@ -88,7 +88,7 @@ def model_bytes(directory: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.suffix != ".skops" and not path.name.endswith("_log.json")
+        if path.is_file() and not path.name.endswith("_log.json")
     }
 
 
