@@ -36,8 +36,11 @@ def accounts() -> dict[str, str]:
     return users | {READER: "viewer"}
 
 
-def write_passwords(users: Mapping[str, str], passwords: Path, reader: Path) -> None:
-    """Give every user a password that has none; the reader's is also where tasks look for it."""
+def write_passwords(users: Mapping[str, str], passwords: Path, reader: Path) -> frozenset[str]:
+    """Give every user a password that has none; the reader's is also where tasks look for it.
+
+    Returns who was given one.
+    """
     known: dict[str, str] = json.loads(passwords.read_text()) if passwords.exists() else {}
     missing = {name: secrets.token_urlsafe(18) for name in users if name not in known}
     if missing:
@@ -45,6 +48,7 @@ def write_passwords(users: Mapping[str, str], passwords: Path, reader: Path) -> 
     account = json.dumps({"username": READER, "password": (known | missing)[READER]})
     if not reader.exists() or reader.read_text() != account:
         write_secret(reader, account)
+    return frozenset(missing)
 
 
 def write_secret(file: Path, text: str) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dags.accounts import accounts, write_passwords
+from dags.accounts import READER, accounts, write_passwords
 from pipelines.errors import DatabaseUnavailable, EquipoiseError
 from pipelines.settings import settings
 
@@ -49,11 +49,12 @@ def init() -> None:
 
         migrate_with_pools()
         print("metadata database and pools are there")
-        write_passwords(users, password_file(), settings().secrets_dir / "airflow_reader.json")
+        reader = settings().secrets_dir / "airflow_reader.json"
+        made = write_passwords(users, password_file(), reader)
         if has_user_database():
             from dags.user_database import make_users
 
-            make_users(users, password_file())
+            make_users(users, password_file(), made | {READER})
     print(f"users: {', '.join(users)}; passwords in {password_file()}")
 
 

@@ -26,9 +26,7 @@ READER_RESOURCES = (
 )
 
 
-def make_users(
-    users: Mapping[str, str], passwords: Path, renewed: Collection[str] = frozenset({READER})
-) -> None:
+def make_users(users: Mapping[str, str], passwords: Path, renewed: Collection[str]) -> None:
     """Make each user that is not there; who is there gets the role of now, and keeps the password.
 
     A password is its owner's once the user is made. Who was named before and is no more cannot log
@@ -38,7 +36,7 @@ def make_users(
         users: name -> role, one of accounts.ROLES.
         passwords: JSON, name -> password.
         renewed: whose password the file's is, whatever was set since: the reader's, with which
-            tasks log in.
+            tasks log in, and of those whose line was taken out of the file.
     """
     known: dict[str, str] = json.loads(passwords.read_text())
     with get_application_builder() as builder:
