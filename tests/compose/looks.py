@@ -84,7 +84,8 @@ def back_up(stack: Stack) -> None:
     made = Path(stack.variables["EQUIPOISE_BACKUPS"]) / "first"
     assert list(made.rglob("database.dump"))
     assert not list(made.rglob("*.key"))
-    assert list(Path(stack.variables["EQUIPOISE_KEY_BACKUPS"]).rglob("*.key"))
+    # The demo's records are public: of its keys there is the list alone.
+    assert (Path(stack.variables["EQUIPOISE_KEY_BACKUPS"]) / "first" / "backup.json").is_file()
 
 
 def restore(stack: Stack) -> None:
