@@ -118,7 +118,7 @@ def overlap(strike: Strike) -> None:
 def run_beside(strike: Strike) -> None:
     """The same stage over the same inputs, by a process that no worker knows of."""
     [[sequences]] = strike.cluster.sql(
-        "SELECT value #>> '{}' FROM xcom WHERE task_id = 'build_sequences' "  # noqa: S608
+        "SELECT value #>> '{}' FROM xcom WHERE task_id = 'merge_sequences' "  # noqa: S608
         f"AND dag_id = '{strike.flow.train}' AND key = 'return_value'"
     )
     module = "pipelines.stages.train_model"
