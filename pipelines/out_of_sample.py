@@ -110,8 +110,7 @@ def cross_validate(
     recipe = recipe_for(spec, sequences, config, chosen, with_challengers)
     place = workspace or store().workspace(recipe.key)
 
-    def write(draft: Path) -> Counts:
-        place.mkdir(parents=True, exist_ok=True)
+    def write(draft: Path, lock: int) -> Counts:
         np.save(place / "windows.npy", windows)
         (place / "config.json").write_text(config.model_dump_json())
         command = [
@@ -124,12 +123,14 @@ def cross_validate(
             *(["--challengers"] if with_challengers else []),
             *(["--processes", str(processes)] if processes else []),
         ]
-        with one_attempt_at_a_time(place) as lock, kept_for_others(recipe.key, place):
+        with kept_for_others(recipe.key, place):
             run_training(command, lock, _hearing(on_epoch))
         return _collect(place / "answers", chosen, draft)
 
-    made = store().make(recipe, write)
-    remove_workspace(recipe.key, None if workspace else place)
+    # Whoever waits for another's answers finds them made.
+    with one_attempt_at_a_time(place) as lock:
+        made = store().make(recipe, lambda draft: write(draft, lock))
+        remove_workspace(recipe.key, None if workspace else place)
     return read_answers(made.key)
 
 

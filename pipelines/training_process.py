@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -223,8 +223,28 @@ def _wait_for_all(child: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def one_attempt_at_a_time(workspace: Path) -> Iterator[int]:
-    """Wait until no other process, not even an orphan of a killed attempt, trains this model."""
-    # Not "w": its time says when the first attempt began, whose inputs a prune is to leave.
-    with (workspace / ".lock").open("a") as lock:
+    """Wait until no other process, not even an orphan of a killed attempt, trains this model.
+
+    Whoever was waited for may have made it, and removed the folder: ask for it once this has begun.
+    """
+    lock = None
+    while lock is None:
+        lock = _lock_of(workspace)
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _lock_of(workspace: Path) -> int | None:
+    """The descriptor of the folder's lock, held; None if the folder went meanwhile."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    file = workspace / ".lock"
+    with suppress(FileNotFoundError):
+        # Not truncated: its time says when the first attempt began, whose inputs a prune leaves.
+        lock = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock.fileno()
+        if file.exists() and os.path.samestat(os.fstat(lock), file.stat()):
+            return lock
+        os.close(lock)
+    return None

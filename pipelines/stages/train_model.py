@@ -37,19 +37,22 @@ def train_model(study: str, sequences: str, choice: str | None = None) -> str:
     spec = load_study(study)
     recipe, section = recipe_for(study, sequences, choice), section_of(spec, choice)
     workspace = store().workspace(recipe.key)
-    artefact = run_stage(
-        study,
-        recipe,
-        lambda draft: _train(
-            open_inputs({"sequences": sequences})["sequences"],
-            section.model_dump_json(),
-            recipe.key,
-            workspace,
-            draft,
-            spec.mitigation,
-        ),
-    )
-    remove_workspace(recipe.key, workspace)
+    # Whoever waits for another's training finds it made.
+    with one_attempt_at_a_time(workspace) as lock:
+        artefact = run_stage(
+            study,
+            recipe,
+            lambda draft: _train(
+                open_inputs({"sequences": sequences})["sequences"],
+                section.model_dump_json(),
+                recipe.key,
+                workspace,
+                lock,
+                draft,
+                spec.mitigation,
+            ),
+        )
+        remove_workspace(recipe.key, workspace)
     return artefact.key
 
 
@@ -94,10 +97,10 @@ def _train(
     config: str,
     key: str,
     workspace: Path,
+    lock: int,
     draft: Path,
     mitigation: MitigationConfig | None = None,
 ) -> Counts:
-    workspace.mkdir(parents=True, exist_ok=True)
     settings_file = workspace / "config.json"
     settings_file.write_text(config)
     arguments = [
@@ -108,7 +111,7 @@ def _train(
         *("--device", device_class()),
         *_mitigation(mitigation, sequences, workspace),
     ]
-    with one_attempt_at_a_time(workspace) as lock, kept_for_others(key, workspace):
+    with kept_for_others(key, workspace):
         run_training(training_command(arguments, training_processes()), lock)
     _require_device(draft)
     training = json.loads((draft / "training_log.json").read_text())

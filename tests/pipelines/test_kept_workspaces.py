@@ -228,15 +228,15 @@ WORKER = textwrap.dedent(
     recipe = Recipe("train_model", {}, {}, {}, {}, {})
     place = store().workspace(recipe.key)
     def write(draft):
-        place.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "models.training", "--processes", "1",
             "--sequences", str(folder / "sequences"), "--config", str(folder / "config.json"),
             "--output", str(draft), "--checkpoints", str(place / "checkpoints")]
-        with one_attempt_at_a_time(place) as lock, kept_for_others(recipe.key, place):
+        with kept_for_others(recipe.key, place):
             run_training(command, lock)
         return {}
-    print("made", store().make(recipe, write).path, flush=True)
-    remove_workspace(recipe.key, place)
+    with one_attempt_at_a_time(place) as lock:
+        print("made", store().make(recipe, write).path, flush=True)
+        remove_workspace(recipe.key, place)
     """
 )
 
@@ -308,3 +308,20 @@ def test_a_training_whose_machine_died_ends_on_another_with_the_same_weights(
     told = json.loads((model / "training_log.json").read_text())
     assert [len(one["epochs"]) for one in told.values()] == [40, 40]
     assert _kept(f"s3://{bucket}/killed") == []
+
+
+def test_of_two_attempts_at_once_one_trains_and_the_other_finds_it_made(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_server(monkeypatch, server)
+    write_store(make_learnable_store(200), tmp_path / "sequences")
+    (tmp_path / "config.json").write_text(CONFIG.model_dump_json())
+    url = f"s3://{server.new_bucket()}/twice"
+
+    with start_worker(tmp_path, "one", url) as first, start_worker(tmp_path, "one", url) as second:
+        said = [worker.communicate()[0] for worker in (first, second)]
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert sorted("epoch" in each for each in said) == [False, True]
+    assert len({each.splitlines()[-1] for each in said}) == 1
+    assert [path.name for path in (tmp_path / "one/artefacts/train_model").glob(".work-*")] == []

@@ -1,5 +1,7 @@
 """The training child: its end is told in words, and nobody waits for it when we are stopped."""
 
+import fcntl
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +121,30 @@ def test_a_second_attempt_waits_for_an_orphan_of_the_first(tmp_path: Path) -> No
     orphan.wait()
 
     assert waited > 0.5
+
+
+def test_who_waited_for_a_training_that_was_made_begins_in_a_folder_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """The first removes its workspace when it is done, with the lock that others wait for."""
+    workspace, began = tmp_path / ".work-model", threading.Barrier(2)
+    found: list[bool] = []
+
+    def wait_for_the_first() -> None:
+        began.wait()
+        with one_attempt_at_a_time(workspace):
+            with pytest.raises(BlockingIOError), (workspace / ".lock").open() as another:
+                fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found.append(workspace.is_dir())
+
+    second = threading.Thread(target=wait_for_the_first)
+    second.start()
+    with one_attempt_at_a_time(workspace):
+        began.wait()
+        time.sleep(0.3)
+        shutil.rmtree(workspace)
+    second.join()
+    assert found == [True]
 
 
 def test_a_child_that_says_nothing_for_too_long_is_ended(
