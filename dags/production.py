@@ -8,7 +8,8 @@ import os
 import sys
 
 from dags.production_configuration import Configuration
-from dags.production_rules import RULES, UnsafeSetting
+from dags.production_findings import UnsafeSetting
+from dags.production_rules import RULES
 from dags.production_services import names_a_host, service_of
 from pipelines.settings import settings
 
