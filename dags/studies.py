@@ -51,7 +51,7 @@ def dag_per_study(
 
 
 def at(cron: str) -> CronTriggerTimetable:
-    """A cron expression in UTC; nothing is made up for that was due before its flow was there.
+    """A cron expression in UTC. Of a new flow nothing is made up for that was due over GRACE ago.
 
     Airflow's own default runs a daily flow at once for 2.4 hours after its time: a study that is
     new would be scored before it has a release.

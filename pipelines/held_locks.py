@@ -23,11 +23,8 @@ def held_locks(root: Path) -> list[HeldLock]:
     Asked by a try that lets go at once: who wants the lock in that moment waits for no longer.
     """
     holders = _holders()
-    return [
-        HeldLock(file, holders.get(file.stat().st_ino, 0))
-        for file in sorted(_lock_files(root))
-        if _is_held(file)
-    ]
+    held = ((file, _held_inode(file)) for file in sorted(_lock_files(root)))
+    return [HeldLock(file, holders.get(inode, 0)) for file, inode in held if inode is not None]
 
 
 def _lock_files(root: Path) -> Iterator[Path]:
@@ -40,18 +37,19 @@ def _lock_files(root: Path) -> Iterator[Path]:
         )
 
 
-def _is_held(file: Path) -> bool:
+def _held_inode(file: Path) -> int | None:
+    """The inode of a file that is locked; None of one that is not."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
     except OSError:
-        return False  # gone meanwhile, or another account's
+        return None  # gone meanwhile, or another account's
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return os.fstat(descriptor).st_ino
     finally:
         os.close(descriptor)
-    return False
+    return None
 
 
 def _holders() -> dict[int, int]:

@@ -243,14 +243,14 @@ def _leftovers(artefacts: ArtefactStore, cut: float, now: float) -> Iterator[Rem
 
 
 def _newest(folder: Path) -> float:
-    """When anything in a folder was last changed."""
-    times = [folder.stat().st_mtime]
-    for path in folder.rglob("*"):
+    """When anything in a folder was last changed; of one that goes meanwhile: now."""
+    times = []
+    for path in (folder, *folder.rglob("*")):
         try:
             times.append(path.lstat().st_mtime)
         except FileNotFoundError:
             continue
-    return max(times)
+    return max(times, default=time.time())
 
 
 def _holds(folder: Path, locked: Sequence[Path]) -> bool:

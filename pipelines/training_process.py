@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
@@ -240,11 +240,12 @@ def _lock_of(workspace: Path) -> int | None:
     """The descriptor of the folder's lock, held; None if the folder went meanwhile."""
     workspace.mkdir(parents=True, exist_ok=True)
     file = workspace / ".lock"
-    with suppress(FileNotFoundError):
+    with ExitStack() as otherwise, suppress(FileNotFoundError):
         # Not truncated: its time says when the first attempt began, whose inputs a prune leaves.
         lock = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        otherwise.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if file.exists() and os.path.samestat(os.fstat(lock), file.stat()):
+        if os.path.samestat(os.fstat(lock), file.stat()):
+            otherwise.pop_all()
             return lock
-        os.close(lock)
     return None

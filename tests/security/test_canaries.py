@@ -151,7 +151,7 @@ class Installation:
 
     def _look_at_processes(self, kills: str) -> None:
         for process, line, surroundings in processes_of(self.home):
-            self.seen[f"command {line!r:.200}"] = line
+            self.seen[f"command {line!r}"] = line
             self.seen[f"environment of {process}"] = surroundings
             if kills and kills.encode() in line:
                 with suppress(ProcessLookupError):

@@ -94,7 +94,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
 def _watch(found: Searched, done: threading.Event) -> None:
     while not done.wait(POLL_SECONDS):
         for process, line, surroundings in processes_of(found.cluster.home):
-            found.shown[f"command {line!r:.200}"] = line
+            found.shown[f"command {line!r}"] = line
             found.shown[f"environment of {process}"] = surroundings
 
 
