@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dags.accounts import READER, accounts, write_passwords
+from dags.accounts import READER, accounts, new_passwords, read_passwords, write_passwords
 from pipelines.errors import StudyInvalid
 
 
@@ -42,3 +42,12 @@ def test_a_new_user_gets_a_password_and_the_others_keep_theirs(tmp_path: Path) -
     assert json.loads(reader.read_text()) == {"username": READER, "password": after[READER]}
     for file in (passwords, reader):
         assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_password_is_drawn_for_whom_the_file_does_not_name_and_is_not_yet_kept(
+    tmp_path: Path,
+) -> None:
+    passwords = tmp_path / "secrets" / "passwords.json"
+    assert read_passwords(passwords) == {}
+    assert [*new_passwords(["admin", "ada"], {"admin": "kept"})] == ["ada"]
+    assert not passwords.exists()

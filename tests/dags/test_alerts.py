@@ -149,6 +149,18 @@ def test_a_file_that_others_can_read_or_that_is_not_there_is_not_used_and_is_tol
     assert "hush" not in caplog.text
 
 
+def test_a_file_whose_path_cannot_be_looked_at_stops_no_other_way(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    # As in a folder that is closed to us, but for root too: no file system has so long a name.
+    monkeypatch.setenv("EQUIPOISE_ALERT_WEBHOOK_FILE", str(tmp_path / ("w" * 300)))
+    monkeypatch.setenv("EQUIPOISE_ALERT_MAIL_TO", "ana@example.org")
+    with mail_server() as server:
+        monkeypatch.setenv("EQUIPOISE_ALERT_SMTP", f"smtp://127.0.0.1:{server.port}")
+        assert send(NOTICE) == ["mail"]
+    assert "the file of EQUIPOISE_ALERT_WEBHOOK_FILE cannot be read" in caplog.text
+
+
 def test_a_device_stands_for_a_file_that_nobody_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

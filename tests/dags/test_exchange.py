@@ -97,13 +97,12 @@ def test_of_missed_runs_only_the_newest_is_made_unless_all_are_asked_for(tmp_pat
     assert new in ([], every[-1:])
 
 
-@pytest.mark.parametrize(("minutes_ago", "is_made_up"), [(5, True), (30, False), (130, False)])
-def test_a_flow_that_is_new_waits_for_its_next_hour(
-    tmp_path: Path, minutes_ago: int, is_made_up: bool
-) -> None:
-    due = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).replace(second=0, microsecond=0)
-    [first] = answers(tmp_path / "home", {"cron": f"{due.minute} {due.hour} * * *"})
-    assert datetime.fromisoformat(first) == due + timedelta(days=0 if is_made_up else 1)
+def test_a_flow_that_is_new_waits_for_its_next_hour(tmp_path: Path) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    made_up, *waiting = (now - timedelta(minutes=minutes) for minutes in (5, 30, 130))
+    questions = ({"cron": f"{due.minute} {due.hour} * * *"} for due in (made_up, *waiting))
+    firsts = [datetime.fromisoformat(each) for each in answers(tmp_path / "home", *questions)]
+    assert firsts == [made_up, *(due + timedelta(days=1) for due in waiting)]
 
 
 def test_an_exchange_without_a_calendar_is_refused_by_its_name(tmp_path: Path) -> None:

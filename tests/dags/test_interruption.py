@@ -21,8 +21,10 @@ from tests.dags.installations import (
 
 @pytest.mark.parametrize(
     ("number", "to_all", "code"),
-    [(signal.SIGTERM, False, 143), (signal.SIGINT, True, 130)],
-    ids=["terminated", "ctrl-c"],
+    [
+        pytest.param(signal.SIGTERM, False, 143, id="terminated"),
+        pytest.param(signal.SIGINT, True, 130, id="ctrl-c", marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_run_ends_with_its_child_and_says_by_its_code_how(
     tmp_path: Path, number: signal.Signals, to_all: bool, code: int

@@ -95,7 +95,16 @@ def test_a_failed_explanation_publishes_the_scores_without_reasons_and_a_person_
     assert [body["task"] for body in server.bodies] == ["explain_predictions"]
 
 
-@pytest.mark.parametrize("stage", ["score_subjects", "merge_scores", "audit_predictions"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "merge_scores",
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ("score_subjects", "audit_predictions")
+        ),
+    ],
+)
 def test_reasons_alone_publish_nothing_and_the_failure_is_told(home: Path, stage: str) -> None:
     variables = {"TOY_FAILURE": f"{stage} ArtefactCorrupt"}
     code, output, errors = python(*RUN, "demo", "--flow", "score", env=env(home, **variables))

@@ -332,6 +332,7 @@ def _rows_as_of(study: str, day: str) -> bytes:
     return rows.write_csv().encode()
 
 
+@pytest.mark.slow
 def test_a_direction_that_nobody_can_predict_is_not_released(market: Path) -> None:
     audited = audit("direction")
 
