@@ -97,9 +97,12 @@ def _named(variable: str) -> str | None:
     None where the file is not to be used. A device, as /dev/null, stands for no file.
     """
     file = Path(os.environ.get(f"{variable}_FILE") or os.devnull)
-    if (value := os.environ.get(variable)) or file.is_char_device():
-        return value or ""
+    if value := os.environ.get(variable):
+        return value
     try:
+        # In a folder that is closed to us this raises, as reading does.
+        if file.is_char_device():
+            return ""
         if not file.stat().st_mode & OTHERS:
             return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError):
