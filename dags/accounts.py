@@ -4,7 +4,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pipelines.errors import StudyInvalid
@@ -36,19 +36,30 @@ def accounts() -> dict[str, str]:
     return users | {READER: "viewer"}
 
 
-def write_passwords(users: Mapping[str, str], passwords: Path, reader: Path) -> frozenset[str]:
-    """Give every user a password that has none; the reader's is also where tasks look for it.
+def write_passwords(users: Mapping[str, str], passwords: Path, reader: Path) -> None:
+    """Give every user a password that has none; the reader's is also where tasks look for it."""
+    known = read_passwords(passwords)
+    keep_passwords(known | new_passwords(users, known), passwords, reader)
 
-    Returns who was given one.
-    """
+
+def read_passwords(passwords: Path) -> dict[str, str]:
+    """Name -> password, of everybody who was ever given one here."""
     known: dict[str, str] = json.loads(passwords.read_text()) if passwords.exists() else {}
-    missing = {name: secrets.token_urlsafe(18) for name in users if name not in known}
-    if missing:
-        write_secret(passwords, json.dumps(known | missing))
-    account = json.dumps({"username": READER, "password": (known | missing)[READER]})
+    return known
+
+
+def new_passwords(users: Collection[str], known: Collection[str]) -> dict[str, str]:
+    """Name -> a password, of every user that has none; nothing is written."""
+    return {name: secrets.token_urlsafe(18) for name in users if name not in known}
+
+
+def keep_passwords(words: Mapping[str, str], passwords: Path, reader: Path) -> None:
+    """Write who has which password, and the reader's where tasks look for it."""
+    if words != read_passwords(passwords):
+        write_secret(passwords, json.dumps(dict(words)))
+    account = json.dumps({"username": READER, "password": words[READER]})
     if not reader.exists() or reader.read_text() != account:
         write_secret(reader, account)
-    return frozenset(missing)
 
 
 def write_secret(file: Path, text: str) -> None:

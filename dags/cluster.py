@@ -10,9 +10,10 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from dags.accounts import READER, accounts, write_passwords
+from dags.accounts import READER, accounts, keep_passwords, new_passwords, read_passwords
 from pipelines.errors import DatabaseUnavailable, EquipoiseError
 from pipelines.settings import settings
 
@@ -36,7 +37,7 @@ def init() -> None:
     """Databases and logins, Airflow's tables and pools, users and their passwords.
 
     Raises:
-        DatabaseUnavailable: a database cannot be reached or made.
+        DatabaseUnavailable: a database cannot be reached or made, or a user not saved.
         StudyInvalid: EQUIPOISE_AIRFLOW_USERS is no list of users.
     """
     users = accounts()
@@ -49,13 +50,22 @@ def init() -> None:
 
         migrate_with_pools()
         print("metadata database and pools are there")
-        reader = settings().secrets_dir / "airflow_reader.json"
-        made = write_passwords(users, password_file(), reader)
-        if has_user_database():
-            from dags.user_database import make_users
-
-            make_users(users, password_file(), made | {READER})
+        give_passwords(users)
     print(f"users: {', '.join(users)}; passwords in {password_file()}")
+
+
+def give_passwords(users: Mapping[str, str]) -> None:
+    """Make the users, and then keep the passwords of those who had none.
+
+    Who has no line in the file is reset by the next preparation, if this one fails between.
+    """
+    known = read_passwords(password_file())
+    new = new_passwords(users, known)
+    if has_user_database():
+        from dags.user_database import make_users
+
+        make_users(users, known | new, {*new, READER})
+    keep_passwords(known | new, password_file(), settings().secrets_dir / "airflow_reader.json")
 
 
 def make_databases() -> None:

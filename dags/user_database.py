@@ -3,15 +3,15 @@
 Imports airflow: to be imported once the environment is entered and the tables are there.
 """
 
-import json
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+from airflow.providers.fab.auth_manager.security_manager.override import FabException
 from airflow.providers.fab.www.security import permissions
 
 from dags.accounts import READER
+from pipelines.errors import DatabaseUnavailable
 
 ROLES = {"viewer": "Viewer", "user": "User", "op": "Op", "admin": "Admin"}
 # Of every user that is made here, and of nobody else: no mail can be sent there.
@@ -26,7 +26,9 @@ READER_RESOURCES = (
 )
 
 
-def make_users(users: Mapping[str, str], passwords: Path, renewed: Collection[str]) -> None:
+def make_users(
+    users: Mapping[str, str], passwords: Mapping[str, str], renewed: Collection[str]
+) -> None:
     """Make each user that is not there; who is there gets the role of now, and keeps the password.
 
     A password is its owner's once the user is made. Who was named before and is no more cannot log
@@ -34,39 +36,65 @@ def make_users(users: Mapping[str, str], passwords: Path, renewed: Collection[st
 
     Args:
         users: name -> role, one of accounts.ROLES.
-        passwords: JSON, name -> password.
-        renewed: whose password the file's is, whatever was set since: the reader's, with which
-            tasks log in, and of those whose line was taken out of the file.
+        passwords: name -> password, of the users and of everybody who was named before.
+        renewed: whose password is the one given, whatever was set since: the reader's, with which
+            tasks log in, and of those who had none in the file.
+
+    Raises:
+        DatabaseUnavailable: Airflow did not save a user.
     """
-    known: dict[str, str] = json.loads(passwords.read_text())
     with get_application_builder() as builder:
         security = builder.sm
         security.bulk_sync_roles([{"role": READER_ROLE, "perms": _reading()}])
+        # First: who may not log in is out, even if somebody below cannot be saved.
+        _close_unnamed(security, _lowered(users), _lowered(passwords))
         for name, role in users.items():
             wanted = security.find_role(READER_ROLE if name == READER else ROLES[role])
             found = security.find_user(username=name)
             if found is None:
-                mail = f"{name}{MAIL}"
-                security.add_user(name, name, "-", mail, wanted, password=known[name])
+                _require(_add(security, name, wanted, passwords[name]), name)
                 continue
-            _update(security, found, wanted)
+            _require(_update(security, found, wanted), name)
             if name in renewed:
-                security.reset_password(found.id, known[name])
-        _close_unnamed(security, {name.lower() for name in users})
+                _require(security.reset_password(found.id, passwords[name]), name)
 
 
-def _update(security: Any, found: Any, role: Any) -> None:
+def _add(security: Any, name: str, role: Any, password: str) -> bool:
+    try:
+        return bool(security.add_user(name, name, "-", f"{name}{MAIL}", role, password=password))
+    except FabException:
+        return False
+
+
+def _update(security: Any, found: Any, role: Any) -> bool:
     """Who was closed here, and so has no role, may log in again; who was on the page may not."""
     found.active = found.active or not found.roles
     found.roles = [role]
-    security.update_user(found)
+    return bool(security.update_user(found))
 
 
-def _close_unnamed(security: Any, named: set[str]) -> None:
+def _close_unnamed(security: Any, named: set[str], given: set[str]) -> None:
+    """Who was named is known by a password that was given, too: a mail address can be edited."""
     for user in security.get_all_users():
-        if user.email.endswith(MAIL) and user.username.lower() not in named:
+        name = user.username.lower()
+        if (user.email.endswith(MAIL) or name in given) and name not in named:
             user.active, user.roles = False, []
-            security.update_user(user)
+            _require(security.update_user(user), name)
+
+
+def _require(saved: bool, name: str) -> None:
+    """Of what Airflow cannot save it logs the cause, and goes on."""
+    if not saved:
+        raise DatabaseUnavailable(
+            f"Airflow did not save the user {name}: its password, its role or that it is closed.",
+            where="Airflow's metadata database",
+            remedy="Mend what Airflow logged above, then prepare the cluster again.",
+        )
+
+
+def _lowered(names: Collection[str]) -> set[str]:
+    """As Airflow compares names."""
+    return {name.lower() for name in names}
 
 
 def _reading() -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -103,6 +104,9 @@ with get_application_builder() as builder:
     olga = security.find_user(username="olga")
     olga.active = False
     security.update_user(olga)
+una = security.find_user(username="una")
+una.email = "una@hospital.example"
+security.update_user(una)
 """
 
 
@@ -111,7 +115,7 @@ def test_a_password_is_its_owners_and_who_is_named_no_more_cannot_log_in(
 ) -> None:
     env = environment(tmp_path, server)
     # The test above may have gone before, in another home, whose reader had another password.
-    env["EQUIPOISE_AIRFLOW_USERS"] = "ada:user, vic:viewer, olga:op"
+    env["EQUIPOISE_AIRFLOW_USERS"] = "ada:user, vic:viewer, olga:op, una:op"
     init(env)
     assert python("-c", DO, env=env, timeout_s=300)[0] == 0
     before = accounts_of(server)
@@ -124,25 +128,82 @@ def test_a_password_is_its_owners_and_who_is_named_no_more_cannot_log_in(
         "admin": True,
         "ada": True,
         "vic": False,
+        # An administrator had given it a real address.
+        "una": False,
         # An administrator had closed it on the page, and made the other there.
         "olga": False,
         "made": True,
         "equipoise-reader": True,
     }
     kept = [name for name in before if before[name][1] == after[name][1]]
-    assert sorted(kept) == ["ada", "admin", "made", "olga", "vic"]
+    assert sorted(kept) == ["ada", "admin", "made", "olga", "una", "vic"]
     words = json.loads((tmp_path / "home" / "secrets" / "airflow_passwords.json").read_text())
     assert check_password_hash(after["equipoise-reader"][1], words["equipoise-reader"])
     assert check_password_hash(after["ada"][1], "chosen by ada")
 
     init(env)
-    assert accounts_of(server)["vic"] == (True, before["vic"][1])
-    assert not accounts_of(server)["olga"][0]
+    again = accounts_of(server)
+    assert {name: again[name] for name in ("vic", "una")} == {
+        name: (True, before[name][1]) for name in ("vic", "una")
+    }
+    assert not again["olga"][0]
+
+
+REFUSAL = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+CREATE TRIGGER refuse BEFORE {event} ON ab_user FOR EACH ROW WHEN ({row})
+    EXECUTE FUNCTION refuse();
+"""
+# Who is named, whose row the database refuses, and when.
+REFUSALS = [
+    ("ada:user", "vic", "UPDATE", "NEW.username = 'vic' AND NOT NEW.active"),
+    ("ada:user", "ada", "UPDATE", "NEW.username = 'ada' AND NEW.password <> OLD.password"),
+    ("ada:user, nia:user", "nia", "INSERT", "NEW.username = 'nia'"),
+]
+
+
+def test_what_airflow_cannot_save_ends_the_preparation_and_is_done_by_the_next(
+    server: Server, tmp_path: Path
+) -> None:
+    env = environment(tmp_path, server)
+    init(env | {"EQUIPOISE_AIRFLOW_USERS": "ada:user, vic:viewer"})
+    passwords = tmp_path / "home" / "secrets" / "airflow_passwords.json"
+    kept = json.loads(passwords.read_text())
+    del kept["ada"]
+    passwords.write_text(json.dumps(kept))
+
+    for users, name, event, row in REFUSALS:
+        with refusing(server, event, row):
+            code, errors = prepare_once(env | {"EQUIPOISE_AIRFLOW_USERS": users})
+        assert (code, f"did not save the user {name}" in errors) == (33, True), errors
+        assert json.loads(passwords.read_text()) == kept
+
+    init(env | {"EQUIPOISE_AIRFLOW_USERS": "ada:user, nia:user"})
+    words, after = json.loads(passwords.read_text()), accounts_of(server)
+    assert all(check_password_hash(after[name][1], words[name]) for name in ("ada", "nia"))
+    assert [after[name][0] for name in ("ada", "nia", "vic")] == [True, True, False]
+
+
+@contextmanager
+def refusing(server: Server, event: str, row: str) -> Iterator[None]:
+    """The database refuses to write such a row of a user."""
+    url = make_conninfo(server.url, dbname="airflow")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(REFUSAL.format(event=event, row=row).encode())
+        try:
+            yield
+        finally:
+            connection.execute("DROP FUNCTION refuse() CASCADE")
 
 
 def init(env: dict[str, str]) -> None:
-    code, _, errors = python("-m", "dags.cluster", "init", env=env, timeout_s=600)
+    code, errors = prepare_once(env)
     assert code == 0, errors
+
+
+def prepare_once(env: dict[str, str]) -> tuple[int, str]:
+    code, _, errors = python("-m", "dags.cluster", "init", env=env, timeout_s=600)
+    return code, errors
 
 
 def accounts_of(server: Server) -> dict[str, tuple[bool, str]]:
