@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -9,7 +10,13 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.durable import fsync_path, new_private_file, private_folder, replaced_privately
+from pipelines.durable import (
+    fsync_path,
+    new_private_file,
+    private_folder,
+    rename_into_place,
+    replaced_privately,
+)
 from pipelines.errors import BackupInvalid
 from pipelines.identity import Sha256, UtcMoment
 from pipelines.manifests import hash_file
@@ -94,9 +101,7 @@ def copy_folder(source: Path, target: Path, *, skip: frozenset[str] = frozenset(
     """Copy a folder's files with their modes, but for locks, drafts and names to skip."""
     if not source.exists():
         return
-    for parent in reversed([target, *target.parents]):
-        if not parent.exists():
-            private_folder(parent)
+    private_folders(target)
     for entry in sorted(source.iterdir()):
         if entry.name in skip or entry.is_symlink() or is_passing(entry.name):
             continue
@@ -109,9 +114,26 @@ def copy_folder(source: Path, target: Path, *, skip: frozenset[str] = frozenset(
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file that others never can read on the way; it ends with the source's own mode."""
     private_folder(target.parent)
-    with source.open("rb") as read, new_private_file(target) as written:
-        shutil.copyfileobj(read, written, 2**20)
-    shutil.copystat(source, target)
+    _copy(source, target)
+
+
+def place_file(source: Path, target: Path) -> None:
+    """Put a copy into a folder that is there, whole and on the disk, or not at all."""
+    draft = target.with_name(f".draft-{target.name}")
+    draft.unlink(missing_ok=True)
+    try:
+        _copy(source, draft)
+        rename_into_place(draft, target, stat.S_IMODE(source.stat().st_mode))
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def private_folders(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone."""
+    for each in reversed([folder, *folder.parents]):
+        if not each.exists():
+            private_folder(each)
+            fsync_path(each.parent)
 
 
 def names_below(folder: Path) -> Iterator[str]:
@@ -124,6 +146,12 @@ def names_below(folder: Path) -> Iterator[str]:
 def is_passing(name: str) -> bool:
     """Of a lock, a draft or what is being removed: no backup holds it."""
     return name.endswith(".lock") or name.startswith((".draft", ".trash-"))
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as read, new_private_file(target) as written:
+        shutil.copyfileobj(read, written, 2**20)
+    shutil.copystat(source, target)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from pipelines.durable import (
     rename_into_place,
 )
 from pipelines.errors import SecretMissing
+from pipelines.restoring import require_restored
 from pipelines.settings import settings
 
 KEY_BYTES = 32
@@ -55,7 +56,9 @@ def pseudonym_key(records_are_public: bool, was_used: Callable[[], bool] = lambd
     Raises:
         SecretMissing: the key was used and is gone, is readable by others, or is no key.
         StoreLocked: another process kept the folder of secrets for half a minute.
+        BackupInvalid: a restore into the home was begun and did not end.
     """
+    require_restored(settings().home)
     if records_are_public:
         return PUBLISHED_KEY
     path = settings().secrets_dir / KEY_FILE

@@ -1,27 +1,30 @@
 """Put a backup in the place of what was lost, and see that it is whole before anybody uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pipelines.artefacts import ArtefactStore
-from pipelines.backup import CROSSWALK, STUDIES
-from pipelines.backup_files import LIST, Listed, copy_folder, is_passing
-from pipelines.backup_studies import is_same, place_studies
+from pipelines.backup import STUDIES
+from pipelines.backup_files import LIST, Listed, place_file, private_folders
+from pipelines.backup_studies import differing_studies, place_studies
 from pipelines.durable import private_folder
 from pipelines.errors import ArtefactCorrupt, BackupInvalid, EquipoiseError
 from pipelines.ledger import Ledger
-from pipelines.publication.database_copy import place_database, require_placeable, restored_by
+from pipelines.manifests import hash_file
+from pipelines.publication.database_copy import (
+    logins_without_password,
+    place_database,
+    require_placeable,
+    restored_by,
+)
 from pipelines.publication.erasure_repair import finish_erasures
-from pipelines.publication.folders import PublicationFolders
 from pipelines.publication.store import PublicationStore, open_store
 from pipelines.releases import list_releases
+from pipelines.restored_places import Place, left_standing, places_of, still_missing
+from pipelines.restoring import is_placed, note_placed, restoring
 from pipelines.settings import Settings
-
-# Who logs in to Airflow, and what it encrypts with: of its own database, which no backup holds. So
-# what stands goes with the one that stands.
-AIRFLOWS = "airflow_*"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class RestoreReceipt:
     half_erased: pairs of a crosswalk whose persons the database had erased: they are gone again.
     half_withdrawn: studies whose release people had withdrawn while predictions still stood: the
     backup was made between the two, and the withdrawal is to be said again.
-    logins: of the server, which were made and have no password yet.
+    logins: of the server, which have no password.
     left: studies and Airflow's secrets that are not the backup's: others stood there.
     """
 
@@ -46,78 +49,65 @@ class RestoreReceipt:
 def restore(folder: Path, installation: Settings, *, secrets: Path | None) -> RestoreReceipt:
     """Restore into a home that holds none of it, and into an empty database; then verify.
 
-    All that can refuse is looked at before the first byte is written, and the database, in which
-    most can fail, comes first, all of it or nothing: so what failed is repaired and called again.
+    All that can refuse is looked at before the first byte is written. Then keys and crosswalk are
+    placed, which must not be made anew; then records, artefacts and studies, each file whole; the
+    database last, all of it or nothing. Until all was verified the home is marked, and nobody takes
+    it for an installation. A call that ended in the middle is repeated with the same backup.
 
     Raises:
-        BackupInvalid: a backup is not whole, or something is where it would go.
+        BackupInvalid: a backup is not whole, something is where it would go, or a file cannot be
+            written.
         ArtefactCorrupt: what was restored does not verify: it must not be used.
         DatabaseUnavailable: the server cannot be used.
     """
     listed = Listed.read(folder, "records")
-    if secrets is not None:
-        Listed.read(secrets, "secrets")
+    kept = None if secrets is None else Listed.read(secrets, "secrets")
     used = restored_by(installation)
     _require_same_kind(listed, used)
-    _require_free(_places(folder, used, secrets))
-    require_placeable(folder / "database", listed.database, used)
-    # A volume of a cluster is its group's, and not this user's to narrow.
-    if not used.home.exists():
-        private_folder(used.home)
-    logins = place_database(folder / "database", listed.database, used)
-    left = _place_files(folder, used, secrets)
-    forgotten = finish_erasures(used)
-    count = _verify(used)
+    places = places_of(folder, listed, used)
+    if secrets is not None and kept is not None:
+        places = places_of(secrets, kept, used) + places
+    name = _name(folder, secrets)
+    if is_placed(used.home, name):
+        with restoring(used.home):
+            return _finish(folder, listed, places, used)
+    missing = still_missing(places, used, with_secrets=secrets is not None)
+    database = folder / "database"
+    require_placeable(database, listed.database, used)
+    with restoring(used.home):
+        _place(place for place in missing if place.source.parent != database)
+        place_studies(folder / STUDIES, used)
+        place_database(database, listed.database, used)
+        note_placed(used.home, name)
+        return _finish(folder, listed, places, used)
+
+
+def _name(folder: Path, secrets: Path | None) -> str:
+    """By which a backup is known again: its lists name every byte of it."""
+    return " ".join(hash_file(each / LIST) for each in (folder, secrets) if each is not None)
+
+
+def _place(missing: Iterable[Place]) -> None:
+    for place in missing:
+        private_folders(place.target.parent)
+        private_folder(place.target.parent)
+        place_file(place.source, place.target)
+
+
+def _finish(
+    folder: Path, listed: Listed, places: tuple[Place, ...], installation: Settings
+) -> RestoreReceipt:
+    """What follows when all is in its place; it may be done twice."""
+    forgotten = finish_erasures(installation)
+    count = _verify(installation)
     return RestoreReceipt(
-        listed.made_at, count, forgotten, _half_withdrawn(used), logins=logins, left=left
+        listed.made_at,
+        count,
+        forgotten,
+        _half_withdrawn(installation),
+        logins_without_password(folder / "database", listed.database, installation),
+        differing_studies(folder / STUDIES, installation) + left_standing(places, installation),
     )
-
-
-def _place_files(folder: Path, installation: Settings, secrets: Path | None) -> tuple[Path, ...]:
-    """Returns what is not the backup's, since something else stood there."""
-    copy_folder(folder / "records", installation.home, skip=frozenset({LIST}))
-    copy_folder(folder / "anchors", installation.home / "anchors")
-    copy_folder(folder / "artefacts", installation.artefacts_dir)
-    left = place_studies(folder / STUDIES, installation)
-    if secrets is None:
-        return left
-    private = PublicationFolders(installation.publication_dir)
-    private.make_private()
-    copy_folder(secrets / CROSSWALK, private.private / CROSSWALK)
-    return left + _place_secrets(secrets / "secrets", installation.secrets_dir)
-
-
-def _place_secrets(source: Path, target: Path) -> tuple[Path, ...]:
-    standing = sorted(target.glob(AIRFLOWS))
-    copy_folder(source, target, skip=frozenset(path.name for path in standing))
-    return tuple(path for path in standing if not is_same(source / path.name, path))
-
-
-def _places(folder: Path, installation: Settings, secrets: Path | None) -> Iterator[Path]:
-    """Everything that a restore writes."""
-    records = folder / "records"
-    named = [path.name for path in records.iterdir()] if records.exists() else []
-    yield from (installation.home / name for name in (*named, "anchors"))
-    yield from (installation.artefacts_dir, installation.publication_dir)
-    if secrets is not None and installation.secrets_dir.exists():
-        airflows = set(installation.secrets_dir.glob(AIRFLOWS))
-        yield from sorted(set(installation.secrets_dir.iterdir()) - airflows)
-
-
-def _require_free(places: Iterator[Path]) -> None:
-    """Empty folders, and locks that nobody holds, are in nobody's way."""
-    taken = [file for place in places if (file := _first_file(place)) is not None]
-    if taken:
-        raise BackupInvalid(
-            "Something lies where the backup would go: nothing is written over it.",
-            where=", ".join(map(str, taken)),
-            remedy="Name an empty folder in EQUIPOISE_HOME, or move these away.",
-        )
-
-
-def _first_file(place: Path) -> Path | None:
-    files = [place] if place.is_file() else place.rglob("*")
-    return next((each for each in files if each.is_file() and not is_passing(each.name)), None)
 
 
 def _require_same_kind(listed: Listed, installation: Settings) -> None:

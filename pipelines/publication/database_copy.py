@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pipelines.backup_files import copy_file
+from pipelines.backup_files import copy_file, place_file
 from pipelines.durable import private_folder
 from pipelines.publication.folders import PublicationFolders
 from pipelines.settings import Settings
@@ -50,7 +50,8 @@ def restored_by(installation: Settings) -> Settings:
     It names the database that the predictions' URL names, whichever its own is.
 
     Raises:
-        DatabaseUnavailable: a URL cannot be read, or there is no login where one is required.
+        DatabaseUnavailable: a URL cannot be read, the two name other servers, or there is no login
+            where one is required.
     """
     superuser, predictions = installation.superuser_url, installation.database_url
     if superuser is None or predictions is None:
@@ -79,10 +80,8 @@ def require_placeable(folder: Path, kind: Kind, installation: Settings) -> None:
     require_restorable(installation.database_url, folder)
 
 
-def place_database(folder: Path, kind: Kind, installation: Settings) -> tuple[str, ...]:
+def place_database(folder: Path, kind: Kind, installation: Settings) -> None:
     """Put a copy back: the embedded store's file, or a dump into an empty database.
-
-    Returns the server's logins that were made, which have no password yet.
 
     Raises:
         DatabaseUnavailable, BackupInvalid: the server, or ``pg_restore``, cannot be used.
@@ -90,9 +89,21 @@ def place_database(folder: Path, kind: Kind, installation: Settings) -> tuple[st
     if kind == "duckdb":
         folders = PublicationFolders(installation.publication_dir)
         folders.make_private()
-        copy_file(folder / FILE, folders.writer)
+        place_file(folder / FILE, folders.writer)
     elif kind == "postgresql" and installation.database_url is not None:
         from pipelines.publication.postgres.dump import restore
 
-        return restore(installation.database_url, folder)
-    return ()
+        restore(installation.database_url, folder)
+
+
+def logins_without_password(folder: Path, kind: Kind, installation: Settings) -> tuple[str, ...]:
+    """The server's logins of a dump that let nobody in.
+
+    Raises:
+        DatabaseUnavailable: the server cannot be used.
+    """
+    if kind != "postgresql" or installation.database_url is None:
+        return ()
+    from pipelines.publication.postgres.dump import without_password
+
+    return without_password(installation.database_url, folder)

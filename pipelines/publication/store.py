@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.approvals.record import ApprovalRecord
 from pipelines.publication.contract import GenerationReceipt, ListedGeneration, Publication
+from pipelines.restoring import require_restored
 from pipelines.settings import Settings
 
 
@@ -91,7 +92,9 @@ def open_store(settings: Settings) -> PublicationStore:
 
     Raises:
         DatabaseUnavailable: a PostgreSQL is required, and this process has no login of it.
+        BackupInvalid: a restore into the home was begun and did not end.
     """
+    require_restored(settings.home)
     # Imported when asked for: who publishes into a file needs no driver of a server.
     if url := settings.database_url:
         from pipelines.publication.postgres.store import PostgresStore

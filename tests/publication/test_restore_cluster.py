@@ -3,24 +3,25 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from socket import create_server
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typer.testing import CliRunner
 
 from pipelines.backup import back_up
 from pipelines.cli import app
 from pipelines.errors import BackupInvalid, DatabaseUnavailable, EquipoiseError
 from pipelines.publication.postgres.cluster_databases import make_databases
+from pipelines.publication.postgres.dump import as_superuser, make_database
 from pipelines.publication.store import open_store
 from pipelines.releases import current_release, record_release
 from pipelines.restore import restore
-from pipelines.settings import settings
+from pipelines.settings import Settings, settings
 from pipelines.stage import store as artefacts
 from tests.pipelines.publication_examples import STUDY, predictions, publication, release
 from tests.publication.servers import Server, database, login, own_server, pipeline_login
@@ -103,8 +104,16 @@ def test_a_cluster_comes_back_by_its_superuser_and_its_login_of_the_backup_backs
     with cluster(tmp_path / "new") as after:
         made_by_init(new, "of the new one")
         new.chmod(0o770)  # a volume is its group's
-        with after.service(new, after.url("pipeline"), after.server.url):
+        with psycopg.connect(after.server.url) as admin:
+            admin.execute("ALTER ROLE postgres PASSWORD 'of-postgres'")
+        with after.service(new, after.url("pipeline"), after.url("postgres", "postgres")):
             words = ("restore", str(tmp_path / "backup"), "--secrets", str(tmp_path / "keys"))
+            with pytest.MonkeyPatch.context() as patch:
+                # The roles are made, and the database is not: the next call names their logins.
+                patch.setattr("pipelines.publication.postgres.dump.DUMP", "none")
+                patch.setattr("pipelines.restore.require_placeable", make_the_database)
+                with pytest.raises(BackupInvalid, match="pg_restore"):
+                    restore(tmp_path / "backup", settings(), secrets=tmp_path / "keys")
             said = CliRunner().invoke(app, words)
             assert said.exit_code == 0, (said.output, said.exception)
         assert new.stat().st_mode & 0o777 == 0o770
@@ -127,6 +136,11 @@ def test_a_cluster_comes_back_by_its_superuser_and_its_login_of_the_backup_backs
             open_store(settings()).publish(publication(2), predictions(2))
         with after.service(new, after.url("backup")):
             back_up(tmp_path / "third", artefacts(), settings(), secrets=None)
+
+
+def make_the_database(_: Path, __: str, installation: Settings) -> None:
+    assert installation.superuser_url is not None
+    make_database(installation.superuser_url, installation.database_url or "")
 
 
 def made_by_init(home: Path, words: str) -> None:
@@ -186,6 +200,45 @@ def test_what_hinders_a_restore_is_found_before_a_file_is_written_and_it_is_call
         monkeypatch.setenv("EQUIPOISE_DATABASE_URL", empty)
         restore(dumped, settings(), secrets=dumped.parent / "keys")
         assert open_store(settings()).verify() == ()
+
+
+@pytest.mark.parametrize(
+    ("superuser", "predictions_url"),
+    [
+        ("postgresql://postgres@other/postgres", "postgresql://pipeline@host/equipoise"),
+        ("postgresql://postgres@host:5433/postgres", "postgresql://pipeline@host/equipoise"),
+        ("host=host hostaddr=127.0.0.1", "postgresql://pipeline@host/equipoise"),
+    ],
+)
+def test_a_superuser_of_another_server_restores_nothing(
+    superuser: str, predictions_url: str
+) -> None:
+    with pytest.raises(DatabaseUnavailable, match="another server"):
+        as_superuser(superuser, predictions_url)
+
+
+def test_the_default_port_may_be_said_or_not() -> None:
+    restored = as_superuser("postgresql://postgres@host:5432/one", "postgresql://me@host/two")
+    assert conninfo_to_dict(restored)["dbname"] == "two"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresq://pipeline:canary-5f1c@host/equipoise", "postgresql://a:canary-5f1c\udc80@h/d"],
+)
+@pytest.mark.parametrize("with_superuser", [True, False])
+def test_what_is_no_url_is_refused_and_its_password_is_not_said(
+    dumped: Path, url: str, with_superuser: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if with_superuser:
+        (tmp_path / "superuser").touch(mode=0o600)
+        (tmp_path / "superuser").write_text("postgresql://postgres@host/postgres")
+        monkeypatch.setenv("EQUIPOISE_SUPERUSER_URL_FILE", str(tmp_path / "superuser"))
+    installation = replace(settings(), database=url)
+    with pytest.raises(DatabaseUnavailable, match="cannot be read") as refused:
+        restore(dumped, installation, secrets=None)
+    assert "canary" not in str(refused.value)
+    assert not installation.home.exists()
 
 
 def test_what_lies_in_the_way_is_named_by_its_file(

@@ -127,6 +127,8 @@ def test_studies_come_back_where_none_stand_and_else_it_is_told_which_differ(
     for name, text in (("ours.yaml", "title: ours"), ("same.yaml", "title: same")):
         (lost / name).write_text(text)
     (lost / "sectors.csv").write_text("a source file")
+    (lost / "gone.yaml").symlink_to("nowhere")
+    (lost / ".#ours.yaml").symlink_to("somebody@somewhere.1")  # an editor's lock
     monkeypatch.setenv("EQUIPOISE_STUDIES", str(lost))
     back_up(tmp_path / "backup", artefacts(), settings(), secrets=None)
     assert sorted(path.name for path in (tmp_path / "backup" / "studies").iterdir()) == [

@@ -11,11 +11,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
-from pipelines.errors import BackupInvalid
+from pipelines.errors import BackupInvalid, DatabaseUnavailable
 from pipelines.publication.postgres.connection import where
+
+
+def parts_of(url: str) -> dict[str, str]:
+    """The parts that a URL names. What cannot be read may hold a password: it is not said again.
+
+    Raises:
+        DatabaseUnavailable: it is no URL of a database.
+    """
+    try:
+        return {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    except (psycopg.Error, UnicodeError):
+        raise DatabaseUnavailable(
+            "The database's URL cannot be read.",
+            where="EQUIPOISE_DATABASE_URL_FILE, EQUIPOISE_SUPERUSER_URL_FILE",
+            remedy="Write it as postgresql://login:password@host:port/database.",
+        ) from None
 
 
 def run_program(program: str, url: str, *words: str) -> None:
@@ -49,11 +66,11 @@ def run_program(program: str, url: str, *words: str) -> None:
 @contextmanager
 def _password_file(url: str) -> Iterator[int | None]:
     """The URL's password as libpq reads one from a file, which is in no folder; None without."""
-    password = conninfo_to_dict(url).get("password")
+    password = parts_of(url).get("password")
     if password is None:
         yield None
         return
-    escaped = str(password).replace("\\", "\\\\").replace(":", "\\:")
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     with TemporaryFile() as file:
         file.write(f"*:*:*:*:{escaped}\n".encode())
         file.seek(0)
@@ -67,8 +84,8 @@ def _environment(url: str, passwords: int | None) -> dict[str, str]:
         for option in Conninfo.get_defaults()
         if option.envvar is not None
     }
-    parts = conninfo_to_dict(url)
-    named = {variables[name]: str(value) for name, value in parts.items() if name in variables}
+    parts = parts_of(url)
+    named = {variables[name]: value for name, value in parts.items() if name in variables}
     given = os.environ | named
     if passwords is not None:
         del given["PGPASSWORD"]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import BackupInvalid, DatabaseUnavailable
 from pipelines.publication.chain import GENESIS, Head
-from pipelines.publication.postgres.client_programs import run_program
+from pipelines.publication.postgres.client_programs import parts_of, run_program
 from pipelines.publication.postgres.connection import connect, where
 from pipelines.publication.postgres.roles import OWNER, ROLES, role_statements
 
@@ -39,10 +40,16 @@ WHERE rolcanlogin AND rolbypassrls AND NOT rolsuper
     AND has_database_privilege(oid, current_database(), 'CONNECT')
 ORDER BY 1
 """
+LET_NOBODY_IN = """
+SELECT rolname FROM pg_authid
+WHERE rolname = ANY (%s) AND rolcanlogin AND rolpassword IS NULL ORDER BY 1
+"""
 KNOWN = "SELECT count(*) FROM pg_roles WHERE rolname = %s"
 HEAD = "SELECT event_number, event_sha256 FROM event_log ORDER BY event_number DESC LIMIT 1"
 FILLED = "SELECT count(*) FROM pg_namespace WHERE nspname = 'equipoise'"
 IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+# By which libpq finds a server.
+ADDRESS = ("service", "host", "hostaddr", "port")
 THERE = "SELECT count(*) FROM pg_database WHERE datname = %s"
 
 
@@ -90,21 +97,38 @@ def as_superuser(superuser_url: str, url: str) -> str:
     """The superuser's login, in the database that another URL names.
 
     Raises:
-        DatabaseUnavailable: a URL cannot be read, or names no database.
+        DatabaseUnavailable: a URL cannot be read, or names no database; or they name two servers.
     """
-    try:
-        return make_conninfo(superuser_url, dbname=str(conninfo_to_dict(url)["dbname"]))
-    except (psycopg.Error, KeyError):
-        raise DatabaseUnavailable(
-            "The database to restore into is not named.",
-            where="EQUIPOISE_DATABASE_URL_FILE, EQUIPOISE_SUPERUSER_URL_FILE",
-            remedy="Write both as postgresql://login:password@host:port/database.",
-        ) from None
+    named = parts_of(url).get("dbname")
+    if named is None:
+        raise _misnamed("The database to restore into is not named.")
+    if _server(superuser_url) != _server(url):
+        raise _misnamed("The superuser's URL names another server than the predictions'.")
+    return make_conninfo(superuser_url, dbname=named)
+
+
+def _server(url: str) -> tuple[str | None, ...]:
+    """What says which server is meant, libpq's own defaults included."""
+    parts = parts_of(url)
+    defaults = {
+        option.keyword.decode(): option.val.decode()
+        for option in Conninfo.get_defaults()
+        if option.val is not None
+    }
+    return tuple(parts.get(each, defaults.get(each)) for each in ADDRESS)
+
+
+def _misnamed(cause: str) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        cause,
+        where="EQUIPOISE_DATABASE_URL_FILE, EQUIPOISE_SUPERUSER_URL_FILE",
+        remedy="Write both as postgresql://login:password@host:port/database, of one host.",
+    )
 
 
 def make_database(superuser_url: str, url: str) -> None:
     """Make the database that ``url`` names if there is none; who may connect is said later."""
-    name = str(conninfo_to_dict(url)["dbname"])
+    name = parts_of(url)["dbname"]
     with connect(superuser_url) as connection:
         connection.autocommit = True
         if connection.execute(THERE, (name,)).fetchall() == [(0,)]:
@@ -134,46 +158,58 @@ def require_restorable(url: str, folder: Path) -> None:
             )
 
 
-def restore(url: str, folder: Path) -> tuple[str, ...]:
+def restore(url: str, folder: Path) -> None:
     """Make the roles, and all of the dump in one transaction, in a database that has none of it.
 
-    Returns the logins that were made: they have no password, so none lets anybody in.
+    A login that is made has no password, so it lets nobody in.
 
     Args:
         url: of a superuser.
     """
-    known = Logins.model_validate_json((folder / LOGINS).read_bytes())
+    known = _known(folder)
     with connect(url) as connection:
         for statement in role_statements():
             connection.execute(statement)
-        made = _make_roles(connection, known)
+        _make_roles(connection, known)
         _close_database(connection, sorted({*ROLES, *known.groups, *known.read_all}))
     words = ("--single-transaction", "--exit-on-error", "--no-password")
-    database = str(conninfo_to_dict(url).get("dbname", ""))
+    database = parts_of(url).get("dbname", "")
     run_program("pg_restore", url, *words, f"--dbname={database}", str(folder / DUMP))
-    return made
 
 
-def _make_roles(connection: psycopg.Connection, known: Logins) -> tuple[str, ...]:
+def without_password(url: str, folder: Path) -> tuple[str, ...]:
+    """The logins of a dump that have no password on the server, whoever made them.
+
+    Args:
+        url: of a superuser.
+    """
+    known = _known(folder)
+    with connect(url) as connection:
+        found = connection.execute(LET_NOBODY_IN, [sorted({*known.logins, *known.read_all})])
+        return tuple(name for (name,) in found.fetchall())
+
+
+def _known(folder: Path) -> Logins:
+    return Logins.model_validate_json((folder / LOGINS).read_bytes())
+
+
+def _make_roles(connection: psycopg.Connection, known: Logins) -> None:
     for name in known.groups:
         _make_role(connection, name, "NOLOGIN")
-    logins = sorted({*known.logins, *known.read_all})
-    made = tuple(name for name in logins if _make_role(connection, name, "LOGIN"))
+    for name in sorted({*known.logins, *known.read_all}):
+        _make_role(connection, name, "LOGIN")
     for name, groups in known.logins.items():
         for group in groups:
             _grant(connection, group, name)
     for name in known.read_all:
         connection.execute(sql.SQL("ALTER ROLE {} BYPASSRLS").format(sql.Identifier(name)))
         _grant(connection, "pg_read_all_data", name)
-    return made
 
 
-def _make_role(connection: psycopg.Connection, name: str, kind: str) -> bool:
-    """Whether there was none of this name."""
-    if connection.execute(KNOWN, (name,)).fetchall() != [(0,)]:
-        return False
-    connection.execute(sql.SQL("CREATE ROLE {} " + kind).format(sql.Identifier(name)))
-    return True
+def _make_role(connection: psycopg.Connection, name: str, kind: str) -> None:
+    """Where there is none of this name."""
+    if connection.execute(KNOWN, (name,)).fetchall() == [(0,)]:
+        connection.execute(sql.SQL("CREATE ROLE {} " + kind).format(sql.Identifier(name)))
 
 
 def _grant(connection: psycopg.Connection, group: str, name: str) -> None:
