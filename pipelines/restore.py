@@ -90,6 +90,7 @@ def _name(folder: Path, secrets: Path | None) -> str:
 def _place(missing: Iterable[Place]) -> None:
     for place in missing:
         private_folders(place.target.parent)
+        # One that was there is narrowed: what it holds from now on is its owner's alone.
         private_folder(place.target.parent)
         place_file(place.source, place.target)
 
