@@ -25,6 +25,7 @@ from pipelines.errors import StudyInvalid
 from pipelines.held_locks import held_locks
 from pipelines.journal import read_all_entries
 from pipelines.needed_artefacts import keys_of, needed_keys, newest_of_each
+from pipelines.restoring import require_restored
 from pipelines.settings import Settings, settings
 
 DAY_SECONDS = 24 * 3600
@@ -78,7 +79,9 @@ def plan_prune(
     Raises:
         StudyInvalid: the days are fewer.
         ArtefactCorrupt, DatabaseUnavailable: nobody can say what is needed.
+        BackupInvalid: a restore into this home did not end.
     """
+    require_restored(installation.home)
     least_days = 1 if artefacts.shared is None else SHARED_LEAST_DAYS
     if not older_than_days >= least_days:
         raise _too_young(least_days)
@@ -123,7 +126,9 @@ def carry_out(plan: PrunePlan, artefacts: ArtefactStore) -> int:
     Raises:
         StoreLocked: another process prunes.
         ArtefactStoreUnavailable: the shared store cannot be used; what is gone is gone.
+        BackupInvalid: a restore into this home did not end.
     """
+    require_restored(settings().home)
     settings().home.mkdir(parents=True, exist_ok=True)
     # One lock for this folder, and one in the home, which machines that share a store share too.
     with (

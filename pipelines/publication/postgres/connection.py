@@ -35,7 +35,7 @@ def where(url: str) -> str:
     """Host, port, database and login of the URL, and nothing else of it."""
     try:
         parts = conninfo_to_dict(url)
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeError):
         return "EQUIPOISE_DATABASE_URL"
     named = {name: parts.get(name, "default") for name in ("host", "port", "dbname", "user")}
     return ", ".join(f"{name} {value}" for name, value in named.items())
