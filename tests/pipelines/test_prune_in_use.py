@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import StudyInvalid
+from pipelines.errors import BackupInvalid, StudyInvalid
 from pipelines.prune import carry_out, plan_prune
 from pipelines.settings import Settings
 from pipelines.training_process import one_attempt_at_a_time
@@ -31,6 +31,18 @@ def test_what_was_made_or_used_in_the_days_named_stays(home: Settings) -> None:
 def test_less_than_a_day_is_refused(home: Settings) -> None:
     with pytest.raises(StudyInvalid):
         plan_prune(store(home), home, older_than_days=0.5)
+
+
+def test_a_home_whose_restore_did_not_end_is_pruned_by_nobody(home: Settings) -> None:
+    there = {make(home, "ingest_events", number=number) for number in (1, 2)}
+    plan = plan_prune(store(home), home)
+    (home.home / "restoring").touch()
+
+    with pytest.raises(BackupInvalid, match="did not end"):
+        plan_prune(store(home), home)
+    with pytest.raises(BackupInvalid, match="did not end"):
+        carry_out(plan, store(home))
+    assert kept(home) == there
 
 
 def test_what_a_run_took_up_after_it_was_listed_is_put_back(home: Settings) -> None:
