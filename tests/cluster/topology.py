@@ -1,11 +1,13 @@
 """docker-compose.yml's services as processes of this machine, each in a session of its own."""
 
 import json
+import os
 import secrets
+import signal
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tests.cluster.small_study import write_people
 from tests.dags.installations import ROOT, python
 from tests.faults.airflow_services import Airflow, free_port, wait_for
 from tests.publication.servers import Server, own_server
+from tests.security.watching import running_processes
 
 SKIP = "--skip-serve-logs"
 WORKERS = {"worker-cpu": ("default", 2), "worker-gpu-1": ("gpu", 1), "worker-gpu-2": ("gpu", 1)}
@@ -125,6 +128,10 @@ def cluster(
             yield made
         finally:
             stop(made.services, patience_seconds=8)
+            # What outlived a parent that a strike killed, of whose service another was started.
+            for process, *_ in running_processes(home):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
 
 
 def log_in(airflow: Airflow) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from tests.security.watching import running_processes
+
 ROOT = Path(__file__).parents[2]
 TOY_STAGES = Path(__file__).parent / "toy_stages"
 MODEL_STUDY = ROOT / "studies" / "nafld_diabetes.yaml"
@@ -77,14 +79,8 @@ def calls(home: Path) -> list[str]:
 
 def processes_of(home: Path) -> list[str]:
     """The command lines of all processes whose environment names this installation."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(home).encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
+    lines = (line for _, line, _ in running_processes(home))
+    return [line.decode(errors="replace").replace("\0", " ") for line in lines]
 
 
 def quick_study() -> str:

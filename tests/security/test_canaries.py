@@ -52,7 +52,7 @@ from tests.security.canaries import (
 )
 from tests.security.searching import Search
 from tests.security.ward import CONTRACT, STUDY, study_text, write_ward
-from tests.security.watching import processes_of
+from tests.security.watching import running_processes
 
 # Login -> roles; their passwords are the planted secrets from the eleventh on.
 LOGINS = {
@@ -150,7 +150,7 @@ class Installation:
             watcher.join()
 
     def _look_at_processes(self, kills: str) -> None:
-        for process, line, surroundings in processes_of(self.home):
+        for process, line, surroundings in running_processes(self.home):
             self.seen[f"command {line!r}"] = line
             self.seen[f"environment of {process}"] = surroundings
             if kills and kills.encode() in line:

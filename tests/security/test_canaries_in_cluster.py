@@ -26,7 +26,7 @@ from tests.security.canaries import (
 )
 from tests.security.searching import Search
 from tests.security.ward import STUDY, study_text, write_ward
-from tests.security.watching import processes_of
+from tests.security.watching import running_processes
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -93,7 +93,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
 
 def _watch(found: Searched, done: threading.Event) -> None:
     while not done.wait(POLL_SECONDS):
-        for process, line, surroundings in processes_of(found.cluster.home):
+        for process, line, surroundings in running_processes(found.cluster.home):
             found.shown[f"command {line!r}"] = line
             found.shown[f"environment of {process}"] = surroundings
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def processes_of(home: Path) -> Iterator[tuple[int, bytes, bytes]]:
+def running_processes(home: Path) -> Iterator[tuple[int, bytes, bytes]]:
     """(Number, command line, environment) of each process whose environment names the home."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
