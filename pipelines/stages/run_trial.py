@@ -32,6 +32,7 @@ from validation.comparison import primary_metric
 
 # A training that ends badly once may have met a full memory; twice, it is the trial's own doing.
 ATTEMPTS = 2
+PRUNED = "others were ahead at the same epoch"
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +113,8 @@ class _Trial:
         try:
             return self._measured(self.config)
         except optuna.TrialPruned:
-            self.trials.prune(self.number)
-            return self._outcome(state="pruned", reason="others were ahead at the same epoch")
+            self.trials.prune(self.number, PRUNED)
+            return self._outcome(state="pruned", reason=PRUNED)
 
     def _measured(self, config: ModelConfig) -> Outcome:
         try:

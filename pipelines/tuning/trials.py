@@ -101,8 +101,9 @@ class TuningTrials:
             trial.set_constraint(name, excess[name])
         self._study.tell(self._require(number).number, cost)
 
-    def prune(self, number: int) -> None:
-        """Note that a trial was stopped early."""
+    def prune(self, number: int, reason: str) -> None:
+        """Note that a trial was stopped early, and why."""
+        self._live(number).set_user_attr(REASON, reason)
         self._study.tell(self._require(number).number, state=TrialState.PRUNED)
 
     def fail(self, number: int, reason: str) -> None:

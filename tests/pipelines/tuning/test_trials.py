@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def test_a_trial_far_behind_the_others_is_stopped_and_one_ahead_is_not(
         trials.begin(number)
         for step in range(1, 10):
             if trials.report(number, step, height / step):
-                trials.prune(number)
+                trials.prune(number, "others were ahead")
                 return step
         trials.complete(number, height, {})
         return None
@@ -129,12 +130,17 @@ def test_a_step_reported_again_after_a_kill_stands_as_it_was(tmp_path: Path) -> 
     assert again.reports(1) == {1: 0.5}
 
 
-def test_a_failed_trial_keeps_its_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("end", "state"), [(TuningTrials.fail, "failed"), (TuningTrials.prune, "pruned")]
+)
+def test_a_trial_without_a_value_keeps_its_reason(
+    end: Callable[[TuningTrials, int, str], None], state: str, tmp_path: Path
+) -> None:
     trials = opened(tmp_path)
     trials.begin(1)
-    trials.fail(1, "no class left")
+    end(trials, 1, "no class left")
     found = opened(tmp_path).read(1)
-    assert (found.state, found.reason) == ("failed", "no class left")
+    assert (found.state, found.reason) == (state, "no class left")
 
 
 def test_a_torn_last_line_is_cut_off_and_the_journal_goes_on(tmp_path: Path) -> None:
