@@ -18,6 +18,7 @@ from pipelines.errors import DatabaseUnavailable, EquipoiseError
 from pipelines.settings import settings
 
 METADATA = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+RESULTS = "AIRFLOW__CELERY__RESULT_BACKEND"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,8 +51,22 @@ def init() -> None:
 
         migrate_with_pools()
         print("metadata database and pools are there")
+        give_results()
         give_passwords(users)
     print(f"users: {', '.join(users)}; passwords in {password_file()}")
+
+
+def give_results() -> None:
+    """Make the tables of results, which workers may write with a login that sees no others."""
+    results = _printed(RESULTS)
+    if not results:
+        return
+    from dags.results import make_result_tables
+    from pipelines.publication.postgres.cluster_databases import grant_results
+
+    make_result_tables(metadata_url())
+    grant_results(metadata_url(), results)
+    print("tables of results are there")
 
 
 def give_passwords(users: Mapping[str, str]) -> None:
@@ -84,7 +99,8 @@ def make_databases() -> None:
             remedy="Name the file that holds the URL of the predictions' database.",
         )
     backup = os.environ.get("EQUIPOISE_BACKUP_URL_FILE")
-    make(_read(file), metadata_url(), predictions, _read(backup) if backup else None)
+    results = _printed(RESULTS) or None
+    make(_read(file), metadata_url(), predictions, _read(backup) if backup else None, results)
     print("databases and logins are there")
 
 
@@ -94,12 +110,7 @@ def metadata_url() -> str:
     Raises:
         DatabaseUnavailable: neither is set, or the command that prints it fails.
     """
-    command = os.environ.get(f"{METADATA}_CMD")
-    if not command:
-        return os.environ.get(METADATA) or _unnamed()
-    # As Airflow does: no shell, the words of the command.
-    done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
-    return done.stdout.strip() or _unnamed()
+    return _printed(METADATA) or _unnamed()
 
 
 def password_file() -> Path:
@@ -110,6 +121,16 @@ def password_file() -> Path:
 def has_user_database() -> bool:
     """Whether users stand in the metadata database (FAB) and not in the password file alone."""
     return "fab" in os.environ.get("AIRFLOW__CORE__AUTH_MANAGER", "").lower()
+
+
+def _printed(setting: str) -> str:
+    """The value of a setting of Airflow's, or what the command that it names prints."""
+    command = os.environ.get(f"{setting}_CMD")
+    if not command:
+        return os.environ.get(setting, "")
+    # As Airflow does: no shell, the words of the command.
+    done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _read(file: str) -> str:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from dags.production_services import Service
 
-DATABASES = (
-    ("database", "sql_alchemy_conn"),
-    ("database", "sql_alchemy_conn_async"),
-    ("celery", "result_backend"),
-)
+METADATA = (("database", "sql_alchemy_conn"), ("database", "sql_alchemy_conn_async"))
+RESULTS = ("celery", "result_backend")
+# What a worker has in place of the metadata: an empty database in its own memory.
+NO_METADATA = "sqlite://"
 PREDICTIONS = "EQUIPOISE_DATABASE_URL"
 SUPERUSER = "EQUIPOISE_SUPERUSER_URL"
 BACKUP = "EQUIPOISE_BACKUP_URL"
@@ -47,7 +46,8 @@ class Configuration:
 
     def databases(self) -> dict[str, str]:
         """Setting -> the address of each database that the service needs or is given."""
-        needed = {variable(*each): self.option(*each) for each in DATABASES if self._has(*each)}
+        airflows = [each for each in (*METADATA, RESULTS) if self._has(*each)]
+        needed = {variable(*each): self.option(*each) for each in airflows}
         for name in (PREDICTIONS, SUPERUSER, BACKUP):
             address = self._written(name)
             if address or (name == PREDICTIONS and self.service.predictions):
@@ -63,7 +63,8 @@ class Configuration:
     def is_given(self, section: str, key: str) -> bool:
         """Whether the environment gives the option, or says where it is."""
         name = variable(section, key)
-        return any(self.environment.get(f"{name}{end}") for end in ("", "_CMD", "_SECRET"))
+        given = (self.environment.get(f"{name}{end}") for end in ("", "_CMD", "_SECRET"))
+        return any(each and each != NO_METADATA for each in given)
 
     def users(self) -> dict[str, str]:
         """Name -> first password; none before init has run."""
@@ -87,7 +88,9 @@ class Configuration:
                 yield "EQUIPOISE_HOME", made
 
     def _has(self, section: str, key: str) -> bool:
-        return self.service.airflow or self.is_given(section, key)
+        is_metadata = (section, key) in METADATA
+        needed = self.service.metadata if is_metadata else self.service.queue
+        return needed or self.is_given(section, key)
 
     def _written(self, name: str) -> str:
         try:

@@ -41,6 +41,7 @@ RULES: tuple[Callable[[Configuration], Found], ...] = (
     secrets.passwords,
     secrets.apart,
     secrets.superuser,
+    secrets.metadata,
     secrets.shared_secrets,
     secrets.secrets_in_the_environment,
     secrets.secret_files,

@@ -12,7 +12,8 @@ from dags.production_addresses import (
 from dags.production_configuration import (
     ALERTS,
     BACKUP,
-    DATABASES,
+    METADATA,
+    NO_METADATA,
     PREDICTIONS,
     SUPERUSER,
     Configuration,
@@ -87,7 +88,7 @@ def apart(configuration: Configuration) -> Found:
     """Nobody does another's work with another's rights, and only one is the superuser."""
     seen: dict[tuple[str, str], str] = {}
     for setting, address in configuration.databases().items():
-        role = "metadata" if setting in map(_setting, DATABASES) else setting
+        role = "metadata" if setting in map(_setting, METADATA) else setting
         name, _ = login(address)
         place = (urlsplit(address).hostname or "", name)
         is_superusers = name == "postgres" and setting != f"{SUPERUSER}_FILE"
@@ -110,12 +111,27 @@ def superuser(configuration: Configuration) -> Found:
         )
 
 
+def metadata(configuration: Configuration) -> Found:
+    """Whoever writes to it approves releases; workers run the code of studies and of DAGs."""
+    service = configuration.service
+    if not service.queue or service.metadata:
+        return
+    for each in METADATA:
+        if configuration.is_given(*each):
+            yield UnsafeSetting(
+                "A worker is given the login of Airflow's metadata, and has no use for it.",
+                where=variable(*each),
+                remedy=f"Set {variable(*METADATA[0])}={NO_METADATA} for workers, and leave out the "
+                "rest of it, as docker-compose.yml does.",
+            )
+
+
 def shared_secrets(configuration: Configuration) -> Found:
     """What opens one door opens no other."""
     held: dict[tuple[str, str], str] = {}
     for address in configuration.addresses().values():
         name, password = login(address)
-        # Metadata and results are one login of one server, and may be named twice.
+        # The metadata's login is named twice: for either kind of driver.
         held[(urlsplit(address).hostname or "", name)] = password
     given = [configuration.option(*each) for each in KEYS]
     counts = Counter(filter(None, [*held.values(), *configuration.users().values(), *given]))
@@ -132,6 +148,7 @@ def secrets_in_the_environment(configuration: Configuration) -> Found:
     sensitive = {variable(*each) for each in configuration.sensitive}
     for name, value in sorted(configuration.environment.items()):
         is_secret = name in sensitive or name in SECRET_VARIABLES
+        is_secret = is_secret and value != NO_METADATA
         if value and (is_secret or name.startswith(SECRET_PREFIXES)):
             yield UnsafeSetting(
                 "A secret stands in a variable.",

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 class Service:
     """What a service is given: what is not its own it need not have.
 
-    airflow: metadata database, results and broker. keys: what signs tokens and decrypts
-    connections. predictions: the database of predictions. web: it listens to browsers and tasks.
-    superuser: it makes roles and databases; no other may be given that login.
+    queue: broker and results. metadata: Airflow's own database; no worker may be given that login.
+    keys: what signs tokens and decrypts connections. predictions: the database of predictions.
+    web: it listens to browsers and tasks. superuser: it makes roles and databases; no other may be
+    given that login.
     """
 
-    airflow: bool = False
+    queue: bool = False
+    metadata: bool = False
     keys: bool = False
     predictions: bool = False
     web: bool = False
@@ -21,19 +23,19 @@ class Service:
 
 # By the first words of the command, as docker-compose.yml has them.
 SERVICES = {
-    ("airflow", "api-server"): Service(airflow=True, keys=True, web=True),
-    ("airflow", "scheduler"): Service(airflow=True, keys=True),
-    ("airflow", "dag-processor"): Service(airflow=True, keys=True),
-    ("airflow", "triggerer"): Service(airflow=True, keys=True),
-    ("airflow", "celery", "worker"): Service(airflow=True, predictions=True),
+    ("airflow", "api-server"): Service(queue=True, metadata=True, keys=True, web=True),
+    ("airflow", "scheduler"): Service(queue=True, metadata=True, keys=True),
+    ("airflow", "dag-processor"): Service(queue=True, metadata=True, keys=True),
+    ("airflow", "triggerer"): Service(queue=True, metadata=True, keys=True),
+    ("airflow", "celery", "worker"): Service(queue=True, predictions=True),
     ("python", "-m", "dags.cluster", "init"): Service(
-        airflow=True, keys=True, predictions=True, superuser=True
+        queue=True, metadata=True, keys=True, predictions=True, superuser=True
     ),
     ("equipoise", "restore"): Service(predictions=True, superuser=True),
     ("equipoise",): Service(predictions=True),
 }
 # A shell, or `airflow standalone`, may start anything.
-ANYTHING = Service(airflow=True, keys=True, predictions=True, web=True)
+ANYTHING = Service(queue=True, metadata=True, keys=True, predictions=True, web=True)
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 

@@ -53,7 +53,7 @@ def databases(configuration: Configuration) -> Found:
 def asynchronous_driver(configuration: Configuration) -> Found:
     """The one that Airflow takes by itself does not understand sslmode."""
     address = configuration.option("database", "sql_alchemy_conn_async")
-    if not configuration.service.airflow:
+    if not configuration.service.metadata:
         return
     if not address or "asyncpg" in urlsplit(address).scheme:
         yield UnsafeSetting(
@@ -126,7 +126,7 @@ def tasks(configuration: Configuration) -> Found:
     """Wherever the api-server listens: what tasks say to it crosses the network."""
     url = urlsplit(configuration.option("core", "execution_api_server_url"))
     is_proxied = configuration.environment.get(PROXY, "") == "1"
-    is_asked = configuration.service.airflow and not is_proxied
+    is_asked = configuration.service.queue and not is_proxied
     if is_asked and url.scheme != "https" and url.hostname not in LOCAL:
         yield UnsafeSetting(
             "Tasks talk to the api-server without TLS.",

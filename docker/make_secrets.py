@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from environment_file import agrees, shape, write_once
 
 CONTAINER_USER = 50000
-PASSWORDS = ("superuser", "metadata", "predictions", "backup", "broker", "object_store")
+PASSWORDS = ("superuser", "metadata", "results", "predictions", "backup", "broker", "object_store")
 STORE_USER = "equipoise"
 CREDENTIALS = "object_store_credentials"
 KEYS = ("fernet_key", "secret_key", "jwt_secret")
@@ -98,12 +98,14 @@ def _derived(known: Mapping[str, str], *, tls: bool) -> dict[str, str]:
     database = VERIFIED_DATABASE if tls else ""
     broker, scheme = (VERIFIED_BROKER, "rediss") if tls else ("", "redis")
     metadata = f"airflow:{known['metadata_password']}@postgres:5432/airflow{database}"
+    # Workers note there what came of a task, with a login that sees no other table.
+    results = f"results:{known['results_password']}@postgres:5432/airflow{database}"
     return {
         "superuser_url": f"postgresql://postgres:{known['superuser_password']}"
         f"@postgres:5432/postgres{database}",
         # psycopg both ways: the asynchronous driver that is the default knows no sslmode.
         "metadata_url": f"postgresql+psycopg://{metadata}",
-        "result_backend_url": f"db+postgresql+psycopg://{metadata}",
+        "result_backend_url": f"db+postgresql+psycopg://{results}",
         "predictions_url": f"postgresql://pipeline:{known['predictions_password']}"
         f"@postgres:5432/equipoise{database}",
         "backup_url": f"postgresql://backup:{known['backup_password']}"

@@ -16,7 +16,7 @@ from tests.cluster.inspection import weights
 from tests.cluster.keeper import kept
 from tests.cluster.settings import HURRIED, hurried, shipped
 from tests.cluster.strikes import KILL, wait_for_checkpoint
-from tests.cluster.topology import Cluster
+from tests.cluster.topology import WORKERS, Cluster
 from tests.dags.installations import processes_of, python
 
 pytestmark = pytest.mark.faults
@@ -58,23 +58,39 @@ def test_only_training_runs_on_workers_with_a_gpu(running_cluster: Cluster) -> N
     assert set(places.values()) == {"worker-cpu"}
 
 
-def test_neither_login_sees_the_others_database_nor_makes_roles(running_cluster: Cluster) -> None:
+def test_no_login_sees_anothers_database_nor_makes_roles(running_cluster: Cluster) -> None:
     rights = "rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication"
     found = running_cluster.sql(
-        f"SELECT {rights} FROM pg_roles WHERE rolname IN ('airflow', 'pipeline') ORDER BY 1"  # noqa: S608
+        f"SELECT {rights} FROM pg_roles WHERE rolname IN ('airflow', 'pipeline', 'results') "  # noqa: S608
+        "ORDER BY 1"
     )
-    assert found == [(name, *[False] * 5) for name in ("airflow", "pipeline")]
+    assert found == [(name, *[False] * 5) for name in ("airflow", "pipeline", "results")]
     connects = running_cluster.sql(
         "SELECT rolname, datname FROM pg_roles, pg_database WHERE rolname IN "
-        "('airflow', 'pipeline') AND datname IN ('airflow', 'equipoise') "
+        "('airflow', 'pipeline', 'results') AND datname IN ('airflow', 'equipoise') "
         "AND has_database_privilege(rolname, datname, 'CONNECT') ORDER BY 1"
     )
-    assert connects == [("airflow", "airflow"), ("pipeline", "equipoise")]
+    assert connects == [("airflow", "airflow"), ("pipeline", "equipoise"), ("results", "airflow")]
     member = running_cluster.sql(
         "SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid "
         "JOIN pg_roles u ON u.oid = m.member WHERE u.rolname = 'pipeline'"
     )
     assert {name for (name,) in member} == set(PIPELINE_ROLES)
+
+
+def test_the_workers_did_their_work_with_a_login_of_the_results_alone(
+    running_cluster: Cluster,
+) -> None:
+    [(results,)] = running_cluster.sql("SELECT count(*) FROM celery_taskmeta")
+    assert isinstance(results, int)
+    assert results > len(WORKERS)
+    seen = running_cluster.sql(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+        "AND relkind IN ('r', 'v', 'm', 'p') AND (has_table_privilege('results', oid, 'SELECT') "
+        "OR has_any_column_privilege('results', oid, 'UPDATE')) ORDER BY 1"
+    )
+    assert seen == [("celery_taskmeta",), ("celery_tasksetmeta",)]
+    assert not any("Failed to log action" in running_cluster.log(name) for name in WORKERS)
 
 
 @pytest.mark.slow

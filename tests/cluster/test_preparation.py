@@ -5,10 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from celery import Celery
+from celery.backends.database import DatabaseBackend
 
+from dags.results import make_result_tables
 from pipelines.errors import DatabaseUnavailable
 from pipelines.publication.postgres.cluster_databases import (
     Login,
+    grant_results,
     login_of,
     make_databases,
     wait_for,
@@ -111,6 +115,61 @@ def test_logins_or_databases_that_are_not_apart_are_refused(
 ) -> None:
     with pytest.raises(DatabaseUnavailable, match="share a login or a database"):
         make_databases(server.url, url(server, *metadata), url(server, *predictions))
+
+
+def test_the_results_login_writes_what_came_of_tasks_and_sees_nothing_else_of_the_metadata(
+    server: Server,
+) -> None:
+    metadata, results = (url(server, name, "airflow") for name in ("airflow", "results"))
+    predictions = url(server, "pipeline", "equipoise")
+    make_databases(server.url, metadata, predictions, results_url=f"db+{results}")
+    with psycopg.connect(metadata, autocommit=True) as owner:
+        owner.execute("CREATE TABLE IF NOT EXISTS approvals_of_airflow (answer TEXT)")
+    for _ in range(2):
+        make_result_tables(metadata.replace("://", "+psycopg://"))
+        grant_results(metadata, f"db+{results}")
+
+    backend = DatabaseBackend(dburi=results.replace("://", "+psycopg://"), app=Celery())
+    backend.store_result("first", "done", "SUCCESS")
+    assert backend.get_result("first") == "done"
+    backend.store_result("first", "again", "SUCCESS")
+    backend.forget("first")
+    assert not connects(url(server, "results", "equipoise"))
+    with psycopg.connect(results, autocommit=True) as connection:
+        for refused in (
+            "SELECT * FROM approvals_of_airflow",
+            "INSERT INTO approvals_of_airflow VALUES ('approve')",
+            "DROP TABLE celery_taskmeta",
+            "TRUNCATE celery_taskmeta",
+            "CREATE TABLE other (x INT)",
+            "SET ROLE airflow",
+        ):
+            with pytest.raises(psycopg.Error, match=r"permission denied|must be owner"):
+                connection.execute(refused)
+
+
+def test_results_of_the_metadatas_own_login_need_no_other(server: Server) -> None:
+    metadata = url(server, "airflow", "airflow")
+    predictions = url(server, "pipeline", "equipoise")
+    make_databases(server.url, metadata, predictions, results_url=metadata)
+    grant_results(metadata, metadata)
+    assert connects(metadata)
+
+
+@pytest.mark.parametrize(
+    ("name", "database", "said"),
+    [
+        ("pipeline", "airflow", "share a login"),
+        ("results", "equipoise", "in another database"),
+        ("results", "results", "in another database"),
+    ],
+)
+def test_results_elsewhere_or_of_another_ones_login_are_refused(
+    server: Server, name: str, database: str, said: str
+) -> None:
+    addresses = (url(server, "airflow", "airflow"), url(server, "pipeline", "equipoise"))
+    with pytest.raises(DatabaseUnavailable, match=said):
+        make_databases(server.url, *addresses, results_url=url(server, name, database))
 
 
 def test_a_login_is_read_from_either_kind_of_url() -> None:

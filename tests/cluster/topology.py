@@ -15,6 +15,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from dags.processes import Service, stop
+from dags.production_configuration import NO_METADATA
 from tests.cluster.broker import Broker, own_broker
 from tests.cluster.networks import Machine
 from tests.cluster.settings import HERE, clean_environment, hurried, secret
@@ -64,6 +65,9 @@ class Cluster:
         environment = self.env | {"AIRFLOW_HOME": str(folder), "CLUSTER_HOST": name}
         # Known to the set-up alone.
         del environment["EQUIPOISE_SUPERUSER_URL_FILE"]
+        if name in WORKERS:
+            del environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD"]
+            environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = NO_METADATA
         there = self.machine.prefix if self.machine and name == "worker-cpu" else []
         command = [*there, sys.executable, "-m", "airflow", *COMMANDS[name]]
         self.service(name).start(command, environment)
@@ -145,6 +149,7 @@ def _environment(home: Path, postgres: Server, broker: Broker, url: str) -> dict
     folder = home.parent / "secrets"
     server = f"{postgres.address}:{postgres.port}"
     metadata = f"airflow:{secrets.token_hex(8)}@{server}/airflow"
+    results = f"results:{secrets.token_hex(8)}@{server}/airflow"
     pipeline = f"pipeline:{secrets.token_hex(8)}@{server}/equipoise"
     secret(folder, "predictions_url", f"postgresql://{pipeline}")
     secret(folder, "superuser_url", postgres.url)
@@ -171,7 +176,7 @@ def _environment(home: Path, postgres: Server, broker: Broker, url: str) -> dict
             folder, "metadata_url", f"postgresql+psycopg2://{metadata}"
         ),
         "AIRFLOW__CELERY__RESULT_BACKEND_CMD": secret(
-            folder, "result_backend_url", f"db+postgresql+psycopg2://{metadata}"
+            folder, "result_backend_url", f"db+postgresql+psycopg2://{results}"
         ),
         "AIRFLOW__CELERY__BROKER_URL_CMD": secret(folder, "broker_url", broker.url),
         "AIRFLOW__CORE__FERNET_KEY_CMD": secret(

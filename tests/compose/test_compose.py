@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dags.production_configuration import NO_METADATA
 from pipelines.settings import settings as settings_of_this_machine
 from pipelines.training_process import most_silence_seconds
 from tests.compose.docker import has_daemon
@@ -86,7 +87,7 @@ def test_no_variable_holds_a_secret(file: str) -> None:
         if named.search(name) and not name.endswith(("RETRY_ON_STARTUP", "ENGINE_OPTIONS")):
             assert value.startswith(
                 ("cat /run/secrets/", "/run/secrets/", "/run/tls/", "/var/lib")
-            ) or (name.endswith("PRE_PING"))
+            ) or (name.endswith("PRE_PING") or value == NO_METADATA)
 
 
 def test_every_secret_is_a_file_that_make_secrets_makes(tmp_path: Path) -> None:
@@ -110,16 +111,17 @@ def test_the_superusers_secrets_are_the_servers_and_of_who_makes_roles() -> None
 
 # What signs tokens and decrypts connections.
 KEYS = {"fernet_key", "secret_key", "jwt_secret"}
-SHARED = {"metadata_url", "result_backend_url", "broker_url", "object_store_credentials"}
+SHARED = {"result_backend_url", "broker_url", "object_store_credentials"}
+CONTROLS = SHARED | KEYS | {"metadata_url"}
 CONTROL = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        *((name, SHARED | KEYS) for name in CONTROL),
+        *((name, CONTROLS) for name in CONTROL),
         *((name, SHARED | {"predictions_url"}) for name in ("worker-cpu", "worker-gpu")),
-        ("init", SHARED | KEYS | {"predictions_url", "backup_url", "superuser_url"}),
+        ("init", CONTROLS | {"predictions_url", "backup_url", "superuser_url"}),
         ("backup", {"backup_url", "object_store_credentials"}),
         ("restore", {"predictions_url", "superuser_url", "object_store_credentials"}),
     ],
@@ -292,7 +294,7 @@ def test_secrets_are_made_once_and_are_their_owners_alone(tmp_path: Path) -> Non
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     passwords = [text for name, text in first.items() if name.endswith(("_password", "_key"))]
-    assert len(set(passwords)) == len(passwords) == 8
+    assert len(set(passwords)) == len(passwords) == 9
     assert not any(password in shown for password in passwords)
 
     _make_secrets(folder, "--tls")

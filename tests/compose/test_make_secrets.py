@@ -15,7 +15,8 @@ SCRIPT = ROOT / "docker" / "make_secrets.py"
 ADDRESSES = ("superuser", "metadata", "result_backend", "predictions", "backup", "broker")
 # The file to remove, as docs/deployment.md says -> what differs after the next call.
 CHANGED_BY = {
-    "metadata_password": {"metadata_url", "result_backend_url"},
+    "metadata_password": {"metadata_url"},
+    "results_password": {"result_backend_url"},
     "predictions_password": {"predictions_url"},
     "backup_password": {"backup_url"},
     "broker_password": {"broker_url", "broker_users"},

@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from dags.production import this_configuration, unsafe_settings
+from dags.production_configuration import NO_METADATA
 
 VERIFIED = "sslmode=verify-full&sslrootcert=/run/tls/ca.crt"
 PATTERN = "L4kQ0v-8sZ_{}-TbY2mWc9e"
 METADATA = f"airflow:{PATTERN.format('m')}@postgres:5432/airflow"
+RESULTS = f"results:{PATTERN.format('r')}@postgres:5432/airflow"
 PREDICTIONS = f"pipeline:{PATTERN.format('p')}@postgres:5432/equipoise"
 BROKER = f"equipoise:{PATTERN.format('b')}@broker:6379/0"
 VERIFIED_BROKER = "ssl_cert_reqs=required&ssl_ca_certs=/run/tls/ca.crt"
 SOUND = {
     "metadata_url": f"postgresql+psycopg://{METADATA}?{VERIFIED}",
-    "result_backend_url": f"db+postgresql+psycopg://{METADATA}?{VERIFIED}",
+    "result_backend_url": f"db+postgresql+psycopg://{RESULTS}?{VERIFIED}",
     "predictions_url": f"postgresql://{PREDICTIONS}?{VERIFIED}",
     "broker_url": f"rediss://{BROKER}?{VERIFIED_BROKER}",
     "fernet_key": urlsafe_b64encode(bytes(range(32))).decode(),
@@ -36,6 +38,7 @@ COMMANDS = {
     "AIRFLOW__API__SECRET_KEY_CMD": "secret_key",
     "AIRFLOW__API_AUTH__JWT_SECRET_CMD": "jwt_secret",
 }
+METADATA_COMMANDS = [name for name, file in COMMANDS.items() if file == "metadata_url"]
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 USERS = {"admin": PATTERN.format("u"), "approver": PATTERN.format("v")}
@@ -77,5 +80,14 @@ class Installation:
 
     def refused(self, command: str = "airflow api-server") -> list[tuple[str, str]]:
         """(where, cause) of each setting that is unsafe for the service of a command."""
+        with self._monkeypatch.context() as own:
+            if "celery worker" in command:
+                for name in METADATA_COMMANDS:
+                    own.delenv(name, raising=False)
+                own.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", NO_METADATA)
+            return self.refused_as_it_is(command)
+
+    def refused_as_it_is(self, command: str) -> list[tuple[str, str]]:
+        """The same, where a worker knows the metadata too."""
         found = unsafe_settings(this_configuration(shlex.split(command)))
         return [(unsafe.where, unsafe.cause) for unsafe in found]

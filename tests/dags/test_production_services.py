@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dags.production_configuration import NO_METADATA
 from tests.compose.stack import BY_HAND, OURS
 from tests.dags.installations import ROOT, python
-from tests.dags.production_installation import COMMANDS, PATTERN, SOUND, VERIFIED, Installation
+from tests.dags.production_installation import (
+    COMMANDS,
+    METADATA_COMMANDS,
+    PATTERN,
+    SOUND,
+    VERIFIED,
+    Installation,
+)
 
 SUPERUSER = f"postgres:{PATTERN.format('s')}@postgres:5432/postgres"
 PREDICTIONS_FILE, SUPERUSER_FILE = "EQUIPOISE_DATABASE_URL_FILE", "EQUIPOISE_SUPERUSER_URL_FILE"
@@ -34,7 +42,8 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installatio
         ("AIRFLOW__CORE__FERNET_KEY_CMD", "airflow triggerer", WORKER),
         ("AIRFLOW__API_AUTH__JWT_SECRET_CMD", "python -m dags.cluster init", WORKER),
         ("AIRFLOW__CELERY__BROKER_URL_CMD", WORKER, "equipoise backup"),
-        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD", WORKER, "equipoise backup"),
+        ("AIRFLOW__CELERY__RESULT_BACKEND_CMD", WORKER, "equipoise backup"),
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD", "airflow scheduler", WORKER),
         ("AIRFLOW__API__SSL_CERT", 'sh -c "airflow api-server"', "airflow scheduler"),
         ("AIRFLOW__API__SSL_CERT", "airflow standalone", WORKER),
         ("AIRFLOW__API__SSL_CERT", "airflow", "airflow dag-processor"),
@@ -100,7 +109,7 @@ MORE = "asks for more than TLS"
         (_changed("predictions_url", "password=postgres"), PREDICTIONS_FILE, "with an image"),
         (_changed("predictions_url", "hostaddr=10.0.0.1"), PREDICTIONS_FILE, MORE),
         (
-            ("predictions_url", SOUND["predictions_url"].replace("pipeline", "airflow")),
+            ("predictions_url", SOUND["predictions_url"].replace("pipeline", "results")),
             PREDICTIONS_FILE,
             "work of two",
         ),
@@ -156,6 +165,36 @@ def test_the_superusers_login_is_for_who_makes_roles_and_for_no_other_command(
     installation.set(SUPERUSER_FILE, str(installation.folder / "superuser_url"))
     cause = "The superuser's login is given to a command that has no use for it."
     assert installation.refused(command) == ([] if may else [(SUPERUSER_FILE, cause)])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD", "cat {}/metadata_url"),
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC_CMD", "cat {}/metadata_url"),
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", SOUND["metadata_url"]),
+    ],
+)
+def test_a_worker_that_knows_the_metadata_is_refused(
+    installation: Installation, name: str, value: str
+) -> None:
+    for each in METADATA_COMMANDS:
+        installation.unset(each)
+    installation.set("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", NO_METADATA)
+    assert installation.refused_as_it_is(WORKER) == []
+    installation.set(name, value.format(installation.folder))
+    cause = "A worker is given the login of Airflow's metadata, and has no use for it."
+    assert (name.removesuffix("_CMD"), cause) in installation.refused_as_it_is(WORKER)
+
+
+def test_whoever_needs_the_metadata_is_refused_the_word_that_there_is_none(
+    installation: Installation,
+) -> None:
+    installation.unset("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD")
+    installation.set("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", NO_METADATA)
+    refused = installation.refused("airflow scheduler")
+    assert {place for place, _ in refused} == {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"}
+    assert any("No PostgreSQL is named" in said for _, said in refused)
 
 
 @pytest.mark.parametrize(

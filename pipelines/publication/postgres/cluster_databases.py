@@ -1,8 +1,9 @@
 """A cluster's two databases in one PostgreSQL: Airflow's metadata and the predictions, apart.
 
-The login of the one cannot connect to the other, and neither may make roles or databases. Both
-logins' names and passwords are those of the URLs that the services use, so that a password is
-changed by changing the file and running the set-up again.
+The login of the one cannot connect to the other, and none may make roles or databases. Workers
+note what came of a task beside the metadata, with a login of those tables alone. The logins' names
+and passwords are those of the URLs that the services use, so that a password is changed by
+changing the file and running the set-up again.
 """
 
 import time
@@ -26,6 +27,14 @@ PEOPLES_ROLES = (AUDITOR, ERASER)
 READY_SECONDS = 300.0
 # Any number that nothing else in the database takes; two set-ups at once would make roles twice.
 SET_UP_LOCK = 6_178_210_551
+# Celery's own names, and all that a worker may touch of the metadata's database.
+RESULT_GRANTS = (
+    (
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}",
+        ("celery_taskmeta", "celery_tasksetmeta"),
+    ),
+    ("GRANT USAGE ON SEQUENCE {} TO {}", ("task_id_sequence", "taskset_id_sequence")),
+)
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -40,7 +49,11 @@ class Login:
 
 
 def make_databases(
-    superuser_url: str, metadata_url: str, predictions_url: str, backup_url: str | None = None
+    superuser_url: str,
+    metadata_url: str,
+    predictions_url: str,
+    backup_url: str | None = None,
+    results_url: str | None = None,
 ) -> None:
     """Make or bring up to date logins and databases, and the publication's schema.
 
@@ -48,6 +61,8 @@ def make_databases(
         superuser_url: of any database of the server; used here and handed to nobody.
         metadata_url, predictions_url: what Airflow and the tasks connect with.
         backup_url: what reads all of the predictions to copy it; None makes no such login.
+        results_url: what workers note with what came of a task, in the metadata's database. None,
+            or the metadata's own login: it is the metadata's.
 
     Raises:
         DatabaseUnavailable: the server cannot be reached in READY_SECONDS, refuses the login, or
@@ -55,7 +70,8 @@ def make_databases(
     """
     metadata, predictions = login_of(metadata_url, "metadata"), login_of(predictions_url, "tasks")
     backup = login_of(backup_url, "backup's") if backup_url else None
-    _require_apart(metadata, predictions, backup, superuser_url)
+    results = _results_login(metadata, results_url)
+    _require_apart(superuser_url, metadata, predictions, *filter(None, (backup, results)))
     wait_for(superuser_url)
     try:
         with psycopg.connect(superuser_url, autocommit=True) as connection:
@@ -67,8 +83,30 @@ def make_databases(
             _grant(connection, predictions)
             if backup:
                 _make_reader_of_all(connection, backup)
+            if results:
+                _make_login(connection, results)
+                _let_enter(connection, results)
     except psycopg.Error as error:
         raise _refused(superuser_url, error) from None
+
+
+def grant_results(metadata_url: str, results_url: str) -> None:
+    """Give the results' login its tables, which the metadata's login owns, and no other.
+
+    Raises:
+        DatabaseUnavailable: the server refuses, or a table is not there.
+    """
+    results = _results_login(login_of(metadata_url, "metadata"), results_url)
+    if results is None:
+        return
+    name = sql.Identifier(results.name)
+    try:
+        with psycopg.connect(_plain(metadata_url)) as connection:
+            for statement, names in RESULT_GRANTS:
+                what = sql.SQL(", ").join(map(sql.Identifier, names))
+                connection.execute(sql.SQL(statement).format(what, name))
+    except psycopg.Error as error:
+        raise _refused(_plain(metadata_url), error) from None
 
 
 def login_of(url: str, whose: str) -> Login:
@@ -125,16 +163,26 @@ def _plain(url: str) -> str:
     return f"{scheme.removeprefix('db+').partition('+')[0]}://{rest}" if rest else url
 
 
-def _require_apart(
-    metadata: Login, predictions: Login, backup: Login | None, superuser_url: str
-) -> None:
+def _results_login(metadata: Login, results_url: str | None) -> Login | None:
+    """The login of the results, where it is another one than the metadata's."""
+    results = login_of(results_url, "results'") if results_url else metadata
+    if results.database != metadata.database:
+        raise DatabaseUnavailable(
+            "The results of tasks stand in another database than Airflow's metadata.",
+            where="the URL of the results",
+            remedy="Name the metadata's database there: `airflow db clean` takes care of both.",
+        )
+    return results if results.name != metadata.name else None
+
+
+def _require_apart(superuser_url: str, metadata: Login, predictions: Login, *others: Login) -> None:
     """One login for both would read with one password what the other may not see."""
     superuser = str(conninfo_to_dict(superuser_url).get("user"))
-    names = [metadata.name, predictions.name, superuser, *([backup.name] if backup else [])]
+    names = [superuser, *(login.name for login in (metadata, predictions, *others))]
     if len(set(names)) < len(names) or metadata.database == predictions.database:
         raise DatabaseUnavailable(
-            "Metadata and predictions share a login or a database, or use the superuser's or the "
-            "backup's.",
+            "Metadata and predictions share a login or a database, or use the superuser's, the "
+            "backup's or the results'.",
             where="the URLs of the databases",
             remedy="Give each a login and a database of its own.",
         )
@@ -156,14 +204,20 @@ def _make_login(connection: Connection, login: Login, row_security: str = "NOBYP
 
 
 def _make_database(connection: Connection, login: Login, *, owns: bool) -> None:
-    name, role = sql.Identifier(login.database), sql.Identifier(login.name)
+    name = sql.Identifier(login.database)
     known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (login.database,))
     if known.fetchone() is None:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
     if owns:
+        role = sql.Identifier(login.name)
         connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, role))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
-    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, role))
+    _let_enter(connection, login)
+
+
+def _let_enter(connection: Connection, login: Login) -> None:
+    names = map(sql.Identifier, (login.database, login.name))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(*names))
 
 
 def _grant(connection: Connection, login: Login) -> None:
@@ -182,9 +236,7 @@ def _make_reader_of_all(connection: Connection, login: Login) -> None:
     _make_login(connection, login, "BYPASSRLS")
     name = sql.Identifier(login.name)
     connection.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(name))
-    connection.execute(
-        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(login.database), name)
-    )
+    _let_enter(connection, login)
 
 
 def _refused(url: str, error: psycopg.Error) -> DatabaseUnavailable:
