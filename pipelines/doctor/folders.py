@@ -8,6 +8,7 @@ from pathlib import Path
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from pipelines.doctor.certificates import ending_certificates
 from pipelines.doctor.finding import Finding, worst
 from pipelines.doctor.machine import there
 from pipelines.pseudonyms import KEY_FILE, RETIRED_FILE
@@ -52,8 +53,13 @@ def _can_be_written(folder: Path) -> bool:
 
 
 def secrets(installation: Settings) -> Finding:
-    """Keys are there where something rests on them, and nobody else may read one."""
-    found = [*_open_to_others(installation), *_missing(installation), *_in_the_environment()]
+    """Keys are there where something rests on them, nobody else may read one, nor one ends soon."""
+    found = [
+        *_open_to_others(installation),
+        *_missing(installation),
+        *_in_the_environment(),
+        *ending_certificates(installation),
+    ]
     count = sum(file.is_file() for file in installation.secrets_dir.rglob("*"))
     return worst("secrets", found, f"{count} files, readable by their owner alone")
 

@@ -27,14 +27,25 @@ class Authority:
     chain: Path
 
 
-def make_authority(folder: Path, name: str, host: str = "localhost") -> Authority:
-    """A new authority and a server's key and certificate for ``host``, in one file."""
+def make_authority(
+    folder: Path,
+    name: str,
+    host: str = "localhost",
+    hours: float = 1.0,
+    authority_hours: float = 1.0,
+) -> Authority:
+    """A new authority and a server's key and certificate for ``host``, in one file.
+
+    hours, authority_hours: from now until the server's certificate and the authority's end.
+    """
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    root = _certificate(name, name, root_key, root_key, x509.BasicConstraints(True, None))
+    root = _certificate(
+        name, name, root_key, root_key, x509.BasicConstraints(True, None), authority_hours
+    )
     names: list[x509.GeneralName] = [x509.DNSName(host)]
     with suppress(ValueError):
         names = [x509.IPAddress(ipaddress.ip_address(host))]
-    leaf = _certificate(host, name, key, root_key, x509.SubjectAlternativeName(names))
+    leaf = _certificate(host, name, key, root_key, x509.SubjectAlternativeName(names), hours)
     made = Authority(folder / f"{name}.crt", folder / f"{name}.pem")
     made.certificate.write_bytes(root.public_bytes(serialization.Encoding.PEM))
     made.chain.write_bytes(
@@ -54,6 +65,7 @@ def _certificate(
     key: ec.EllipticCurvePrivateKey,
     signing: ec.EllipticCurvePrivateKey,
     extension: x509.ExtensionType,
+    hours: float,
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -62,8 +74,8 @@ def _certificate(
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_before(now - datetime.timedelta(days=400))
+        .not_valid_after(now + datetime.timedelta(hours=hours))
         .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         .sign(signing, hashes.SHA256())
     )
