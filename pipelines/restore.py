@@ -23,7 +23,7 @@ from pipelines.publication.erasure_repair import finish_erasures
 from pipelines.publication.store import PublicationStore, open_store
 from pipelines.releases import list_releases
 from pipelines.restored_places import Place, left_standing, places_of, still_missing
-from pipelines.restoring import is_placed, note_placed, restoring
+from pipelines.restoring import is_placed, note_placed, one_restore_at_a_time, restoring
 from pipelines.settings import Settings
 
 
@@ -57,6 +57,7 @@ def restore(folder: Path, installation: Settings, *, secrets: Path | None) -> Re
     Raises:
         BackupInvalid: a backup is not whole, something is where it would go, or a file cannot be
             written.
+        StoreLocked: another process restores into this home.
         ArtefactCorrupt: what was restored does not verify: it must not be used.
         DatabaseUnavailable: the server cannot be used.
     """
@@ -67,19 +68,19 @@ def restore(folder: Path, installation: Settings, *, secrets: Path | None) -> Re
     places = places_of(folder, listed, used)
     if secrets is not None and kept is not None:
         places = places_of(secrets, kept, used) + places
-    name = _name(folder, secrets)
-    if is_placed(used.home, name):
+    with one_restore_at_a_time(used.home):
+        if is_placed(used.home, name := _name(folder, secrets)):
+            with restoring(used.home):
+                return _finish(folder, listed, places, used)
+        missing = still_missing(places, used, with_secrets=secrets is not None)
+        database = folder / "database"
+        require_placeable(database, listed.database, used)
         with restoring(used.home):
+            _place(place for place in missing if place.source.parent != database)
+            place_studies(folder / STUDIES, used)
+            place_database(database, listed.database, used)
+            note_placed(used.home, name)
             return _finish(folder, listed, places, used)
-    missing = still_missing(places, used, with_secrets=secrets is not None)
-    database = folder / "database"
-    require_placeable(database, listed.database, used)
-    with restoring(used.home):
-        _place(place for place in missing if place.source.parent != database)
-        place_studies(folder / STUDIES, used)
-        place_database(database, listed.database, used)
-        note_placed(used.home, name)
-        return _finish(folder, listed, places, used)
 
 
 def _name(folder: Path, secrets: Path | None) -> str:

@@ -1,14 +1,15 @@
 """The mark of a restore that was begun: until it ends, its home is no installation."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from pipelines.durable import fsync_path, private_folder, replaced_privately
+from pipelines.durable import fsync_path, only_writer, private_folder, replaced_privately
 from pipelines.errors import BackupInvalid
 
 MARK = "restoring"
+LOCK = ".restore.lock"
 # The home that this very call restores: it alone may look into it before the end.
 _ours: ContextVar[Path | None] = ContextVar("the home that is restored", default=None)
 
@@ -21,6 +22,32 @@ def require_restored(home: Path) -> None:
     """
     if _ours.get() != home and (home / MARK).exists():
         raise _unfinished("A restore into this home was begun and did not end.", home / MARK)
+
+
+@contextmanager
+def one_restore_at_a_time(home: Path) -> Iterator[None]:
+    """Hold the only turn to restore into a home; who is refused leaves no home that was not there.
+
+    Raises:
+        StoreLocked: another process restores into it.
+        StoreLocked: another process restores into it.
+        BackupInvalid: it cannot be made or written.
+    """
+    was_there = home.exists()
+    with ExitStack() as held:
+        try:
+            # A volume of a cluster is its group's, and not this user's to narrow.
+            if not was_there:
+                private_folder(home)
+            held.enter_context(only_writer(home / LOCK, wait_seconds=0.0))
+        except OSError as error:
+            raise _unfinished(f"The home cannot be written: {error.strerror}.", home) from error
+        try:
+            yield
+        finally:
+            (home / LOCK).unlink(missing_ok=True)
+            if not was_there and not any(home.iterdir()):
+                home.rmdir()
 
 
 @contextmanager
@@ -63,9 +90,6 @@ def is_placed(home: Path, backup: str) -> bool:
 
 
 def _begin(home: Path) -> None:
-    # A volume of a cluster is its group's, and not this user's to narrow.
-    if not home.exists():
-        private_folder(home)
     if not (home / MARK).exists():
         note_placed(home, "")
 

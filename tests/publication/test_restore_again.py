@@ -13,7 +13,7 @@ from pipelines.artefacts import Recipe
 from pipelines.backup import back_up
 from pipelines.backup_files import place_file
 from pipelines.cli import app
-from pipelines.errors import BackupInvalid
+from pipelines.errors import BackupInvalid, StoreLocked
 from pipelines.pseudonyms import pseudonym_key
 from pipelines.publication.crosswalk import read_crosswalk, write_crosswalk
 from pipelines.publication.store import open_store
@@ -118,6 +118,24 @@ def is_whole(backup: Path) -> bool:
     shown = open_store(settings()).read_current(STUDY)
     studies = sorted(path.name for path in settings().studies_dir.iterdir())
     return set(shown["subject_id"]) == {1, 2, 4} and studies == ["first.yaml", "second.yaml"]
+
+
+def test_of_two_restores_into_one_home_the_second_is_refused_and_disturbs_nothing(
+    backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[str]()
+
+    def another_comes(source: Path, target: Path) -> None:
+        if not told:
+            with pytest.raises(StoreLocked, match="Another process") as refused:
+                restore(backup, settings(), secrets=backup.parent / "keys")
+            told.append(str(refused.value))
+        place_file(source, target)
+
+    monkeypatch.setattr("pipelines.restore.place_file", another_comes)
+    restore(backup, settings(), secrets=backup.parent / "keys")
+    assert str(settings().home) in told[0]
+    assert is_whole(backup)
 
 
 @pytest.mark.parametrize(
