@@ -30,7 +30,6 @@ def one_restore_at_a_time(home: Path) -> Iterator[None]:
 
     Raises:
         StoreLocked: another process restores into it.
-        StoreLocked: another process restores into it.
         BackupInvalid: it cannot be made or written.
     """
     was_there = home.exists()
