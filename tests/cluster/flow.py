@@ -13,7 +13,7 @@ from tests.dags.installations import python
 
 ENDED = {"success", "failed"}
 # Long enough to be killed in the midst of.
-EPOCHS = 20
+EPOCHS = 80
 # What a run needs without a fault, on a machine that does much else.
 CALM_SECONDS = 420.0
 Row = tuple[object, ...]

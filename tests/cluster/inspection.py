@@ -66,15 +66,13 @@ def model_of(cluster: Cluster) -> dict[str, str]:
 
 
 def weights(store: ArtefactStore, key: str) -> dict[str, str]:
-    """File -> sha256 of a network. Not of its challengers: their zip files bear the time."""
+    """File -> sha256 of a network and its challengers; not of the logs, which tell the time."""
     files = store.manifest(key)["files"]
-    network = {
-        name: str(file["sha256"])
-        for name, file in files.items()
-        if name.endswith(".safetensors") or name == "model.json"
+    model = {
+        name: str(file["sha256"]) for name, file in files.items() if not name.endswith("_log.json")
     }
-    assert len(network) > 1
-    return network
+    assert {Path(name).suffix for name in model} >= {".json", ".safetensors", ".skops"}
+    return model
 
 
 def _columns(cluster: Cluster) -> str:

@@ -94,10 +94,16 @@ def free_port() -> int:
 
 
 def wait_for(what: Callable[[], bool]) -> None:
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while not what():
-        assert time.monotonic() < ends, "waited for too long"
+    """A server that is busy, and refuses or does not answer, is asked again."""
+    ends, said = time.monotonic() + PATIENCE_SECONDS, "nothing"
+    while time.monotonic() < ends:
+        try:
+            if what():
+                return
+        except OSError as error:
+            said = str(error)
         time.sleep(1)
+    raise AssertionError(f"waited for too long; last refused with: {said}")
 
 
 def refusal(call: Callable[[], Any]) -> int:

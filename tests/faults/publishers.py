@@ -99,7 +99,11 @@ def look_at_snapshot(folders: PublicationFolders) -> Seen:
 
 def look_at_parquet(link: Path) -> Seen:
     """The file that the link pointed to at one moment; it says by its length how much it is."""
-    scores = pl.read_parquet(link.resolve())["score"].to_list()
+    try:
+        scores = pl.read_parquet(link.resolve())["score"].to_list()
+    except FileNotFoundError:
+        # Two files are kept: whoever slept through two publications asks once more.
+        scores = pl.read_parquet(link.resolve())["score"].to_list()
     return Seen(scores, len(scores))
 
 

@@ -53,7 +53,7 @@ def publish_until_refused(installation: Installation, first: int, told: Connecti
 
 
 def stop_often(server: Server, home: Path, stops: int) -> int:
-    """Stop the server at random moments of a load; returns the stops that fell into one."""
+    """Stop the server at moments spread over loads; returns the stops that fell into one."""
     installation = Installation(str(home), pipeline_login(server.url))
     enter(installation)
     publish_number(1)
@@ -67,12 +67,12 @@ def stop_often(server: Server, home: Path, stops: int) -> int:
             wait_for(here, "begins")
             seconds = wait_for(here, "ended")
             time.sleep(0.618034 * stop % 1 * seconds)
+            hits += is_loading(server)
             server.stop_at_once()
             process.join(PATIENCE_SECONDS)
             word = last_word(here)
         assert word.startswith("refused"), word
         assert "of-equipoise_test_pipeline" not in word
-        hits += 1
         server.start()
         with psycopg.connect(installation.url, options="-c search_path=equipoise") as reader:
             assert look_at_tables(reader).is_whole
@@ -80,6 +80,13 @@ def stop_often(server: Server, home: Path, stops: int) -> int:
         publish_number(1000 * stop + 999)
         assert open_store(settings()).read_current(STUDY).height == rows_of(1000 * stop + 999)
     return hits
+
+
+def is_loading(server: Server) -> bool:
+    """Whether a writer is in the middle of a transaction now."""
+    with psycopg.connect(server.url) as admin:
+        query = "SELECT 1 FROM pg_stat_activity WHERE usename = %s AND xact_start IS NOT NULL"
+        return admin.execute(query, ("equipoise_test_pipeline",)).fetchone() is not None
 
 
 @pytest.fixture
@@ -92,7 +99,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_server_stopped_in_the_middle_of_a_load_three_times_shows_no_half(
     server: Server, home: Path
 ) -> None:
-    assert stop_often(server, home, 3) == 3
+    assert stop_often(server, home, 3) >= 1
 
 
 @pytest.mark.faults
@@ -100,7 +107,7 @@ def test_a_server_stopped_in_the_middle_of_a_load_three_times_shows_no_half(
 def test_a_server_stopped_in_the_middle_of_a_load_thirty_times_shows_no_half(
     server: Server, home: Path
 ) -> None:
-    assert stop_often(server, home, 30) == 30
+    assert stop_often(server, home, 30) >= 10
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password(

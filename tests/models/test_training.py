@@ -129,7 +129,7 @@ def test_no_pickle_is_written(trained: Path) -> None:
 
 
 def test_a_training_killed_twice_ends_with_the_same_bits(trained: Path) -> None:
-    train_killed(trained, "killed", [(3, 0.0), (9, 0.01)])
+    train_killed(trained, "killed", [(3, 0.0), (4, 0.01)])
     assert model_bytes(trained / "killed") == model_bytes(trained / "undisturbed")
 
 

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -161,3 +161,13 @@ def _inflated(content: bytes) -> bytes:
         return zlib.decompress(content)
     except zlib.error:
         return b""
+
+
+def files_of_a_server(folder: Path) -> dict[str, bytes]:
+    """Path in the server -> what it holds. The server runs: its own temporary files come and go."""
+    found = dict[str, bytes]()
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            if file.is_file():
+                found[f"server/{file.relative_to(folder)}"] = file.read_bytes()
+    return found

@@ -50,7 +50,7 @@ from tests.security.canaries import (
     identifiers,
     write_key,
 )
-from tests.security.searching import Search
+from tests.security.searching import Search, files_of_a_server
 from tests.security.ward import CONTRACT, STUDY, study_text, write_ward
 from tests.security.watching import running_processes
 
@@ -139,7 +139,9 @@ class Installation:
                 self._look_at_processes(kills)
                 for file in self.home.glob("airflow/runs/*.db*"):
                     if not (self.kept / file.name).exists():
-                        os.link(file, self.kept / file.name)
+                        # SQLite's own files come and go.
+                        with suppress(FileNotFoundError):
+                            os.link(file, self.kept / file.name)
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -225,11 +227,7 @@ def leaks(
     installation: Installation, search: Search, *, but: tuple[str, ...]
 ) -> Mapping[str, set[str]]:
     """Everything that was written or said, searched but for the patterns."""
-    server = {
-        f"server/{file.relative_to(installation.server.folder)}": file.read_bytes()
-        for file in installation.server.folder.rglob("*")
-        if file.is_file()
-    }
+    server = files_of_a_server(installation.server.folder)
     said = {f"output {number}": text for number, text in enumerate(installation.output)}
     dumps = {"dump": installation.dump(), "backup's dump": installation.dump_of_backup()}
     return (

@@ -24,7 +24,7 @@ from tests.security.canaries import (
     identifiers,
     write_key,
 )
-from tests.security.searching import Search
+from tests.security.searching import Search, files_of_a_server
 from tests.security.ward import STUDY, study_text, write_ward
 from tests.security.watching import running_processes
 
@@ -44,11 +44,7 @@ class Searched:
     def texts(self) -> dict[str, bytes]:
         """Besides the home: what processes showed, the server's files and all that it dumps."""
         server = self.cluster.postgres
-        files = {
-            f"server/{file.relative_to(server.folder)}": file.read_bytes()
-            for file in server.folder.rglob("*")
-            if file.is_file()
-        }
+        files = files_of_a_server(server.folder)
         words = [str(server.binaries / "pg_dumpall"), "--no-role-passwords", "-d", server.url]
         dump = run(words, check=True, capture_output=True).stdout
         for of in (
