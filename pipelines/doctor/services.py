@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, requires, version
-from socket import AF_INET, SOCK_STREAM, socket
+from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
 from packaging.requirements import Requirement
 
@@ -38,6 +38,8 @@ def ports(installation: Settings) -> Finding:
     if not words.isdecimal() or not 0 < int(words) < 65536:
         return Finding("ports", "fail", "EQUIPOISE_WEB_PORT is no port", remedy)
     with socket(AF_INET, SOCK_STREAM) as probe:
+        # As who listens does: what a server left behind that has just ended is in nobody's way.
+        probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, int(words)))
         except PermissionError:
