@@ -25,6 +25,8 @@ class Fault:
     act: Callable[[Strike], None]
     bound: tuple[str, ...]
     scorings: int = 1
+    # Of a fault that strikes scoring: Airflow's own clock begins it, and nobody else.
+    is_scheduled: bool = False
     ends: str = "success"
     error: str = ""
     # Entered before the flow is started and left after what it came to was looked at.
@@ -68,7 +70,14 @@ FAULTS = (
     Fault("PostgreSQL crashed", PUBLISHING, do.restart_postgres("immediate"), LOST + RETRY),
     Fault("same flow started twice", TRAINING, do.start_twice, (), scorings=2),
     Fault("same stage run twice at once", TRAINING, do.run_beside, ()),
-    Fault("backfill during a run", SCORING, do.backfill, (), scorings=2),
+    Fault(
+        "backfill during a scheduled run",
+        SCORING,
+        do.backfill,
+        (),
+        scorings=2,
+        is_scheduled=True,
+    ),
     # Shorter than the scaled heartbeat timeout, and longer.
     Fault("network cut for 10 s", SCORING, do.cut_network(10), LOST + RETRY, marks=ROOT),
     Fault("network cut for 45 s", SCORING, do.cut_network(45), LOST + RETRY, marks=ROOT),

@@ -3,17 +3,20 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 
-from tests.cluster.small_study import small_study
+from tests.cluster.small_study import NEW_YEAR, small_study
 from tests.cluster.topology import Cluster
 from tests.dags.installations import python
 
 ENDED = {"success", "failed"}
 # Long enough to be killed in the midst of.
 EPOCHS = 80
+# Until a study that was written down is released and known to Airflow, on such a machine.
+KNOWN_SECONDS = 240.0
 # What a run needs without a fault, on a machine that does much else.
 CALM_SECONDS = 420.0
 Row = tuple[object, ...]
@@ -25,11 +28,15 @@ class TooLong(AssertionError):
 
 @dataclass(frozen=True)
 class Flow:
-    """Training, and the scoring that its release starts; or scoring alone, of a study released."""
+    """Training, and the scoring that its release starts; or scoring alone, of a study released.
+
+    is_scheduled: the scoring is begun by its own cron expression, soon after the start.
+    """
 
     cluster: Cluster
     study: str
     is_released: bool = False
+    is_scheduled: bool = False
 
     @property
     def train(self) -> str:
@@ -94,13 +101,27 @@ class Flow:
         folder = Path(self.cluster.env["EQUIPOISE_STUDIES"])
         for other in folder.glob("*.yaml"):
             other.unlink()
-        (folder / f"{self.study}.yaml").write_text(small_study(EPOCHS))
+        (folder / f"{self.study}.yaml").write_text(
+            small_study(EPOCHS, self._soon() if self.is_scheduled else NEW_YEAR)
+        )
         if self.is_released:
             words = ("-m", "tests.cluster.released", self.study)
             code, _, errors = python(*words, env=self.cluster.env, timeout_s=CALM_SECONDS)
             assert code == 0, errors
         wait_until(self.is_known, 120)
-        self.cluster.airflow.start(self.score if self.is_released else self.train)
+        if not self.is_scheduled:
+            self.cluster.airflow.start(self.score if self.is_released else self.train)
+
+    def _soon(self) -> str:
+        """Once a year, for the first time when the study has surely been released and read."""
+        return f"{datetime.now(UTC) + timedelta(seconds=KNOWN_SECONDS):%-M %-H %-d %-m} *"
+
+    def scheduled_at(self) -> datetime:
+        """The moment that the scheduled scoring is for; there is one such run."""
+        query = "SELECT logical_date FROM dag_run WHERE run_type = 'scheduled' AND dag_id ="
+        [(moment,)] = self.cluster.sql(f"{query} '{self.score}'")
+        assert isinstance(moment, datetime)
+        return moment
 
     def wait_for_task(self, flow: str, task: str) -> None:
         """Wait until a task runs, or is about to; one that got past it is an error of the trial."""

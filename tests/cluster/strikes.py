@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import redis
@@ -129,11 +130,12 @@ def run_beside(strike: Strike) -> None:
 
 
 def backfill(strike: Strike) -> None:
-    """The scoring of a date of the past, while the one that the release started runs."""
+    """The scoring of a year ago, while the one that was due today runs."""
+    then = strike.flow.scheduled_at() - timedelta(days=365)
     asked = {
         "dag_id": strike.flow.score,
-        "from_date": "2025-12-31T00:00:00Z",
-        "to_date": "2026-01-02T00:00:00Z",
+        "from_date": (then - timedelta(days=2)).isoformat(),
+        "to_date": (then + timedelta(days=2)).isoformat(),
         "reprocess_behavior": "none",
         "max_active_runs": 1,
     }

@@ -58,7 +58,7 @@ def calm_flow(cluster: Cluster, study: str) -> Calm:
 def trial(cluster: Cluster, fault: Fault, study: str, calm: Calm) -> Outcome:
     """Run one flow under one fault; what it strikes, and what is scored then, is made anew."""
     aged = forget(cluster.home / "artefacts", fault.strikes[1])
-    flow = Flow(cluster, study, is_released=fault.strikes[0] == "score")
+    flow = Flow(cluster, study, fault.strikes[0] == "score", fault.is_scheduled)
     bound = bound_seconds(fault, cluster.env)
     allowed = fault.scorings * max(ALLOWANCE_SECONDS, calm.seconds)
     with fault.around(cluster), kept(cluster) as keeper:
