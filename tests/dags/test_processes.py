@@ -48,7 +48,8 @@ def _reap() -> None:
 
 def test_a_child_in_another_group_that_ignores_the_request_is_ended_too(service: Service) -> None:
     service.start([sys.executable, "-c", STUBBORN], os.environ)
-    wait_for(lambda: len(service.members()) == 2)
+    # The child is there before its pid is told.
+    wait_for(lambda: len(service.members()) == 2 and service.log_file.read_text().endswith("\n"))
     child = int(service.log_file.read_text())
     assert child in service.members()
     stop([service], patience_seconds=2)

@@ -1,8 +1,8 @@
 """Whom the gate asks, whose answer counts, and for which bytes: read off the published table."""
 
 import json
-import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,15 @@ from tests.pipelines.asked_people import (
     outcome,
 )
 
-SECONDS_A_DAY = 24 * 3600
+PassDays = Callable[[float], None]
+
+
+@pytest.fixture
+def pass_days(monkeypatch: pytest.MonkeyPatch) -> PassDays:
+    """Moves the clock of requests, which stands still otherwise."""
+    moments = [datetime.now(UTC)]
+    monkeypatch.setattr("pipelines.approvals.requests._now", lambda: moments[-1])
+    return lambda days: moments.append(moments[-1] + timedelta(days=days))
 
 
 def test_an_approval_releases_and_the_verdict_stays_what_it_is(equipoise: Command) -> None:
@@ -69,11 +77,15 @@ def test_a_rejection_releases_nothing_ever_and_its_reason_is_shown(equipoise: Co
     assert decisions() == [("rejected", "too few women")]
 
 
-def test_an_expired_request_takes_no_answer_and_the_next_run_asks_anew(equipoise: Command) -> None:
-    write_studies(settings().studies_dir, demo=asking_study(expires_after_days=0.5 / SECONDS_A_DAY))
+def test_an_expired_request_takes_no_answer_and_the_next_run_asks_anew(
+    equipoise: Command, pass_days: PassDays
+) -> None:
+    write_studies(settings().studies_dir, demo=asking_study(expires_after_days=2))
     audit = audited_study(STUDY)
     assert outcome(audit) == 25
-    time.sleep(0.6)
+    pass_days(1.9)
+    assert only().state == "waiting"
+    pass_days(0.1)
 
     assert only().state == "expired"
     assert equipoise.approve("Ada") == 26
@@ -83,9 +95,9 @@ def test_an_expired_request_takes_no_answer_and_the_next_run_asks_anew(equipoise
 
 
 def test_an_approval_that_was_not_used_in_time_releases_nothing(
-    equipoise: Command, monkeypatch: pytest.MonkeyPatch
+    equipoise: Command, monkeypatch: pytest.MonkeyPatch, pass_days: PassDays
 ) -> None:
-    write_studies(settings().studies_dir, demo=asking_study(expires_after_days=2 / SECONDS_A_DAY))
+    write_studies(settings().studies_dir, demo=asking_study(expires_after_days=2))
     audit = audited_study(STUDY)
     assert outcome(audit) == 25
     # The process ends between the answer and the release.
@@ -93,7 +105,7 @@ def test_an_approval_that_was_not_used_in_time_releases_nothing(
         patch.setattr("pipelines.stages.release_model.release_model", lambda *_: "ended/here")
         assert equipoise.approve("Ada") == 0
     assert only().state == "approved"
-    time.sleep(2.1)
+    pass_days(2.1)
 
     assert only().state == "expired"
     assert outcome(audit) == 25
