@@ -42,7 +42,7 @@ def test_an_interrupted_run_ends_with_its_child_and_says_by_its_code_how(
             os.killpg(run.pid, number)
         else:
             run.send_signal(number)
-        assert run.wait(timeout=20) == code
+        assert run.wait(timeout=120) == code
     assert [line.split(" ")[0] for line in calls(home)] == [
         "ingest_events",
         "merge_events",

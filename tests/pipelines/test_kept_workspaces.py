@@ -119,7 +119,9 @@ def test_only_the_newest_checkpoint_of_a_network_is_kept_while_it_trains(
         for number in (1, 2, 3):
             write_checkpoint(one / "checkpoints" / "seed_0", number, checkpoint(float(number)))
             (one / "checkpoints" / "seed_0_seconds.json").write_text("{}")
+            ends = time.monotonic() + 120
             while not any(f"{number:06d}.json" in name for name in files.sizes(PLACE)):
+                assert time.monotonic() < ends, f"checkpoint {number} was never kept"
                 time.sleep(0.05)
         raise _Died
 
@@ -215,6 +217,19 @@ def test_a_made_artefact_leaves_no_checkpoint_anywhere(
 CONFIG = ModelConfig(
     hidden_size=4, tokens_per_batch=128, max_epochs=40, patience_epochs=40, seeds=(0, 1)
 )
+# Tells an epoch and rests: one that is to be killed does not end before it.
+SLOW_TRAINING = textwrap.dedent(
+    """
+    import runpy, time
+    from models import progress
+    tell = progress.line
+    def tell_and_rest(*words, **further):
+        tell(*words, **further)
+        time.sleep(0.3)
+    progress.line = tell_and_rest
+    runpy.run_module("models.training", run_name="__main__", alter_sys=True)
+    """
+)
 WORKER = textwrap.dedent(
     """
     import logging, sys
@@ -224,11 +239,11 @@ WORKER = textwrap.dedent(
     from pipelines.stage import store
     from pipelines.training_process import one_attempt_at_a_time, run_training
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
-    folder = Path(sys.argv[1])
+    folder, training = Path(sys.argv[1]), sys.argv[2:]
     recipe = Recipe("train_model", {}, {}, {}, {}, {})
     place = store().workspace(recipe.key)
     def write(draft):
-        command = [sys.executable, "-m", "models.training", "--processes", "1",
+        command = [sys.executable, *training, "--processes", "1",
             "--sequences", str(folder / "sequences"), "--config", str(folder / "config.json"),
             "--output", str(draft), "--checkpoints", str(place / "checkpoints")]
         with kept_for_others(recipe.key, place):
@@ -241,7 +256,9 @@ WORKER = textwrap.dedent(
 )
 
 
-def start_worker(folder: Path, machine: str, url: str) -> "subprocess.Popen[str]":
+def start_worker(
+    folder: Path, machine: str, url: str, training: tuple[str, str] = ("-m", "models.training")
+) -> "subprocess.Popen[str]":
     """A machine of its own: its home, and a session that dies as a whole."""
     environment = os.environ | {
         "EQUIPOISE_HOME": str(folder / machine),
@@ -250,7 +267,7 @@ def start_worker(folder: Path, machine: str, url: str) -> "subprocess.Popen[str]
         "OMP_NUM_THREADS": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(folder)],
+        [sys.executable, "-c", WORKER, str(folder), *training],
         stdout=subprocess.PIPE,
         env=environment,
         text=True,
@@ -261,7 +278,7 @@ def start_worker(folder: Path, machine: str, url: str) -> "subprocess.Popen[str]
 def killed_once_kept(folder: Path, machine: str, url: str, checkpoints: int) -> None:
     """A worker that dies, with all its processes, after so many different checkpoints were kept."""
     seen: set[str] = set()
-    with start_worker(folder, machine, url) as worker:
+    with start_worker(folder, machine, url, ("-c", SLOW_TRAINING)) as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
             assert not line.startswith("made"), "the training ended before it could be killed"
