@@ -12,7 +12,7 @@ from fcntl import LOCK_EX, flock
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from socket import AF_INET, SOCK_STREAM, socket
+from socket import AF_INET, SOCK_STREAM, create_connection, create_server, socket
 from threading import Event, Thread
 from types import SimpleNamespace
 
@@ -204,6 +204,20 @@ def test_a_port_that_another_program_has(home: Settings, monkeypatch: pytest.Mon
         monkeypatch.setenv("EQUIPOISE_WEB_PORT", str(taken.getsockname()[1]))
         is_told(ports(home), "taken")
     assert ports(home).state == "ok"
+
+
+def test_a_port_that_a_server_has_just_left_is_free(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last connection goes on waiting, and hinders nobody who listens as servers do."""
+    with create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with create_connection(("127.0.0.1", port)) as client:
+            answered, _ = listening.accept()
+            answered.close()
+            assert client.recv(1) == b""
+    monkeypatch.setenv("EQUIPOISE_WEB_PORT", str(port))
+    assert ports(home).words == f"{port} is free"
 
 
 class Healthy(BaseHTTPRequestHandler):
