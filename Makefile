@@ -78,6 +78,7 @@ benchmarks: setup  ## every figure of README and docs
 	$(IN) python -m benchmarks.disclosure_attack
 	$(IN) python -m benchmarks.mutation_score
 	$(IN) python -m benchmarks.publication_load
+	$(IN) python -m benchmarks.doctor_speed
 	$(IN) python -m benchmarks.sharded_events
 	$(IN) python -m benchmarks.sharded_events --private
 	$(IN) python -m benchmarks.sharded_sequences --home var/benchmarks/sharded
