@@ -1,12 +1,13 @@
 """How long the certificates hold that servers show us: one that ends at night ends every run."""
 
+import math
 import os
 import shlex
 import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -86,8 +87,14 @@ def days_left(server: Server) -> float:
         if error.verify_code == EXPIRED:
             return 0.0
         raise
-    ends = [ssl.cert_time_to_seconds(str(each["notAfter"])) for each in (shown, *authorities)]
-    return max(0.0, (min(ends) - time.time()) / DAY_SECONDS)
+    # Of an authority that was made anew, the old certificate may stand beside the new one.
+    signed_by = [_end(each) for each in authorities if each["subject"] == shown["issuer"]]
+    ends = min([_end(shown), max(signed_by, default=math.inf)])
+    return max(0.0, (ends - time.time()) / DAY_SECONDS)
+
+
+def _end(certificate: Mapping[str, object]) -> float:
+    return ssl.cert_time_to_seconds(str(certificate["notAfter"]))
 
 
 def _servers(installation: Settings) -> Iterator[Server]:

@@ -86,6 +86,18 @@ def test_a_certificate_that_ends_is_told_before_and_after(
     assert "guarded" not in found.words + found.remedy
 
 
+def test_an_authority_that_ended_and_signs_no_longer_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = make_authority(tmp_path, "before", authority_hours=-1.0)
+    ours = make_authority(tmp_path, "ours", hours=YEAR_HOURS, authority_hours=YEAR_HOURS)
+    both = before.certificate.read_text() + ours.certificate.read_text()
+    ours.certificate.write_text(both)
+    with _web(ours) as (port, _):
+        _the_page(port, ours, monkeypatch)
+        assert secrets(settings()).state == "ok"
+
+
 @pytest.mark.parametrize(("named", "name"), NAMED)
 def test_who_is_away_or_shows_anothers_certificate_is_told_by_the_checks_that_ask_it(
     named: Named, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
