@@ -7,13 +7,12 @@ it logins, databases and the publication's schema are taken as made by the serve
 
 import argparse
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from dags.accounts import READER, accounts, keep_passwords, new_passwords, read_passwords
+from pipelines.airflow_settings import airflow_setting
 from pipelines.errors import DatabaseUnavailable, EquipoiseError
 from pipelines.settings import settings
 
@@ -58,7 +57,7 @@ def init() -> None:
 
 def give_results() -> None:
     """Make the tables of results, which workers may write with a login that sees no others."""
-    results = _printed(RESULTS)
+    results = airflow_setting(RESULTS)
     if not results:
         return
     from dags.results import make_result_tables
@@ -99,7 +98,7 @@ def make_databases() -> None:
             remedy="Name the file that holds the URL of the predictions' database.",
         )
     backup = os.environ.get("EQUIPOISE_BACKUP_URL_FILE")
-    results = _printed(RESULTS) or None
+    results = airflow_setting(RESULTS) or None
     make(_read(file), metadata_url(), predictions, _read(backup) if backup else None, results)
     print("databases and logins are there")
 
@@ -110,7 +109,7 @@ def metadata_url() -> str:
     Raises:
         DatabaseUnavailable: neither is set, or the command that prints it fails.
     """
-    return _printed(METADATA) or _unnamed()
+    return airflow_setting(METADATA) or _unnamed()
 
 
 def password_file() -> Path:
@@ -121,16 +120,6 @@ def password_file() -> Path:
 def has_user_database() -> bool:
     """Whether users stand in the metadata database (FAB) and not in the password file alone."""
     return "fab" in os.environ.get("AIRFLOW__CORE__AUTH_MANAGER", "").lower()
-
-
-def _printed(setting: str) -> str:
-    """The value of a setting of Airflow's, or what the command that it names prints."""
-    command = os.environ.get(f"{setting}_CMD")
-    if not command:
-        return os.environ.get(setting, "")
-    # As Airflow does: no shell, the words of the command.
-    done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 def _read(file: str) -> str:

@@ -2,10 +2,8 @@
 
 import math
 import os
-import shlex
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from pipelines.airflow_settings import airflow_setting
 from pipelines.doctor.finding import Finding
 from pipelines.errors import DatabaseUnavailable
 from pipelines.settings import Settings
@@ -108,19 +107,7 @@ def _servers(installation: Settings) -> Iterator[Server]:
     if page.scheme == "https" and page.hostname:
         authority = os.environ.get("AIRFLOW__API__SSL_CA_FILE") or None
         yield Server("the api-server", page.hostname, page.port or 443, authority)
-    broker = urlsplit(_brokers_address())
+    broker = urlsplit(airflow_setting("AIRFLOW__CELERY__BROKER_URL", ANSWER_SECONDS))
     if broker.scheme == "rediss" and broker.hostname:
         asked = dict(parse_qsl(broker.query))
         yield Server("the broker", broker.hostname, broker.port or 6379, asked.get("ssl_ca_certs"))
-
-
-def _brokers_address() -> str:
-    """As the workers take it: what a command prints."""
-    command = os.environ.get("AIRFLOW__CELERY__BROKER_URL_CMD", "")
-    try:
-        done = subprocess.run(
-            shlex.split(command), capture_output=True, text=True, timeout=ANSWER_SECONDS
-        )
-    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()

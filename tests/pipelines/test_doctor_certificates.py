@@ -22,24 +22,26 @@ Named = Callable[[int, Authority, pytest.MonkeyPatch], None]
 def _the_database(port: int, ours: Authority, patch: pytest.MonkeyPatch) -> None:
     query = f"sslmode=verify-full&sslrootcert={ours.certificate}"
     url = f"postgresql://ada:guarded@localhost:{port}/x?{query}"
-    file = ours.certificate.with_name("predictions_url")
-    file.touch(0o600)
-    file.write_text(url)
-    patch.setenv("EQUIPOISE_DATABASE_URL_FILE", str(file))
+    patch.setenv("EQUIPOISE_DATABASE_URL_FILE", _written(ours, "predictions_url", url))
 
 
 def _the_broker(port: int, ours: Authority, patch: pytest.MonkeyPatch) -> None:
     query = f"ssl_cert_reqs=required&ssl_ca_certs={ours.certificate}"
     url = f"rediss://ada:guarded@localhost:{port}/0?{query}"
-    file = ours.certificate.with_name("broker_url")
-    file.touch(0o600)
-    file.write_text(url)
-    patch.setenv("AIRFLOW__CELERY__BROKER_URL_CMD", shlex.join(["cat", str(file)]))
+    command = shlex.join(["cat", _written(ours, "broker_url", url)])
+    patch.setenv("AIRFLOW__CELERY__BROKER_URL_CMD", command)
 
 
 def _the_page(port: int, ours: Authority, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("EQUIPOISE_HEALTH_URL", f"https://localhost:{port}/api/v2/monitor/health")
     patch.setenv("AIRFLOW__API__SSL_CA_FILE", str(ours.certificate))
+
+
+def _written(ours: Authority, name: str, url: str) -> str:
+    file = ours.certificate.with_name(name)
+    file.touch(0o600)
+    file.write_text(url)
+    return str(file)
 
 
 @pytest.fixture(autouse=True)
